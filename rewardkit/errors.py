@@ -1,0 +1,5 @@
+"""The one exception that is the user's to mend: the command prints it as one line and exits with 2."""
+
+
+class UserError(Exception):
+    """Something the user gave is wrong; the message says what, where, and how to mend it, in one line."""
