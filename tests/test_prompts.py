@@ -1,0 +1,141 @@
+# ruff: noqa: RUF001 - curly quotes and full-width commas are what is tested
+"""Quoted text, language, and prompt files of every kind."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rewardkit.errors import UserError
+from rewardkit.prompts import Prompt, has_text, language, quoted, read_prompts, wanted_text
+
+
+@pytest.mark.parametrize(
+    ("prompt", "texts"),
+    [
+        ('a sign with "SALE"', ["SALE"]),
+        ("a sign with 'SALE'", ["SALE"]),
+        ("a sign that says “Very Deep Learning” and ‘OOPS’", ["Very Deep Learning", "OOPS"]),
+        ("一张写着「春」和『福』的海报", ["春", "福"]),
+        ("写着'春'的海报", ["春"]),
+        ('写着"春天"的海报', ["春天"]),
+        ("'봄'이라고 쓴 포스터", ["봄"]),
+        ("it's a dog's bone", []),
+        ("it’s a dog’s bone", []),
+        ("the dogs' bowl and the cats' bed", []),
+        ("a sign saying 'Don't stop'", ["Don't stop"]),
+        ("a sign saying ‘Don’t stop’", ["Don’t stop"]),
+        ("the baker's sign reads 'OPEN' at 5 o'clock", ["OPEN"]),
+        ('a 6" pipe beside a 4" hole', []),
+        ('"first" then "second"', ["first", "second"]),
+        ('empty "" quotes and "  "', []),
+        ('an unclosed "quote', []),
+        ('"across\nlines"', []),
+        ("", []),
+    ],
+)
+def test_quoted(prompt: str, texts: list[str]) -> None:
+    assert quoted(prompt) == texts
+    assert has_text(prompt) == bool(texts)
+
+
+def test_wanted_text_joins_in_order() -> None:
+    assert wanted_text('"GRAND" above “OPENING”') == "GRAND OPENING"
+    assert wanted_text("no text") == ""
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("a red circle", "en"),
+        ('a poster with the text "春天到了"', "en"),
+        ("一张红色圆形的海报", "zh"),
+        ('一张poster，写着"SALE NOW"', "zh"),
+        ("赤い丸のポスター", "ja"),
+        ("빨간 원 포스터", "ko"),
+        ("красный круг", "other"),
+        ("春", "zh"),
+        ('"봄날"', "ko"),
+        ("1234", "other"),
+    ],
+)
+def test_language(prompt: str, expected: str) -> None:
+    assert language(prompt) == expected
+
+
+def _write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_txt_keeps_every_line_and_drops_blank_ones(tmp_path: Path) -> None:
+    path = _write(tmp_path / "p.txt", "\ufeffa red circle\n\n  一个圆 \r\nlast")
+    assert [prompt.text for prompt in read_prompts(path)] == ["a red circle", "一个圆", "last"]
+
+
+def test_jsonl_other_keys_become_tags(tmp_path: Path) -> None:
+    rows = [{"prompt": "a", "split": "train", "seed": 3}, {"Prompt": "b"}, "c"]
+    path = _write(tmp_path / "p.jsonl", "\n".join(json.dumps(row) for row in rows))
+    assert read_prompts(path) == [Prompt("a", {"split": "train", "seed": 3}), Prompt("b"), Prompt("c")]
+
+
+def test_parti_tsv_keeps_quotes_that_open_a_cell(tmp_path: Path) -> None:
+    header, giggle = (
+        "Prompt\tCategory\tChallenge\tNote\n",
+        '"G I G G L E" painted\tIllustrations\tWriting & Symbols\t\n',
+    )
+    text = header + giggle + "bond\tAbstract\tBasic\n"
+    prompts = read_prompts(_write(tmp_path / "PartiPrompts.tsv", text))
+    assert [prompt.text for prompt in prompts] == ['"G I G G L E" painted', "bond"]
+    assert prompts[0].tags == {"Category": "Illustrations", "Challenge": "Writing & Symbols", "Note": ""}
+
+
+def test_tsv_of_a_spreadsheet_is_unquoted(tmp_path: Path) -> None:
+    path = _write(tmp_path / "p.tsv", 'prompt\tkind\n"""OOPS"" on a couch"\tx\r\n')
+    assert read_prompts(path) == [Prompt('"OOPS" on a couch', {"kind": "x"})]
+
+
+def test_csv_with_quotes_commas_and_line_breaks(tmp_path: Path) -> None:
+    path = _write(tmp_path / "p.csv", 'id,caption\r\n1,"a ""SALE"" sign, red"\r\n2,"two\r\nlines"\r\n')
+    assert [(p.text, p.tags) for p in read_prompts(path)] == [
+        ('a "SALE" sign, red', {"id": "1"}),
+        ("two\nlines", {"id": "2"}),
+    ]
+    unix = _write(tmp_path / "u.csv", 'prompt\n"a\nb"\n')
+    assert [p.text for p in read_prompts(unix)] == ["a\nb"]
+
+
+def test_a_named_column(tmp_path: Path) -> None:
+    path = _write(tmp_path / "p.csv", "index,prompt,prompt_en\n0,no,yes\n")
+    assert read_prompts(path, column="prompt_en")[0].text == "yes"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("p.tsv", "name\tkind\na\tb\n", "no column 'prompt' or 'caption' or 'text'; its columns are 'name', 'kind'"),
+        ("p.txt", "", "holds no prompts"),
+        ("p.csv", "prompt\n", "holds no prompts"),
+        ("p.csv", "", "holds no prompts"),
+        ("p.jsonl", '{"prompt": "a"}\n{"prompt"', "line 2 is not JSON"),
+        ("p.jsonl", "[1]", "line 1 must be an object"),
+        ("p.jsonl", '{"prompt": 3}', "line 1: 'prompt' holds no prompt"),
+        ("p.csv", "prompt,kind\n,b\n", "line 2: 'prompt' holds no prompt"),
+        ("p.csv", "prompt\na,b\n", "line 2 has 2 cells"),
+        ("p.csv", 'prompt\n"a"b\n', "line 2 is not CSV"),
+        ("p.yaml", "- a", "prompts are read from .txt"),
+    ],
+)
+def test_mistakes_name_file_and_line(tmp_path: Path, name: str, text: str, message: str) -> None:
+    with pytest.raises(UserError, match=name) as caught:
+        read_prompts(_write(tmp_path / name, text))
+    assert message in str(caught.value)
+    assert str(tmp_path / name) in str(caught.value)
+
+
+def test_missing_file_and_wrong_encoding(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot read prompts"):
+        read_prompts(tmp_path / "absent.txt")
+    (tmp_path / "gbk.txt").write_bytes("一个红色的圆".encode("gbk"))
+    with pytest.raises(UserError, match="not UTF-8"):
+        read_prompts(tmp_path / "gbk.txt")
