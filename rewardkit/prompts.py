@@ -119,7 +119,9 @@ def _prompt(path: Path, number: int, row: Mapping[str, Any], column: str | None)
 
 
 def _column(path: Path, row: Mapping[str, Any], column: str | None) -> str:
-    names = {name.lower(): name for name in reversed(row)}
+    names: dict[str, str] = {}
+    for name in row:
+        names.setdefault(name.lower(), name)
     for wanted in COLUMNS if column is None else (column.lower(),):
         if wanted in names:
             return names[wanted]
@@ -169,7 +171,7 @@ def _tsv(path: Path, text: str) -> Rows:
 
 
 def _unquoted(cell: str) -> str:
-    """Undo the quoting of a TSV cell with quotes in it, as spreadsheets write it; leave raw cells (PartiPrompts) alone."""
+    """Undo a spreadsheet's quoting of a TSV cell with quotes in it; leave raw cells (PartiPrompts) alone."""
     inner = cell[1:-1]
     if len(cell) > 3 and cell[0] == cell[-1] == '"' and '""' in inner and '"' not in inner.replace('""', ""):
         return inner.replace('""', '"')
