@@ -1,0 +1,70 @@
+"""Post-train text-to-image models to what people prefer.
+
+The names below load on first use, so that `import rewardkit` (and `rewardkit --help`) needs no torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rewardkit.base import Base, load_base
+    from rewardkit.errors import UserError
+    from rewardkit.images import grid, list_images, load_image, save_image
+    from rewardkit.prompts import Prompt, read_prompts
+    from rewardkit.registry import load_reward, load_rewards
+    from rewardkit.reward import MultiReward, Panel, Part, Reward
+    from rewardkit.run import Run
+    from rewardkit.sampling import generate_images
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Base": "rewardkit.base",
+    "MultiReward": "rewardkit.reward",
+    "Panel": "rewardkit.reward",
+    "Part": "rewardkit.reward",
+    "Prompt": "rewardkit.prompts",
+    "Reward": "rewardkit.reward",
+    "Run": "rewardkit.run",
+    "UserError": "rewardkit.errors",
+    "generate_images": "rewardkit.sampling",
+    "grid": "rewardkit.images",
+    "list_images": "rewardkit.images",
+    "load_base": "rewardkit.base",
+    "load_image": "rewardkit.images",
+    "load_reward": "rewardkit.registry",
+    "load_rewards": "rewardkit.registry",
+    "read_prompts": "rewardkit.prompts",
+    "save_image": "rewardkit.images",
+}
+
+__all__ = [
+    "Base",
+    "MultiReward",
+    "Panel",
+    "Part",
+    "Prompt",
+    "Reward",
+    "Run",
+    "UserError",
+    "__version__",
+    "generate_images",
+    "grid",
+    "list_images",
+    "load_base",
+    "load_image",
+    "load_reward",
+    "load_rewards",
+    "read_prompts",
+    "save_image",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'rewardkit' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,152 @@
+"""Images between files, PIL and tensors: float RGB in [0, 1], loaded safely from whatever a user's folder holds."""
+
+import base64
+import io
+import re
+import struct
+import warnings
+import zlib
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+from torch.nn import functional
+
+from rewardkit.errors import UserError
+from rewardkit.files import write_bytes
+from rewardkit.types import Images
+
+OneImage = Float[Tensor, "3 height width"]
+"""RGB in [0, 1]."""
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+"""Endings `list_images` takes for images."""
+
+MAX_PIXELS = 100_000_000
+"""A larger image is refused before its pixels are unpacked: a few kilobytes can hold a billion of them."""
+
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+"""What PIL raises, by format, for a file that is not the image it says."""
+
+
+def load_image(path: Path | str) -> OneImage:
+    """Read an image file upright (EXIF), over white where it is transparent; the first frame of several.
+
+    Raises `UserError`, naming the file, when it is missing, truncated, no image, or above `MAX_PIXELS`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"no image at {path}; check the path")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PIL warns of odd metadata and of sizes; the size is checked here
+            with Image.open(path) as image:
+                width, height = image.size
+                if width * height > MAX_PIXELS:
+                    raise Image.DecompressionBombError(f"{width}x{height} is above {MAX_PIXELS:,} pixels")
+                return to_tensor(ImageOps.exif_transpose(image))
+    except _BROKEN as error:
+        raise UserError(f"cannot read image {path}: {_reason(error)}; replace the file or leave it out") from error
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image file"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def to_tensor(image: Image.Image) -> OneImage:
+    """Convert a PIL image of any mode; 16-bit grey keeps its depth, transparency is laid over white.
+
+    Raises `ValueError` for a float image outside [0, 1]: nothing says where its white is.
+    """
+    if image.mode == "F" or image.mode.startswith("I"):
+        grey = torch.from_numpy(np.asarray(image, dtype=np.float32) / (1.0 if image.mode == "F" else 65535.0))
+        if not (grey.min() >= 0 and grey.max() <= 1):
+            raise ValueError(f"mode {image.mode} with values outside its range; save it as 8 or 16 bit")
+        return grey.expand(3, -1, -1).clone()
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    pixels = np.array(image.convert("RGB"))
+    return torch.from_numpy(pixels).permute(2, 0, 1).float().div(255).contiguous()
+
+
+def to_pil(image: OneImage) -> Image.Image:
+    """Convert to 8-bit PIL: values are clamped to [0, 1] and rounded; raises `ValueError` on a NaN."""
+    image = image.detach().float().cpu()
+    if image.isnan().any():
+        raise ValueError("the image holds NaN")
+    return Image.fromarray(image.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).contiguous().numpy())
+
+
+def save_image(image: OneImage, path: Path | str) -> None:
+    """Write an image in the format of the path's ending (PNG without one), whole or not at all."""
+    path = Path(path)
+    kind = Image.registered_extensions().get(path.suffix.lower() or ".png")
+    if kind is None:
+        raise UserError(f"cannot tell an image format from {path.name!r}; end the name in .png, .jpg or .webp")
+    write_bytes(path, _encoded(image, kind))
+
+
+def data_uri(image: OneImage, format: Literal["webp", "png"] = "webp") -> str:
+    """Spell an image as a `data:` address, so that a page needs no other file."""
+    return f"data:image/{format};base64,{base64.b64encode(_encoded(image, format)).decode()}"
+
+
+def _encoded(image: OneImage, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    options = {"quality": 92} if kind.upper() in {"JPEG", "WEBP"} else {}
+    to_pil(image).save(buffer, format=kind, **options)
+    return buffer.getvalue()
+
+
+def grid(images: Images, columns: int, gap: int = 2) -> OneImage:
+    """Lay images out row by row, `columns` a row, on white with `gap` pixels between them."""
+    if columns < 1:
+        raise ValueError(f"columns must be 1 or more; got {columns}")
+    count, _, height, width = images.shape
+    rows = -(-count // columns)
+    columns = min(columns, max(count, 1))
+    sheet = images.new_ones(3, max(rows * (height + gap) - gap, 0), columns * (width + gap) - gap)
+    for index, image in enumerate(images):
+        top, left = index // columns * (height + gap), index % columns * (width + gap)
+        sheet[:, top : top + height, left : left + width] = image
+    return sheet
+
+
+def resize(images: Images, size: int | tuple[int, int]) -> Images:
+    """Resize (bicubic, antialiased, clamped to [0, 1]; differentiable) to (height, width).
+
+    One number sets the shorter side and keeps the shape, to the nearest pixel.
+    """
+    height, width = images.shape[-2:]
+    if isinstance(size, int):
+        shorter = min(height, width)
+        size = (max(round(height * size / shorter), 1), max(round(width * size / shorter), 1))
+    if size == (height, width):
+        return images
+    return functional.interpolate(images, size=size, mode="bicubic", antialias=True).clamp(0, 1)
+
+
+def list_images(folder: Path | str) -> list[Path]:
+    """List a folder's images in the order people count: `2.png` before `10.png`.
+
+    Raises `UserError` when there is no such folder, or no image in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"no folder at {folder}; check the path")
+    found = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()]
+    if not found:
+        raise UserError(f"no images in {folder}; it needs files ending in {', '.join(sorted(SUFFIXES))}")
+    return sorted(found, key=_counted)
+
+
+def _counted(path: Path) -> tuple[list[tuple[int, str]], str]:
+    parts = re.split(r"(\d+)", path.name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], path.name

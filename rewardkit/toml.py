@@ -1,0 +1,60 @@
+"""Write a config as TOML that `--config` reads back to the same config (the standard library only reads)."""
+
+import dataclasses
+import json
+import math
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+
+def to_toml(config: Any) -> str:
+    """Spell a dataclass as TOML: nested ones and mappings as tables, None as "None"."""
+    return _table(_fields(config), "")
+
+
+def _fields(config: Any) -> dict[str, Any]:
+    """List a dataclass's fields one level deep (`asdict` would turn nested configs to plain mappings)."""
+    return {field.name: getattr(config, field.name) for field in dataclasses.fields(config) if field.init}
+
+
+def _table(table: dict[str, Any], path: str) -> str:
+    """Spell plain values first: in TOML what follows a table's header belongs to that table."""
+    lines, below = [], []
+    for key, value in table.items():
+        inner = _fields(value) if dataclasses.is_dataclass(value) else value
+        if isinstance(inner, dict):
+            name = f"{path}.{_key(key)}" if path else _key(key)
+            below.append(f"\n[{name}]\n{_table(inner, name)}")
+        else:
+            lines.append(f"{_key(key)} = {_value(value)}\n")
+    return "".join([*lines, *below])
+
+
+def _key(key: str) -> str:
+    bare = key.isascii() and key.replace("_", "").replace("-", "").isalnum()
+    return key if bare else _string(key)
+
+
+def _string(text: str) -> str:
+    """JSON's escapes are TOML's, but for DEL, which TOML forbids bare."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _value(value: Any) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case None:
+            return '"None"'
+        case Enum():
+            return _string(value.name)
+        case int():
+            return str(value)
+        case float():
+            return repr(value) if math.isfinite(value) else str(value)
+        case str() | Path():
+            return _string(str(value))
+        case list() | tuple() | set() | frozenset():
+            return f"[{', '.join(_value(part) for part in value)}]"
+    raise TypeError(f"a config cannot hold {type(value).__name__}: {value!r}")
