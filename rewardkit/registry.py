@@ -21,6 +21,7 @@ from rewardkit.suggest import did_you_mean
 from rewardkit.types import Images, Scores
 
 REWARDS = {
+    "colourfulness": "rewardkit.simple_rewards:Colourfulness",
     "ocr": "rewardkit.ocr:OcrReward",
     "posters-alignment": "rewardkit.posters.judge:AlignmentJudge",
     "posters-aesthetic": "rewardkit.posters.judge:AestheticJudge",
