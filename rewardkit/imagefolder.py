@@ -1,0 +1,152 @@
+"""Which prompt each image of a folder belongs to: a list beside the images, a prompt file, text files, or the names.
+
+Four layouts are read, the first that fits:
+
+1. `prompts.jsonl` (or `metadata.jsonl`) in the folder, as `rewardkit generate` writes it: a row has the image's name
+   (`image`, `file_name`, `file` or `path`) and its prompt (`prompt`, `caption` or `text`); what else it has are tags.
+2. A prompt file given beside the folder: image names are matched to its prompts, or else, where the counts agree, the
+   images in order of their names.
+3. `NAME.txt` beside `NAME.png`, the prompt inside.
+4. The file's name is the prompt, as many papers publish their images.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rewardkit.errors import UserError
+from rewardkit.images import SUFFIXES, list_images
+from rewardkit.prompts import Prompt, read_prompts
+
+LISTS = ("prompts.jsonl", "metadata.jsonl")
+IMAGE_KEYS = ("image", "file_name", "file", "path")
+
+
+@dataclass(frozen=True)
+class Item:
+    """An image file, its prompt, and what else is known of the prompt (its category, say)."""
+
+    path: Path
+    prompt: str
+    tags: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """The images of a folder with their prompts, and what could not be matched."""
+
+    items: tuple[Item, ...]
+    layout: str
+    """How the prompts were found, in words for the user."""
+    missing: tuple[str, ...] = ()
+    """Files a list names that are not there, and prompts of a file that have no image."""
+    unmatched: tuple[str, ...] = ()
+    """Images without a prompt, left out."""
+
+
+def read_image_folder(folder: Path, prompts: Path | None = None) -> ImageFolder:
+    """Read a folder of images; raise `UserError` when it is not there, has no image, or none has a prompt."""
+    if not folder.is_dir():
+        raise UserError(f"no folder of images at {folder}; check the path")
+    listed = next((folder / name for name in LISTS if (folder / name).is_file()), None)
+    images = [] if listed else list_images(folder)
+    if listed:
+        found = from_list(listed)
+    elif prompts:
+        found = from_prompts(images, read_prompts(prompts), prompts.name)
+    elif any(image.with_suffix(".txt").is_file() for image in images):
+        found = from_text_files(images)
+    else:
+        found = from_names(images)
+    if not found.items:
+        raise UserError(
+            f"no image of {folder} has a prompt ({found.layout}); put a prompts.jsonl beside the images, of rows like "
+            '{"image": "0001.png", "prompt": "a red circle"}, or give a prompt file'
+        )
+    return found
+
+
+def from_list(listed: Path) -> ImageFolder:
+    """Follow a list of rows beside the images; an image it does not name is left out and counted."""
+    rows = [listed_item(listed, prompt) for prompt in read_prompts(listed)]
+    named = {item.path for item in rows}
+    return ImageFolder(
+        tuple(item for item in rows if item.path.is_file()),
+        f"prompts from {listed.name}",
+        missing=tuple(item.path.name for item in rows if not item.path.is_file()),
+        unmatched=tuple(image.name for image in images_in(listed.parent) if image not in named),
+    )
+
+
+def images_in(folder: Path) -> list[Path]:
+    """List a folder's images; none is fine here, a list may name those of its sub-folders."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+
+
+def listed_item(listed: Path, prompt: Prompt) -> Item:
+    """Read one row of a list; every key that is neither the image nor the prompt is a tag."""
+    key = next((key for key in IMAGE_KEYS if isinstance(prompt.tags.get(key), str)), None)
+    if key is None:
+        raise UserError(
+            f"{listed} does not say which image {prompt.text!r} belongs to; each row needs one, like "
+            '{"image": "0001.png", "prompt": "a red circle"}'
+        )
+    nested = prompt.tags.get("tags")
+    tags = nested if isinstance(nested, dict) else prompt.tags
+    return Item(listed.parent / prompt.tags[key], prompt.text, {name: tags[name] for name in tags if name != key})
+
+
+def from_prompts(images: Sequence[Path], prompts: Sequence[Prompt], source: str) -> ImageFolder:
+    """Match images to prompts by name where names are prompts, else in order where the counts agree."""
+    by_name = {as_name(prompt.text): prompt for prompt in prompts}
+    matched = {image: by_name[name] for image in images if (name := as_name(image.stem)) in by_name}
+    if not matched and len(images) == len(prompts):
+        matched = dict(zip(images, prompts, strict=True))
+        how = f"prompts from {source}, in the order of the file names"
+    elif not matched:
+        raise UserError(
+            f"{len(images)} images and {len(prompts)} prompts of {source} cannot be matched: no name is a prompt and "
+            "the counts differ; put a prompts.jsonl beside the images"
+        )
+    else:
+        how = f"prompts from {source}, matched by file name"
+    used = {prompt.text for prompt in matched.values()}
+    return ImageFolder(
+        tuple(Item(image, prompt.text, prompt.tags) for image, prompt in matched.items()),
+        how,
+        missing=tuple(prompt.text for prompt in prompts if prompt.text not in used),
+        unmatched=tuple(image.name for image in images if image not in matched),
+    )
+
+
+def as_name(text: str) -> str:
+    """Reduce a prompt to what survives in a file name (letters and digits, 60 of them), to match the two."""
+    return "".join(letter for letter in text.casefold() if letter.isalnum())[:60]
+
+
+def from_text_files(images: Sequence[Path]) -> ImageFolder:
+    texts = {image: image.with_suffix(".txt") for image in images}
+    return ImageFolder(
+        tuple(Item(image, read_text(text)) for image, text in texts.items() if text.is_file()),
+        "prompts from a text file beside each image",
+        unmatched=tuple(image.name for image, text in texts.items() if not text.is_file()),
+    )
+
+
+def read_text(path: Path) -> str:
+    """Read the prompt beside an image."""
+    try:
+        return path.read_text(encoding="utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the prompt in {path} ({error}); it must be a UTF-8 text file") from error
+
+
+def from_names(images: Sequence[Path]) -> ImageFolder:
+    """Take the file's name for its prompt; a name without a letter (`0001.png`) is none."""
+    named = [image for image in images if any(letter.isalpha() for letter in image.stem)]
+    return ImageFolder(
+        tuple(Item(image, image.stem) for image in named),
+        "each file's name taken for its prompt",
+        unmatched=tuple(image.name for image in images if image not in named),
+    )

@@ -1,0 +1,230 @@
+"""`rewardkit leaderboard`: compare image folders or models by rewards and judges; one page, one JSON, one Markdown."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from rewardkit.errors import UserError
+from rewardkit.files import write_text
+from rewardkit.leaderboard import board, thumbnails
+from rewardkit.leaderboard.compare import (
+    Comparison,
+    EntryFacts,
+    PromptScores,
+    Score,
+    as_json,
+    prompt_means,
+    rank,
+    shared_prompts,
+)  # fmt: skip
+from rewardkit.leaderboard.entries import Drawing, Entry, parse_entries, read_entry
+from rewardkit.leaderboard.markdown import markdown
+from rewardkit.leaderboard.report import Picture, page
+from rewardkit.prompts import has_text, language
+from rewardkit.registry import load_rewards
+from rewardkit.reward import AnyReward, keys
+from rewardkit.scoring import Scored, score_items
+
+
+@dataclass(frozen=True)
+class LeaderboardConfig:
+    """Compare image folders or models on the prompts they share."""
+
+    entry: Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
+    """NAME=FOLDER of images, or NAME=MODEL or NAME=MODEL+LORA to draw now; repeat it. The first is the baseline."""
+    judges: tuple[str, ...] = ("ocr", "colourfulness")
+    """Rewards that no entry was trained with; these decide."""
+    rewards: tuple[str, ...] = ()
+    """Rewards that an entry was trained with; shown apart."""
+    prompts: Path | None = None
+    """A prompt file: what models draw, and the prompts of folders without a prompts.jsonl."""
+    out: Path = Path("runs/leaderboard")
+    """Where leaderboard.html, .json, .md and scores.jsonl go."""
+    title: str = "Leaderboard"
+    """The page's title."""
+    limit: int = 0
+    """Compare only the first so many prompts; 0 is all."""
+    gallery: int = 12
+    """How many prompts to show with their images."""
+    thumbnail: int = 320
+    """Widest side of an image in the page, in pixels."""
+    steps: int = 20
+    """Denoising steps of models."""
+    guidance: float = 1.0
+    """Guidance scale of models."""
+    seed: int = 0
+    """Seed of the models' noise, the same for all of them."""
+    batch_size: int = 16
+    """Images drawn or scored at a time."""
+    device: str = "cpu"
+    """Where models and rewards run."""
+
+
+def run(config: LeaderboardConfig) -> None:
+    """Read or draw every entry, score it, compare, and write the report."""
+    sources = parse_entries(config.entry)
+    judges = load_rewards(list(config.judges), config.device)
+    rewards = load_rewards(list(config.rewards), config.device)
+    columns = score_columns(judges, rewards)
+    drawing = Drawing(config.steps, config.guidance, config.seed, config.batch_size, config.device)
+    entries = [
+        read_entry(name, source, config.prompts, drawing, config.limit, config.out / "images" / safe_name(name))
+        for name, source in sources.items()
+    ]
+    rows = {entry.name: score_entry(entry, [*judges, *rewards], config, prompts_of(entries)) for entry in entries}
+    for entry in entries:
+        say_trouble(entry, rows[entry.name])
+    comparison, scores = compare(config.title, entries, rows, columns)
+    write_report(config, comparison, scores, rows)
+    print(f"report: {config.out / 'leaderboard.html'}")
+
+
+def score_columns(judges: Sequence[AnyReward], rewards: Sequence[AnyReward]) -> list[Score]:
+    """Name the columns, judges first; a reward cannot be both."""
+    columns = [
+        Score(name, axis, trained)
+        for trained, group in ((False, judges), (True, rewards))
+        for reward in group
+        for name, axis in keys(reward).items()
+    ]
+    names = [column.name for column in columns]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise UserError(f"{twice!r} is given twice; a reward an entry was trained with is no judge, so name it once")
+    if not columns:
+        raise UserError("nothing to compare by; give --judges or --rewards, like --judges ocr")
+    return columns
+
+
+def prompts_of(entries: Sequence[Entry]) -> list[str]:
+    """Return the prompts every entry has; none is the user's mistake."""
+    shared = shared_prompts([[item.prompt for item in entry.folder.items] for entry in entries])
+    if not shared:
+        layouts = "; ".join(f"{entry.name}: {entry.folder.layout}" for entry in entries)
+        raise UserError(f"the entries share no prompt, so nothing can be compared ({layouts})")
+    return shared
+
+
+def score_entry(
+    entry: Entry, rewards: Sequence[AnyReward], config: LeaderboardConfig, shared: Sequence[str]
+) -> list[Scored]:
+    """Score an entry's images of the shared prompts."""
+    wanted = set(shared[: config.limit] if config.limit else shared)
+    items = [item for item in entry.folder.items if item.prompt in wanted]
+    return score_items(items, rewards, batch_size=config.batch_size, device=config.device, label=entry.name)
+
+
+def compare(
+    title: str, entries: Sequence[Entry], rows: Mapping[str, Sequence[Scored]], columns: Sequence[Score]
+) -> tuple[Comparison, dict[str, PromptScores]]:
+    """Compare scored entries on the prompts that every one of them has a readable image of."""
+    readable = {name: [row for row in scored if not row.error] for name, scored in rows.items()}
+    scores: dict[str, PromptScores] = {
+        name: prompt_means((row.item.prompt, row.scores) for row in scored) for name, scored in readable.items()
+    }
+    shared = shared_prompts(list(scores.values()))
+    if not shared:
+        errors = [row.error for scored in rows.values() for row in scored if row.error]
+        raise UserError(f"no prompt has a readable image in every entry; the first trouble: {errors[0]}")
+    tags = {row.item.prompt: prompt_tags(row) for scored in readable.values() for row in scored}
+    rankings = tuple(rank(column, scores, shared, tags) for column in columns)
+    listed = len(prompts_of(entries))
+    facts = tuple(entry_facts(entry, rows[entry.name], scores[entry.name], listed, len(shared)) for entry in entries)
+    kept = tuple(ranking for ranking in rankings if ranking.standings[0].mean.n)
+    for ranking in rankings:
+        if ranking not in kept:
+            print(f"{ranking.score.name} is left out: no shared prompt asks for text in quotes")
+    return Comparison(title, len(shared), facts, kept), scores
+
+
+def prompt_tags(row: Scored) -> dict[str, Any]:
+    """Add what every prompt can be grouped by to what its file says."""
+    prompt = row.item.prompt
+    return {**row.item.tags, "language": language(prompt), "asks for text": "yes" if has_text(prompt) else "no"}
+
+
+def entry_facts(entry: Entry, rows: Sequence[Scored], readable: PromptScores, listed: int, shared: int) -> EntryFacts:
+    """Count what was compared of an entry; `listed` prompts are in every entry, `shared` of them readable in each."""
+    folder = entry.folder
+    prompts = len({item.prompt for item in folder.items})
+    return EntryFacts(
+        entry.name,
+        entry.source,
+        folder.layout,
+        len(folder.items),
+        prompts,
+        missing=len(folder.missing),
+        unreadable=sum(bool(row.error) for row in rows),
+        unmatched=len(folder.unmatched),
+        unshared=prompts - listed + len(readable) - shared,
+    )
+
+
+def say_trouble(entry: Entry, rows: Sequence[Scored]) -> None:
+    """Name the first of each kind of image that could not be compared."""
+    for what, examples in (
+        ("listed but not there", list(entry.folder.missing)),
+        ("unreadable", [row.error for row in rows if row.error]),
+        ("without a prompt", list(entry.folder.unmatched)),
+    ):
+        if examples:
+            print(f"{entry.name}: {len(examples)} {what}, the first: {examples[0]}")
+
+
+def write_report(
+    config: LeaderboardConfig,
+    comparison: Comparison,
+    scores: Mapping[str, PromptScores],
+    rows: Mapping[str, Sequence[Scored]],
+) -> None:
+    """Write the page, its figures and every image's scores."""
+    files = {
+        (name, row.item.prompt): row.item.path
+        for name, scored in rows.items()
+        for row in reversed(scored)
+        if not row.error
+    }
+
+    def draw(entry: str, prompt: str, facts: Mapping[str, str]) -> Picture:
+        return thumbnails.picture(files.get((entry, prompt)), entry, facts, config.thumbnail)
+
+    shown = spread(shared_prompts(list(scores.values())), config.gallery)
+    parts = board.sections(comparison, scores, shown, draw)
+    names = ", ".join(entry.name for entry in comparison.entries)
+    html = page(
+        config.title,
+        parts,
+        subtitle=f"{names} on {comparison.prompts} prompts",
+        footer="Made by rewardkit leaderboard.",
+    )
+    raw = [
+        {
+            "entry": name,
+            "image": str(row.item.path),
+            "prompt": row.item.prompt,
+            **row.scores,
+            **({"error": row.error} if row.error else {}),
+        }
+        for name, scored in rows.items()
+        for row in scored
+    ]
+    write_text(config.out / "leaderboard.html", html)
+    write_text(config.out / "leaderboard.json", json.dumps(as_json(comparison), ensure_ascii=False, indent=1) + "\n")
+    write_text(config.out / "leaderboard.md", markdown(comparison))
+    write_text(config.out / "scores.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in raw))
+
+
+def spread(prompts: Sequence[str], count: int) -> list[str]:
+    """Take `count` prompts evenly spread over all, so that no one picks them."""
+    if count >= len(prompts):
+        return list(prompts)
+    return [prompts[int(i * len(prompts) / count)] for i in range(count)]
+
+
+def safe_name(name: str) -> str:
+    """Make a folder name of an entry's name."""
+    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name).strip(".") or "entry"

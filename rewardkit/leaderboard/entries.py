@@ -1,0 +1,107 @@
+"""What a leaderboard compares: folders of images, or models that draw the same prompts from the same noise now."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rewardkit.base import BUILT_IN, load_base
+from rewardkit.errors import UserError
+from rewardkit.files import write_text
+from rewardkit.imagefolder import ImageFolder, read_image_folder
+from rewardkit.images import save_image
+from rewardkit.lora import load_loras
+from rewardkit.prompts import Prompt, read_prompts
+from rewardkit.sampling import image_batches
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How models draw; the noise of prompt i depends on (seed, i) only, so all models share it."""
+
+    steps: int
+    guidance: float
+    seed: int
+    batch_size: int
+    device: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A named folder of images with their prompts."""
+
+    name: str
+    source: str
+    folder: ImageFolder
+
+
+def parse_entry(text: str) -> tuple[str, str]:
+    """Split `NAME=SOURCE`; without a name, the last part of the source names it."""
+    name, found, source = text.partition("=")
+    if not found:
+        name, source = Path(text).name or text, text
+    if not name.strip() or not source.strip():
+        raise UserError(f"an entry is NAME=FOLDER or NAME=MODEL, like base=runs/base/images; got {text!r}")
+    return name.strip(), source.strip()
+
+
+def parse_entries(texts: Sequence[str]) -> dict[str, str]:
+    """Read the entries in order; each needs its own name."""
+    if not texts:
+        raise UserError("nothing to compare; give entries, like --entry base=FOLDER --entry tuned=FOLDER")
+    pairs = [parse_entry(text) for text in texts]
+    names = [name for name, _ in pairs]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise UserError(f"two entries are called {twice!r}; name them apart, like --entry other=FOLDER")
+    return dict(pairs)
+
+
+def read_entry(name: str, source: str, prompts: Path | None, drawing: Drawing, limit: int, out: Path) -> Entry:
+    """Read a folder of images, or let a model draw the prompt file into `out`."""
+    if is_images(source):
+        return Entry(name, source, read_image_folder(Path(source), prompts))
+    if prompts is None:
+        raise UserError(
+            f"entry {name!r} is a model ({source}), so it needs prompts to draw; give them with --prompts FILE"
+        )
+    chosen = read_prompts(prompts)
+    draw(source, chosen[:limit] if limit else chosen, drawing, out)
+    return Entry(name, source, read_image_folder(out))
+
+
+def is_images(source: str) -> bool:
+    """Tell images from a model: a folder without model_index.json, or a path that leads nowhere (reported as such)."""
+    base = source.partition("+")[0]
+    if Path(source).is_dir():
+        return not (Path(source) / "model_index.json").is_file()
+    is_model = base in BUILT_IN or (Path(base) / "model_index.json").is_file() or is_hub_id(base)
+    return not is_model
+
+
+def is_hub_id(text: str) -> bool:
+    return text.count("/") == 1 and text[0] not in "./~" and not Path(text.partition("/")[0]).exists()
+
+
+def draw(spec: str, prompts: Sequence[Prompt], drawing: Drawing, out: Path) -> None:
+    """Draw a model's images into a folder with their prompts.jsonl; `BASE+LORA` puts LoRA folders on a base."""
+    name, *loras = spec.split("+")
+    base = load_base(name, drawing.device)
+    load_loras(base, [Path(lora) for lora in loras])
+    out.mkdir(parents=True, exist_ok=True)
+    batches = image_batches(
+        base,
+        [prompt.text for prompt in prompts],
+        steps=drawing.steps,
+        guidance=drawing.guidance,
+        seed=drawing.seed,
+        batch_size=drawing.batch_size,
+        progress=True,
+    )
+    names = [f"{index:05d}.png" for index in range(len(prompts))]
+    for file, image in zip(names, (image for batch in batches for image in batch), strict=True):
+        save_image(image, out / file)
+    rows = [
+        {"image": file, "prompt": prompt.text, "tags": prompt.tags} for file, prompt in zip(names, prompts, strict=True)
+    ]
+    write_text(out / "prompts.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

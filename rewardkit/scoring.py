@@ -1,0 +1,215 @@
+"""Score image files by any rewards: `rewardkit score`, and the pass over a folder that the leaderboard uses too."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from rewardkit.errors import UserError
+from rewardkit.files import write_text
+from rewardkit.imagefolder import Item, read_image_folder, read_text
+from rewardkit.images import load_image
+from rewardkit.progress import Progress
+from rewardkit.registry import load_rewards
+from rewardkit.reward import AnyReward, applies, keys, score_all
+
+TABLE_ROWS = 20
+
+
+@dataclass(frozen=True)
+class ScoreConfig:
+    """Score images by one or more rewards."""
+
+    images: tuple[Path, ...]
+    """Image files, or folders of them."""
+    rewards: tuple[str, ...]
+    """Rewards by name, folder or "module:Class"."""
+    prompt: tuple[str, ...] = ()
+    """The prompt of every image; several score each image under each of them. Without one, folders bring their own."""
+    prompts: Path | None = None
+    """A prompt file for a folder that has no prompts.jsonl."""
+    out: Path | None = None
+    """Also write the scores here: .jsonl or .csv."""
+    batch_size: int = 16
+    """Images scored at a time, when they have one size."""
+    device: str = "cpu"
+    """Where the rewards run."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One image's scores, without those that do not apply to its prompt (text, where none is asked for)."""
+
+    item: Item
+    scores: Mapping[str, float]
+    error: str = ""
+    """Why the image could not be scored, if so."""
+
+
+def score(config: ScoreConfig) -> None:
+    """Print a table of scores and write it where asked; raise `UserError` at the end if an image could not be read."""
+    check_out(config.out)
+    items = find_items(config)
+    rewards = load_rewards(list(config.rewards), config.device)
+    names = [name for reward in rewards for name in keys(reward)]
+    rows = score_items(items, rewards, batch_size=config.batch_size, device=config.device)
+    print(as_table(rows, names))
+    if config.out:
+        write(rows, names, config.out)
+    bad = [row for row in rows if row.error]
+    if bad:
+        kept = f"; the other scores are in {config.out}" if config.out else ""
+        raise UserError(f"{len(bad)} of {len(rows)} images could not be read, the first: {bad[0].error}{kept}")
+
+
+def find_items(config: ScoreConfig) -> list[Item]:
+    """Pair every image with its prompt or prompts; a path that is not there stops here."""
+    items: list[Item] = []
+    for path in config.images:
+        if path.is_dir():
+            items += folder_items(path, config)
+        elif path.is_file():
+            items += [Item(path, prompt) for prompt in config.prompt or (file_prompt(path),)]
+        else:
+            raise UserError(f"no image at {path}; check the path")
+    if not items:
+        raise UserError("nothing to score; give image files or folders")
+    return items
+
+
+def folder_items(folder: Path, config: ScoreConfig) -> list[Item]:
+    found = read_image_folder(folder, config.prompts)
+    print(f"{folder}: {len(found.items)} images, {found.layout}")
+    for what, names in (("without a prompt", found.unmatched), ("missing", found.missing)):
+        if names:
+            print(f"{folder}: {len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})")
+    if not config.prompt:
+        return list(found.items)
+    return [Item(item.path, prompt, item.tags) for item in found.items for prompt in config.prompt]
+
+
+def file_prompt(path: Path) -> str:
+    text = path.with_suffix(".txt")
+    if not text.is_file():
+        raise UserError(
+            f'{path} has no prompt; give one with --prompt "..." or write it to {text.name} beside the image'
+        )
+    return read_text(text)
+
+
+@torch.no_grad()
+def score_items(
+    items: Sequence[Item],
+    rewards: Sequence[AnyReward],
+    *,
+    batch_size: int = 16,
+    device: str | torch.device = "cpu",
+    label: str = "scoring",
+) -> list[Scored]:
+    """Score items in order, in batches of one image size; an unreadable image yields a row with its error."""
+    axes = {name: axis for reward in rewards for name, axis in keys(reward).items()}
+    rows: list[Scored] = []
+    with Progress(label, len(items)) as bar:
+        for batch in batches(items, batch_size):
+            if isinstance(batch, Scored):
+                rows.append(batch)
+                bar.update()
+                continue
+            members, images = batch
+            prompts = [item.prompt for item in members]
+            scores = score_all(rewards, images.to(device), prompts)
+            gates = {name: applies(axis, prompts).tolist() for name, axis in axes.items()}
+            columns = {name: value.tolist() for name, value in scores.items()}
+            rows += [
+                Scored(item, {name: columns[name][i] for name in columns if gates[name][i]})
+                for i, item in enumerate(members)
+            ]
+            bar.update(len(members))
+    return rows
+
+
+def batches(items: Sequence[Item], size: int) -> Iterator[tuple[list[Item], Tensor] | Scored]:
+    """Yield runs of at most `size` images of one shape, and alone each image that cannot be read."""
+    members: list[Item] = []
+    images: list[Tensor] = []
+    for item in items:
+        try:
+            image = load_image(item.path)
+        except UserError as error:
+            failed: Scored | None = Scored(item, {}, str(error))
+        else:
+            failed = None
+        if members and (failed or len(members) == size or image.shape != images[0].shape):
+            yield members, torch.stack(images)
+            members, images = [], []
+        if failed:
+            yield failed
+        else:
+            members.append(item)
+            images.append(image)
+    if members:
+        yield members, torch.stack(images)
+
+
+def as_table(rows: Sequence[Scored], names: Sequence[str]) -> str:
+    """Lay out the first rows and the means as aligned text."""
+    shown = [
+        [shorten(row.item.path.name, 28), shorten(row.item.prompt, 40), *cells(row, names)] for row in rows[:TABLE_ROWS]
+    ]
+    means = [mean_cell([row.scores[name] for row in rows if name in row.scores]) for name in names]
+    table = [["image", "prompt", *names], *shown, [f"mean of {len(rows)}", "", *means]]
+    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
+    text = [
+        "  ".join(align(cell, width, i > 1) for i, (cell, width) in enumerate(zip(line, widths, strict=True)))
+        for line in table
+    ]
+    if len(rows) > TABLE_ROWS:
+        text.insert(-1, f"... and {len(rows) - TABLE_ROWS} more")
+    return "\n".join(line.rstrip() for line in text)
+
+
+def align(cell: str, width: int, right: bool) -> str:
+    return cell.rjust(width) if right else cell.ljust(width)
+
+
+def cells(row: Scored, names: Sequence[str]) -> list[str]:
+    return ["unreadable" if row.error else f"{row.scores[name]:.4f}" if name in row.scores else "-" for name in names]
+
+
+def mean_cell(values: Sequence[float]) -> str:
+    return f"{sum(values) / len(values):.4f}" if values else "-"
+
+
+def shorten(text: str, width: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def check_out(out: Path | None) -> None:
+    """Refuse an unknown kind of file before the work, not after it."""
+    if out and out.suffix not in (".jsonl", ".csv"):
+        raise UserError(f"scores are written as .jsonl or .csv; got {out.name}")
+
+
+def write(rows: Sequence[Scored], names: Sequence[str], out: Path) -> None:
+    """Write every row, whole or not at all; a score that does not apply is null (empty in CSV)."""
+    records = [
+        {"image": str(row.item.path), "prompt": row.item.prompt}
+        | {name: row.scores.get(name) for name in names}
+        | ({"error": row.error} if row.error else {})
+        for row in rows
+    ]
+    text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    if out.suffix == ".csv":
+        buffer = io.StringIO()
+        writer = csv.DictWriter(buffer, ["image", "prompt", *names, "error"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(records)
+        text = buffer.getvalue()
+    write_text(out, text)
+    print(f"scores in {out}")
