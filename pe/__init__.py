@@ -1,0 +1,1 @@
+"""The prompt rewriter: mine preference pairs by drawing, fine-tune (SFT), prefer (SimPO), rewrite."""

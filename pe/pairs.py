@@ -1,0 +1,209 @@
+"""`rewardkit pe pairs`: rewrite each prompt several ways, draw every way, keep the best and the worst by the panel.
+
+Seedream 2.0's data for prompt engineering (arXiv:2503.07703, section 4.4). All wordings of one prompt start from the
+same noise, and every image is judged against the prompt as typed: a rewrite must not win by asking for something else.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pe.choose import Candidates, Scored, example, pair, split
+from pe.instructions import Task
+from pe.quotes import keep_quotes
+from pe.rewriter import Rewriter
+from pe.rows import read_rows, write_rows
+from pe.shorten import load_shortener
+from pe.training import on_gpu
+from rewardkit.base import Base, load_base
+from rewardkit.errors import UserError
+from rewardkit.files import write_text
+from rewardkit.images import grid, load_image, save_image, to_pil
+from rewardkit.progress import Progress
+from rewardkit.prompts import read_prompts
+from rewardkit.registry import load_rewards
+from rewardkit.reward import AnyReward, Panel, score_all
+from rewardkit.sampling import image_batches
+from rewardkit.types import Images
+
+CHUNK = 32
+"""Prompts whose images are in memory together."""
+SHOWN = 12
+"""Pairs in the picture."""
+
+
+@dataclass(frozen=True)
+class MineConfig:
+    """Mine preference pairs and examples for the rewriter."""
+
+    prompts: Path
+    """Short prompts: a .txt (one a line), .jsonl, .csv or .tsv file."""
+    rewards: tuple[str, ...]
+    """The panel: names, reward model folders or module:Class, averaged as frozen z-scores."""
+    out: Path = Path("runs/pe-pairs")
+    """Where pairs.jsonl, sft.jsonl, mining.json, pairs.png and the images go."""
+    base: str = "seedling"
+    """The model that draws: seedling, a folder in diffusers format or a hub id."""
+    rewriter: str = "seedling"
+    """The model that rewrites; "none" to use only the rewrites of `candidates_file`."""
+    task: Task | None = None
+    """The system prompt it gets: plain (none), expand or shorten; the default is the rewriter's own."""
+    candidates: int = 4
+    """Rewrites sampled for each prompt."""
+    candidates_file: Path | None = None
+    """JSONL of rewrites from elsewhere: a `prompt` and a `rewrite` a line, several lines a prompt."""
+    temperature: float = 1.0
+    """How freely rewrites are sampled."""
+    noises: int = 1
+    """Images drawn for each wording; their scores are averaged."""
+    steps: int = 20
+    """Sampling steps of an image."""
+    guidance: float = 1.0
+    """Guidance scale."""
+    margin: float = 0.25
+    """How far, in standard deviations of the panel, best must beat worst (pairs) or the prompt as typed (examples)."""
+    limit: int | None = None
+    """Use only the first so many prompts."""
+    captions: Path | None = None
+    """Long captions to be shortened into more examples for sft.jsonl, in a file like `prompts`."""
+    shorten: str = "pe.shorten:plain"
+    """What shortens them: a function of text to text, as module:function."""
+    batch_size: int = 32
+    """Images drawn, and prompts rewritten, at once."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+    seed: int = 0
+    """Seed of the rewrites and of the noise."""
+
+
+def mine(config: MineConfig) -> None:
+    """Write pairs.jsonl ({prompt, chosen, rejected, ...}) and sft.jsonl ({prompt, completion, ...}) to `config.out`."""
+    if config.rewriter == "none" and config.candidates_file is None:
+        raise UserError("nothing to choose from: --rewriter is none and there is no --candidates-file")
+    device = "cuda" if on_gpu(config.device) else "cpu"
+    prompts = list(dict.fromkeys(prompt.text for prompt in read_prompts(config.prompts)))[: config.limit]
+    rewards = load_rewards(config.rewards, device)
+    base = load_base(config.base, device, torch.bfloat16 if device == "cuda" else torch.float32)
+    writer = None if config.rewriter == "none" else Rewriter.load(config.rewriter, device, config.task)
+    mine_with(config, prompts, writer, base, rewards)
+
+
+def mine_with(
+    config: MineConfig, prompts: Sequence[str], writer: Rewriter | None, base: Base, rewards: Sequence[AnyReward]
+) -> None:
+    """Mine with a rewriter, a base and a panel already in memory; see `mine` for what is written."""
+    groups = judge(config, base, rewards, propose(config, prompts, writer))
+    pairs, without_pair = split([pair(group, config.margin) for group in groups])
+    examples, without_example = split([example(group, config.margin) for group in groups])
+    examples += shortened(config)
+    write_rows(config.out / "pairs.jsonl", pairs)
+    write_rows(config.out / "sft.jsonl", examples)
+    counts = {
+        "prompts": len(prompts), "pairs": len(pairs), "without_pair": without_pair,
+        "examples": len(examples), "without_example": without_example,
+    }  # fmt: skip
+    report(config.out, counts, groups, pairs)
+
+
+def propose(config: MineConfig, prompts: Sequence[str], writer: Rewriter | None) -> list[list[str]]:
+    """List the wordings of each prompt: as typed first, then its distinct rewrites, all with its quoted text."""
+    found = {prompt: [prompt] for prompt in prompts}
+    for row in read_rows(config.candidates_file, ("prompt", "rewrite")) if config.candidates_file else []:
+        if row["prompt"] in found:
+            found[row["prompt"]].append(keep_quotes(row["prompt"], row["rewrite"]))
+    if writer is not None:
+        rewrites = writer.rewrite(
+            prompts, n=config.candidates, temperature=config.temperature, seed=config.seed,
+            batch_size=config.batch_size, progress=True,
+        )  # fmt: skip
+        for prompt, texts in zip(prompts, rewrites, strict=True):
+            found[prompt] += texts
+    return [list(dict.fromkeys(texts)) for texts in found.values()]
+
+
+def judge(
+    config: MineConfig, base: Base, rewards: Sequence[AnyReward], wordings: Sequence[Sequence[str]]
+) -> list[Candidates]:
+    """Draw and score every wording; the z-scores of the panel are fitted on all these images and then frozen."""
+    (config.out / "images").mkdir(parents=True, exist_ok=True)
+    flat = [(number, text) for number, texts in enumerate(wordings) for text in texts]
+    originals = [wordings[number][0] for number, _ in flat]
+    with Progress("drawing and judging", len(flat) * config.noises) as bar:
+        raws = [_judge_noise(config, base, rewards, wordings, noise, bar) for noise in range(config.noises)]
+    everything = {name: torch.cat([raw[name] for raw in raws]) for name in raws[0]}
+    panel = Panel(rewards).fit(everything, originals * len(raws))
+    totals = torch.stack([panel.total(raw, originals) for raw in raws]).mean(0).tolist()
+    scored: list[list[Scored]] = [[] for _ in wordings]
+    for (number, text), score in zip(flat, totals, strict=True):
+        scored[number].append(Scored(text, score, _image_path(config.out, number, len(scored[number]))))
+    return [Candidates(group[0], group[1:]) for group in scored]
+
+
+def _judge_noise(
+    config: MineConfig, base: Base, rewards: Sequence[AnyReward], wordings: Sequence[Sequence[str]], noise: int,
+    bar: Progress,
+) -> dict[str, Tensor]:  # fmt: skip
+    """Give the raw scores of every wording, prompt by prompt, for one noise; the images of the first are kept."""
+    parts: list[dict[str, Tensor]] = []
+    for first in range(0, len(wordings), CHUNK):
+        chunk = wordings[first : first + CHUNK]
+        drawn = draw(config, base, chunk, first, noise)
+        for offset, (texts, images) in enumerate(zip(chunk, drawn, strict=True)):
+            raw = score_all(rewards, images, [texts[0]] * len(texts))
+            parts.append({name: value.detach().double().cpu() for name, value in raw.items()})
+            for place, image in enumerate(images if noise == 0 else []):
+                to_pil(image).save(_image_path(config.out, first + offset, place))
+            bar.update(len(texts))
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def draw(config: MineConfig, base: Base, chunk: Sequence[Sequence[str]], first: int, noise: int) -> list[Images]:
+    """Draw the wordings of each prompt of a chunk, all of one prompt from the same noise."""
+    columns = []
+    for place in range(max(map(len, chunk))):
+        # A prompt with fewer wordings draws its own again, so that the others keep their noise.
+        texts = [texts[min(place, len(texts) - 1)] for texts in chunk]
+        batches = image_batches(
+            base, texts, steps=config.steps, guidance=config.guidance, seed=config.seed + noise,
+            batch_size=config.batch_size, first=first,
+        )  # fmt: skip
+        columns.append(torch.cat(list(batches)).clamp(0, 1))
+    return [torch.stack([column[row] for column in columns[: len(texts)]]) for row, texts in enumerate(chunk)]
+
+
+def _image_path(out: Path, number: int, place: int) -> Path:
+    return out / "images" / f"{number:05d}_{place}.png"
+
+
+def shortened(config: MineConfig) -> list[dict[str, Any]]:
+    """Turn long captions to examples by shortening them, where shortening changes them."""
+    if config.captions is None:
+        return []
+    shorten = load_shortener(config.shorten)
+    captions = [prompt.text for prompt in read_prompts(config.captions)]
+    rows = [{"prompt": keep_quotes(caption, shorten(caption)), "completion": caption} for caption in captions]
+    return [row for row in rows if row["prompt"] != row["completion"]]
+
+
+def report(
+    out: Path, counts: Mapping[str, Any], groups: Sequence[Candidates], pairs: Sequence[Mapping[str, Any]]
+) -> None:
+    """Write mining.json and the picture of best beside worst, and say the counts."""
+    tried = [group for group in groups if group.rewrites]
+    gains = [group.best.score - group.original.score for group in tried]
+    means = {"best_minus_prompt": sum(gains) / len(gains) if gains else None}
+    write_text(out / "mining.json", json.dumps({**counts, **means}, indent=1) + "\n")
+    print(f"{counts['prompts']} prompts: {counts['pairs']} pairs, {counts['examples']} examples in {out}")
+    for name, what in (("without_pair", "pair"), ("without_example", "example")):
+        for reason, count in counts[name].items():
+            print(f"  no {what} from {count} prompts: {reason}")
+    if not pairs:
+        raise UserError("no pair was found; lower --margin, raise --temperature or --candidates, or add prompts")
+    clear = sorted(pairs, key=lambda row: row["rejected_score"] - row["chosen_score"])[:SHOWN]
+    images = torch.stack([load_image(path) for row in clear for path in row["images"]])
+    save_image(grid(images, columns=6), out / "pairs.png")

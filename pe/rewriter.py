@@ -1,0 +1,183 @@
+"""A rewriter: any causal language model with a chat template, whose answers keep the quoted text of the prompt.
+
+The user's turn is the short prompt, the assistant's turn the long one. Folders that `pe sft` and `pe simpo` save, the
+built-in `seedling`, hub models and LoRA adapter folders load alike, with plain transformers (and peft for adapters).
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from pe.instructions import Task, messages
+from pe.quiet import quiet
+from pe.quotes import keep_quotes
+from rewardkit.errors import UserError
+from rewardkit.progress import Progress
+from rewardkit.seedling import WEIGHTS
+
+BUILT_IN = {"seedling": WEIGHTS / "rewriter"}
+
+TASK_FILE = "rewriter.json"
+"""Beside the weights of a trained rewriter: which task it was trained under."""
+
+_THINKING = re.compile(r"^.*</think>", re.DOTALL)
+
+
+class Rewriter:
+    """Rewrites prompts; quoted text always survives (see `keep_quotes`)."""
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: Task = "plain") -> None:
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.task: Task = task
+
+    @classmethod
+    def load(cls, spec: str, device: str | torch.device = "cpu", task: Task | None = None) -> "Rewriter":
+        """Load `seedling`, a folder or a hub id; raise `UserError` when there is no such model or no chat template.
+
+        Without a task: the one the folder was trained under, else `expand`, so that a general chat model is told what
+        to do. On a CPU the weights are float32, elsewhere as they were saved.
+        """
+        model, tokenizer = load_model(spec, dtype=torch.float32 if torch.device(device).type == "cpu" else "auto")
+        return cls(model.to(device), tokenizer, task_of(spec) if task is None else task)
+
+    def rewrite(
+        self,
+        prompts: Sequence[str],
+        *,
+        n: int = 1,
+        temperature: float = 0.0,
+        seed: int = 0,
+        max_new_tokens: int = 128,
+        batch_size: int = 32,
+        progress: bool = False,
+    ) -> list[list[str]]:
+        """Give `n` rewrites of each prompt: the likeliest one at temperature 0, else samples drawn from `seed`.
+
+        The samples depend on `seed` and on how the prompts fall into batches.
+        """
+        if n > 1 and temperature <= 0:
+            raise ValueError(f"{n} different rewrites need a temperature above 0; got {temperature}")
+        answers: list[list[str]] = []
+        with Progress("rewriting", len(prompts)) if progress else nullcontext() as bar:
+            for start in range(0, len(prompts), batch_size):
+                batch = prompts[start : start + batch_size]
+                raw = self._answer(batch, n, temperature, seed + start, max_new_tokens)
+                for prompt, texts in zip(batch, raw, strict=True):
+                    answers.append([keep_quotes(prompt, text) for text in texts])
+                if bar is not None:
+                    bar.update(len(batch))
+        return answers
+
+    @torch.no_grad()
+    def _answer(
+        self, prompts: Sequence[str], n: int, temperature: float, seed: int, max_new_tokens: int
+    ) -> list[list[str]]:
+        """Generate `n` raw answers a prompt in one padded batch; the global random state is left as it was."""
+        texts = [render(self.tokenizer, self.task, prompt) for prompt in prompts]
+        inputs = self.tokenizer(
+            texts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False
+        ).to(self.model.device)
+        config = _generation(self.tokenizer, n, temperature, max_new_tokens)
+        devices = [self.model.device] if self.model.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(seed)
+            output = self.model.generate(
+                input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], generation_config=config
+            )
+        new = output[:, inputs["input_ids"].shape[1] :]
+        decoded = [tidy(text) for text in self.tokenizer.batch_decode(new, skip_special_tokens=True)]
+        return [decoded[start : start + n] for start in range(0, len(decoded), n)]
+
+
+def load_model(spec: str, *, dtype: torch.dtype | str = "auto") -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a causal LM and its tokenizer, ready to generate; a LoRA adapter folder is merged into its base model."""
+    source = locate(spec)
+    if spec in BUILT_IN and not Path(source).is_dir():
+        raise UserError(f"the built-in rewriter is not in this checkout ({source}); run `rewardkit seedling train`")
+    try:
+        with quiet():
+            model = _load_adapter(source, dtype) if is_adapter(source) else _load_plain(source, dtype)
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"no language model to load at {spec!r}: {reason}; give a folder or a hub id") from error
+    if not tokenizer.chat_template:
+        raise UserError(f"{spec!r} has no chat template, so it cannot be asked to rewrite; choose a chat model")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return model, tokenizer
+
+
+def locate(spec: str) -> str:
+    """Turn `seedling` or the run folder of a training command to the folder of its weights; leave the rest alone."""
+    if spec in BUILT_IN:
+        return str(BUILT_IN[spec])
+    trained = Path(spec) / "model"
+    return str(trained) if (trained / "config.json").is_file() else spec
+
+
+def task_of(spec: str) -> Task:
+    """Say which task a model was trained under; `expand` for one that says nothing, such as a general chat model."""
+    if spec in BUILT_IN:
+        return "plain"
+    note = Path(locate(spec)) / TASK_FILE
+    task: Task = json.loads(note.read_text(encoding="utf-8"))["task"] if note.is_file() else "expand"
+    return task
+
+
+def is_adapter(source: str) -> bool:
+    """Say whether a folder holds a peft adapter rather than a whole model."""
+    return (Path(source) / "adapter_config.json").is_file()
+
+
+def _load_plain(source: str, dtype: torch.dtype | str) -> PreTrainedModel:
+    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
+    return model
+
+
+def _load_adapter(source: str, dtype: torch.dtype | str) -> PreTrainedModel:
+    from peft import AutoPeftModelForCausalLM
+
+    model: PreTrainedModel = AutoPeftModelForCausalLM.from_pretrained(source, dtype=dtype).merge_and_unload()
+    return model
+
+
+def render(tokenizer: PreTrainedTokenizerBase, task: Task, prompt: str) -> str:
+    """Write the conversation up to where the rewrite begins, as training and generating both see it."""
+    # Models that think aloud (Qwen3) are asked not to; other templates ignore the word.
+    text = tokenizer.apply_chat_template(
+        messages(task, prompt), tokenize=False, add_generation_prompt=True, enable_thinking=False
+    )
+    return str(text)
+
+
+def tidy(answer: str) -> str:
+    """Drop thinking and put the answer on one line: a prompt is a line."""
+    return " ".join(_THINKING.sub("", answer).split())
+
+
+def _generation(
+    tokenizer: PreTrainedTokenizerBase, n: int, temperature: float, max_new_tokens: int
+) -> GenerationConfig:
+    """Build plain sampling (or greedy) settings: a model's own top-k, top-p and penalties would bias what is mined."""
+    sampling: dict[str, Any] = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature > 0 else {}
+    return GenerationConfig(
+        **sampling,
+        num_return_sequences=n,
+        max_new_tokens=max_new_tokens,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )

@@ -1,0 +1,102 @@
+"""`rewardkit pe sft`: teach a rewriter by example, short prompt in, good long prompt out.
+
+The first stage of Seedream 2.0's prompt engineering (arXiv:2503.07703, section 4.4). The loop is TRL's `SFTTrainer`;
+the loss is on the completion alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase
+from trl import SFTConfig, SFTTrainer
+
+from pe.instructions import Task, messages
+from pe.quiet import quiet
+from pe.rewriter import render, task_of
+from pe.rows import read_rows
+from pe.training import (
+    common_arguments,
+    load_policy,
+    run_trainer,
+    save_model,
+    within,
+)
+from rewardkit.run import Run
+
+
+@dataclass(frozen=True)
+class RewriterSftConfig:
+    """Fine-tune a rewriter on written examples."""
+
+    rows: Path
+    """JSONL file with a `prompt` and a `completion` a line, such as the `sft.jsonl` of `rewardkit pe pairs`."""
+    out: Path = Path("runs/pe-sft")
+    """The run folder; the trained rewriter is its `model` folder."""
+    rewriter: str = "seedling"
+    """The model to start from: seedling, a folder or a hub id (a causal language model with a chat template)."""
+    epochs: float = 3.0
+    """How often every row is seen."""
+    batch_size: int = 16
+    """Rows in one forward pass."""
+    accumulate: int = 1
+    """Forward passes in one step."""
+    learning_rate: float = 1e-4
+    """Highest learning rate; it rises over the first tenth and falls as a cosine. Large models want 1e-5."""
+    max_length: int = 512
+    """Longest row in tokens, prompt and completion together; longer ones are left out and counted."""
+    lora_rank: int = 0
+    """Rank of a LoRA on all linear layers, merged in at the end; 0 trains every weight."""
+    task: Task | None = None
+    """The system prompt trained under: plain (none), expand or shorten; the default is the starting model's own."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+    save_every: int = 200
+    """Steps between checkpoints."""
+    seed: int = 0
+    """Seed of the order of the rows and of a new LoRA."""
+    resume: bool = False
+    """Go on from the newest checkpoint in `out`."""
+
+
+def train(config: RewriterSftConfig) -> None:
+    """Fine-tune until every row was seen `epochs` times; write checkpoints, metrics.jsonl and the model folder."""
+    rows = read_rows(config.rows, ("prompt", "completion"))
+    run = Run.start(config.out, config, resume=config.resume)
+    model, tokenizer, lora = load_policy(config)
+    task = config.task or task_of(config.rewriter)
+    with quiet():
+        trainer = SFTTrainer(
+            model=model, args=to_trl(config), train_dataset=to_dataset(rows, tokenizer, task, config.max_length),
+            processing_class=tokenizer, peft_config=lora,
+        )  # fmt: skip
+    run_trainer(trainer, config, run, "pe sft")
+    save_model(trainer.model, tokenizer, task, config.out / "model")
+    print(f"rewriter: {config.out / 'model'}")
+
+
+def to_trl(config: RewriterSftConfig) -> SFTConfig:
+    """Say our options in TRL's words."""
+    return SFTConfig(**common_arguments(config), completion_only_loss=True)
+
+
+def to_dataset(rows: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, task: Task, max_length: int) -> Dataset:
+    """Make conversations of the rows that fit, prompt and completion apart so that only the latter is learned."""
+
+    def length(row: Mapping[str, Any]) -> int:
+        text = render(tokenizer, task, row["prompt"]) + row["completion"]
+        return len(tokenizer(text, add_special_tokens=False)["input_ids"]) + 2  # the end of the turn
+
+    return Dataset.from_list(
+        [
+            {
+                "prompt": messages(task, row["prompt"]),
+                "completion": [{"role": "assistant", "content": row["completion"]}],
+                # Trained on what is asked for when generating; templates without thinking ignore it.
+                "chat_template_kwargs": {"enable_thinking": False},
+            }
+            for row in within(rows, length, max_length)
+        ]
+    )

@@ -1,0 +1,117 @@
+"""`rewardkit pe simpo`: prefer the rewrites whose images score well, by SimPO (Meng et al. 2024, arXiv:2405.14734).
+
+The second stage of Seedream 2.0's prompt engineering (arXiv:2503.07703, section 4.4): rewards only choose which rewrite
+is the better one; the loss acts on the language model's own mean log-probabilities and needs no reference model. The
+loop is TRL's `CPOTrainer`, where SimPO lives; `pe.loss` states the formula it is held to.
+"""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase
+from trl.import_utils import TRLExperimentalWarning
+
+from pe.instructions import Task
+from pe.quiet import quiet
+from pe.rewriter import render, task_of
+from pe.rows import read_rows
+from pe.training import (
+    common_arguments,
+    load_policy,
+    run_trainer,
+    save_model,
+    within,
+)
+from rewardkit.run import Run
+
+with warnings.catch_warnings():
+    # TRL says on import that this trainer may change; our tests hold it to the paper's formula.
+    warnings.simplefilter("ignore", TRLExperimentalWarning)
+    from trl.experimental.cpo import CPOConfig, CPOTrainer
+
+
+@dataclass(frozen=True)
+class SimpoConfig:
+    """Train a rewriter on pairs of rewrites, the better one and the worse one."""
+
+    rows: Path
+    """JSONL file with a `prompt`, a `chosen` and a `rejected` a line, as `rewardkit pe pairs` writes pairs.jsonl."""
+    out: Path = Path("runs/pe-simpo")
+    """The run folder; the trained rewriter is its `model` folder."""
+    rewriter: str = "runs/pe-sft"
+    """The model to start from: the run folder of `pe sft`, seedling, another folder or a hub id."""
+    beta: float = 2.0
+    """How steeply the loss falls with the difference of the mean log-probabilities."""
+    gamma: float = 1.0
+    """The margin the chosen rewrite must win by; half of beta is a good start."""
+    epochs: float = 1.0
+    """How often every pair is seen."""
+    batch_size: int = 8
+    """Pairs in one forward pass."""
+    accumulate: int = 1
+    """Forward passes in one step."""
+    learning_rate: float = 1e-5
+    """Highest learning rate; it rises over the first tenth and falls as a cosine. Large models want 3e-7 to 1e-6."""
+    max_length: int = 512
+    """Longest rewrite in tokens, prompt included; pairs with a longer one are left out and counted."""
+    lora_rank: int = 0
+    """Rank of a LoRA on all linear layers, merged in at the end; 0 trains every weight."""
+    task: Task | None = None
+    """The system prompt trained under: plain (none), expand or shorten; the default is the starting model's own."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+    save_every: int = 200
+    """Steps between checkpoints."""
+    seed: int = 0
+    """Seed of the order of the pairs and of a new LoRA."""
+    resume: bool = False
+    """Go on from the newest checkpoint in `out`."""
+
+
+def train(config: SimpoConfig) -> None:
+    """Train until every pair was seen `epochs` times; write checkpoints, metrics.jsonl and the model folder."""
+    rows = read_rows(config.rows, ("prompt", "chosen", "rejected"))
+    run = Run.start(config.out, config, resume=config.resume)
+    model, tokenizer, lora = load_policy(config)
+    task = config.task or task_of(config.rewriter)
+    with quiet():
+        trainer = CPOTrainer(
+            model=model, args=to_trl(config), train_dataset=to_dataset(rows, tokenizer, task, config.max_length),
+            processing_class=tokenizer, peft_config=lora,
+        )  # fmt: skip
+    run_trainer(trainer, config, run, "pe simpo")
+    save_model(trainer.model, tokenizer, task, config.out / "model")
+    print(f"rewriter: {config.out / 'model'}")
+
+
+def to_trl(config: SimpoConfig) -> CPOConfig:
+    """Say our options in TRL's words; `cpo_alpha` at its default of 1 would add a likelihood term SimPO has not."""
+    return CPOConfig(
+        **common_arguments(config), loss_type="simpo", beta=config.beta, simpo_gamma=config.gamma, cpo_alpha=0.0,
+        remove_unused_columns=False,
+    )  # fmt: skip
+
+
+def to_dataset(rows: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, task: Task, max_length: int) -> Dataset:
+    """Write the pairs that fit as plain text, just as generating will see them.
+
+    Given conversations, the trainer would close the turn by the template ("<|im_end|>\\n") and add a second end mark,
+    both of which count in the mean log-probability.
+    """
+    texts = [_text_row(row, tokenizer, task) for row in rows]
+
+    def length(row: Mapping[str, Any]) -> int:
+        longest = max((row["chosen"], row["rejected"]), key=len)
+        return len(tokenizer(row["prompt"] + longest, add_special_tokens=False)["input_ids"])
+
+    return Dataset.from_list([dict(row) for row in within(texts, length, max_length)])
+
+
+def _text_row(row: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase, task: Task) -> dict[str, str]:
+    end = tokenizer.eos_token
+    prompt = render(tokenizer, task, row["prompt"])
+    return {"prompt": prompt, "chosen": row["chosen"] + end, "rejected": row["rejected"] + end}

@@ -1,0 +1,186 @@
+"""What `pe sft` and `pe simpo` share: TRL's common settings, the model, a run's log and progress, and the saved folder.
+
+The trainer's own checkpoints lie in `OUT/trainer`; after each whole one the run notes its step, so that a run killed in
+the middle of a save resumes from the one before, with the metrics of that moment. The finished rewriter is `OUT/model`,
+a folder that loads with plain transformers (LoRA is merged in).
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from peft import LoraConfig, PeftModel
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+from pe.instructions import Task
+from pe.quiet import quiet
+from pe.rewriter import TASK_FILE, load_model
+from rewardkit.errors import UserError
+from rewardkit.files import new_folder, write_text
+from rewardkit.progress import Progress
+from rewardkit.run import Run
+
+WARMUP = 0.1
+"""Share of the steps in which the learning rate rises."""
+
+
+@runtime_checkable
+class TrainingOptions(Protocol):
+    """The options both commands have."""
+
+    @property
+    def rewriter(self) -> str: ...
+    @property
+    def out(self) -> Path: ...
+    @property
+    def epochs(self) -> float: ...
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def accumulate(self) -> int: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def max_length(self) -> int: ...
+    @property
+    def lora_rank(self) -> int: ...
+    @property
+    def device(self) -> str: ...
+    @property
+    def save_every(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def resume(self) -> bool: ...
+
+
+def on_gpu(device: str) -> bool:
+    """Say whether training runs on a GPU; raise `UserError` when one is asked for and there is none."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise UserError(f"device must be auto, cpu or cuda; got {device!r}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("device is cuda, but torch sees no GPU; use --device cpu")
+    return device != "cpu" and torch.cuda.is_available()
+
+
+def common_arguments(options: TrainingOptions) -> dict[str, Any]:
+    """Give the TRL settings both trainers share; on a CPU everything is float32 (TRL's own default is bfloat16)."""
+    gpu = on_gpu(options.device)
+    return {
+        "output_dir": str(options.out / "trainer"),
+        "num_train_epochs": options.epochs,
+        "per_device_train_batch_size": options.batch_size,
+        "gradient_accumulation_steps": options.accumulate,
+        "learning_rate": options.learning_rate,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": WARMUP,
+        "max_length": options.max_length,
+        "seed": options.seed,
+        "bf16": gpu,
+        "use_cpu": not gpu,
+        "dataloader_pin_memory": gpu,
+        "gradient_checkpointing": gpu,
+        "logging_steps": 1,
+        "save_steps": options.save_every,
+        "save_total_limit": 2,
+        "disable_tqdm": True,
+        "report_to": "none",
+    }
+
+
+def load_policy(options: TrainingOptions) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, LoraConfig | None]:
+    """Load the model to train: whole in float32, or as saved under a LoRA when a rank is given."""
+    whole = options.lora_rank == 0 or not on_gpu(options.device)
+    model, tokenizer = load_model(options.rewriter, dtype=torch.float32 if whole else "auto")
+    if options.lora_rank == 0:
+        return model, tokenizer, None
+    lora = LoraConfig(
+        r=options.lora_rank, lora_alpha=2 * options.lora_rank, target_modules="all-linear", task_type="CAUSAL_LM"
+    )
+    return model, tokenizer, lora
+
+
+def within(
+    rows: Sequence[Mapping[str, Any]], length: Callable[[Mapping[str, Any]], int], max_length: int
+) -> list[Mapping[str, Any]]:
+    """Leave out, and report, the rows that are too long: cut short they would teach the model never to stop."""
+    kept = [row for row in rows if length(row) <= max_length]
+    if len(kept) < len(rows):
+        print(f"left out {len(rows) - len(kept)} of {len(rows)} rows longer than {max_length} tokens (--max-length)")
+    if not kept:
+        raise UserError(f"all {len(rows)} rows are longer than {max_length} tokens; raise --max-length")
+    return kept
+
+
+class Recorder(TrainerCallback):  # type: ignore[misc]  # transformers leaves the class untyped
+    """Shows our progress line; hands every logged number, and the step of every whole checkpoint, to the run."""
+
+    def __init__(self, run: Run, title: str) -> None:
+        self.run = run
+        self.title = title
+        self.progress: Progress | None = None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        self.progress = Progress(self.title, state.max_steps, start=state.global_step)
+
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl,
+        logs: Mapping[str, Any] | None = None, **kwargs: object,
+    ) -> None:  # fmt: skip
+        if not logs or "loss" not in logs or self.progress is None:  # the last log is a summary of the run
+            return
+        numbers = {name: float(value) for name, value in logs.items() if isinstance(value, int | float)}
+        if not math.isfinite(numbers["loss"]):
+            raise UserError(f"the loss became {numbers['loss']} at step {state.global_step}; lower --learning-rate")
+        self.run.log(state.global_step, numbers)
+        self.progress.update(state.global_step - self.progress.done, loss=numbers["loss"])
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object) -> None:
+        self.run.save(state.global_step, {}, {"checkpoint": _checkpoint_name(state.global_step)})
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        if self.progress is not None:
+            self.progress.__exit__(None, None, None)
+
+
+def run_trainer(trainer: Trainer, options: TrainingOptions, run: Run, title: str) -> None:
+    """Train, from the newest whole checkpoint when resuming, with our progress and not transformers' printed rows."""
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(Recorder(run, title))
+    newest = run.latest() if options.resume else None
+    checkpoint = options.out / "trainer" / newest.meta["checkpoint"] if newest else None
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    run.close()
+
+
+def _checkpoint_name(step: int) -> str:
+    return f"{PREFIX_CHECKPOINT_DIR}-{step}"
+
+
+def save_model(
+    model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, task: Task, folder: Path
+) -> None:
+    """Write the whole rewriter (LoRA merged) as a transformers folder; it takes its place only when complete."""
+    whole = model.merge_and_unload() if isinstance(model, PeftModel) else model
+    whole.config.use_cache = True
+    with new_folder(folder) as temporary, quiet():
+        whole.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        write_text(temporary / TASK_FILE, json.dumps({"task": task}) + "\n")
