@@ -1,7 +1,7 @@
 """Read the text in images with RapidOCR, and score it against the text a prompt quotes.
 
-RapidOCR's PP-OCR models come inside its wheel, so nothing is downloaded. They read Latin, Greek, Chinese and Japanese;
-Korean, Cyrillic, Arabic and others they silently misread, so a prompt that quotes those is refused, not scored wrong.
+RapidOCR's PP-OCR models come inside its wheel, so nothing is downloaded. They read Latin, Chinese and Japanese;
+Korean, Cyrillic, Greek and others they silently misread, so a prompt that quotes those is refused, not scored wrong.
 
 `R_a = 1 - N_e / N` (arXiv:2503.07703, 5.1.2) leaves open what counts as a character. Here, before comparing: Unicode
 NFKC (full-width letters become plain), case folded, and only letters and digits kept, so spaces, line breaks and
@@ -26,11 +26,12 @@ from rewardkit.prompts import wanted_text
 from rewardkit.types import Images, Scores
 
 SMALL = 160
-"""Images with a shorter side below this are enlarged to `ENLARGED`: the detector misses letters of a few pixels."""
+"""Images with a shorter side below this are enlarged until the longer one has `ENLARGED` pixels: the detector misses
+letters of a few pixels."""
 ENLARGED = 192
 SURE = 0.5
 """Lines that are read with less confidence than this are left out."""
-SCRIPTS = frozenset({"LATIN", "GREEK", "CJK", "HIRAGANA", "KATAKANA", "FULLWIDTH", "HALFWIDTH", "KATAKANA-HIRAGANA"})
+SCRIPTS = frozenset({"LATIN", "CJK", "HIRAGANA", "KATAKANA", "FULLWIDTH", "HALFWIDTH", "KATAKANA-HIRAGANA"})
 """First words of the Unicode names of the letters that the bundled models know."""
 
 
@@ -48,7 +49,7 @@ class Engine:
         engine = self._standard
         if min(pixels.shape[:2]) < SMALL:
             engine = self._small
-            scale = ENLARGED / min(pixels.shape[:2])
+            scale = max(ENLARGED / max(pixels.shape[:2]), 1.0)
             pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
         found = engine(pixels)
         if found.txts is None or found.boxes is None:
@@ -61,15 +62,15 @@ class Engine:
         return [self.read(image) for image in images]
 
     @cached_property
-    def _standard(self) -> Any:  # noqa: ANN401 - RapidOCR carries no types
+    def _standard(self) -> Any:
         return self._load({})
 
     @cached_property
-    def _small(self) -> Any:  # noqa: ANN401
+    def _small(self) -> Any:
         # By default detection works at 736 pixels and recognition at a width of 320: ten times the time of a poster.
         return self._load({"Det.limit_side_len": 32, "Rec.rec_img_shape": [3, 48, 48]})
 
-    def _load(self, options: dict[str, Any]) -> Any:  # noqa: ANN401
+    def _load(self, options: dict[str, Any]) -> Any:
         from rapidocr import RapidOCR  # a second of imports, which a caller without text does not pay
 
         threads = {f"EngineConfig.onnxruntime.{kind}_op_num_threads": self.threads for kind in ("intra", "inter")}

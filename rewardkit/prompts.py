@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001, RUF002 - curly quotes are what this file is about
 """What a prompt asks for: its quoted text and its language; and how a file of prompts is read.
 
 Prompts quote the text they want in the picture ('…' "…" “…” ‘…’ 「…」 『…』). The quotes switch the text reward on,

@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001 - curly quotes and full-width commas are what is tested
 """Quoted text, language, and prompt files of every kind."""
 
 import json
