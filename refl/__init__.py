@@ -1,0 +1,1 @@
+"""ReFL: fine-tune a diffusion model through differentiable rewards."""

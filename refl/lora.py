@@ -1,0 +1,83 @@
+"""A LoRA on the denoiser (Hu et al. 2021, arXiv:2106.09685): attach, switch off, save for stock diffusers."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig
+from peft.utils import get_peft_model_state_dict
+from safetensors.torch import save as serialise
+from torch import nn
+
+from rewardkit.errors import UserError
+from rewardkit.files import write_bytes
+from rewardkit.lora import PREFIX, WEIGHTS_NAME
+
+ADAPTER = "default"
+
+
+def attach(
+    denoiser: nn.Module, *, rank: int, alpha: float, targets: Sequence[str], generator: torch.Generator
+) -> dict[str, nn.Parameter]:
+    """Add a LoRA to every layer whose name ends in one of `targets`; return its parameters by name.
+
+    It starts as the identity (B is zero). Its weights are float32 at least, whatever the base's dtype: updates of
+    1e-4 would round away in bfloat16. Nothing else of the denoiser takes a gradient.
+    """
+    if rank < 1:
+        raise UserError(f"rank must be 1 or more; got {rank}")
+    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(targets))
+    host: Any = denoiser
+    denoiser.requires_grad_(False)
+    try:
+        host.add_adapter(config, adapter_name=ADAPTER)
+    except ValueError as error:
+        raise UserError(f"no LoRA can be put on {', '.join(targets)}: {str(error).splitlines()[0]}") from error
+    for name, parameter in named_parameters(denoiser).items():
+        parameter.data = parameter.data.to(torch.promote_types(parameter.dtype, torch.float32))
+        initialise(name, parameter, rank, generator)
+    return named_parameters(denoiser)
+
+
+def initialise(name: str, parameter: nn.Parameter, rank: int, generator: torch.Generator) -> None:
+    """A from N(0, 1/rank^2), B zero; drawn from `generator`, so that the global seed plays no part."""
+    if ".lora_B." in name:
+        nn.init.zeros_(parameter)
+    else:
+        drawn = torch.randn(parameter.shape, generator=generator, device=generator.device)
+        parameter.data.copy_(drawn / rank)
+
+
+def named_parameters(denoiser: nn.Module) -> dict[str, nn.Parameter]:
+    """The adapter's parameters, in the order of the network."""
+    return {name: parameter for name, parameter in denoiser.named_parameters() if ".lora_" in name}
+
+
+@contextmanager
+def reference(denoiser: nn.Module) -> Iterator[None]:
+    """Within it the denoiser is the base model: the adapter is off."""
+    host: Any = denoiser
+    host.disable_adapters()
+    try:
+        yield
+    finally:
+        host.enable_adapters()
+
+
+def save(denoiser: nn.Module, folder: Path) -> None:
+    """Write the adapter so that `pipeline.load_lora_weights(folder)` loads it, its alpha included."""
+    host: Any = denoiser
+    weights = get_peft_model_state_dict(denoiser, adapter_name=ADAPTER)
+    tensors = {f"{PREFIX}.{name}": value.detach().cpu().contiguous() for name, value in weights.items()}
+    config = {f"{PREFIX}.{name}": plain(value) for name, value in host.peft_config[ADAPTER].to_dict().items()}
+    # One entry only: safetensors writes several in any order, and equal weights should be equal files.
+    metadata = {"lora_adapter_metadata": json.dumps(config, sort_keys=True)}
+    write_bytes(folder / WEIGHTS_NAME, serialise(tensors, metadata))
+
+
+def plain(value: object) -> object:
+    """What JSON can hold of a setting: peft keeps target layers in a set, whose order differs from run to run."""
+    return sorted(value) if isinstance(value, set) else value

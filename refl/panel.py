@@ -1,0 +1,82 @@
+"""The rewards a run descends: loaded by name, weighted, and normalised once on the base model's own images."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from rewardkit.base import Base
+from rewardkit.errors import UserError
+from rewardkit.files import write_text
+from rewardkit.registry import load_rewards
+from rewardkit.reward import Panel, Part
+from rewardkit.sampling import image_batches
+
+
+def load_panel(
+    specs: Sequence[str], weights: Mapping[str, float], targets: Mapping[str, float], device: torch.device
+) -> Panel:
+    """Load rewards, with weights and targets by score name or by axis.
+
+    Raise `UserError` for a reward without a gradient: ReFL has no use for it.
+    """
+    if not specs:
+        raise UserError("no reward given; name one or more, like: --rewards runs/rm colourfulness")
+    rewards = load_rewards(list(specs), device)
+    blind = [reward.name for reward in rewards if not reward.differentiable]
+    if blind:
+        raise UserError(
+            f"reward {blind[0]!r} is not differentiable, and ReFL descends its gradient; "
+            "leave it out here and use it in `rewardkit leaderboard`"
+        )
+    panel = Panel(rewards)
+    weight, target = by_score(weights, panel, "weights"), by_score(targets, panel, "targets")
+    parts = {
+        name: Part(weight=weight.get(name, Part.weight), target=target.get(name, Part.target)) for name in panel.axes
+    }
+    return Panel(rewards, parts)
+
+
+def by_score(numbers: Mapping[str, float], panel: Panel, option: str) -> dict[str, float]:
+    """Give every score its number; an axis speaks for every score on it, a score's own name comes first."""
+    known = sorted({*panel.axes, *panel.axes.values()})
+    for key in numbers:
+        if key not in known:
+            raise UserError(f"{option}: no reward or axis is called {key!r}; this panel has {', '.join(known)}")
+    axes = {name: numbers[axis] for name, axis in panel.axes.items() if axis in numbers}
+    return axes | {name: numbers[name] for name in panel.axes if name in numbers}
+
+
+def fit(
+    panel: Panel, base: Base, prompts: Sequence[str], *, steps: int, guidance: float, seed: int, batch_size: int
+) -> Panel:
+    """Freeze every reward's z-score on images that the base draws of these prompts."""
+    device = next(base.denoiser.parameters()).device
+    scores: list[dict[str, torch.Tensor]] = []
+    batches = image_batches(
+        base, prompts, steps=steps, guidance=guidance, seed=seed, batch_size=batch_size, progress=True
+    )
+    with torch.no_grad():
+        for images in batches:
+            start = sum(len(next(iter(score.values()))) for score in scores)
+            scores.append(panel.raw(images.to(device), prompts[start : start + len(images)]))
+    return panel.fit({name: torch.cat([score[name] for score in scores]) for name in scores[0]}, prompts)
+
+
+def write(panel: Panel, path: Path) -> None:
+    """Keep weights, targets, means and spreads beside the run."""
+    write_text(path, json.dumps(panel.state(), indent=2) + "\n")
+
+
+def read(panel: Panel, path: Path) -> Panel:
+    """Take the frozen means and spreads of an earlier start of the run; weights and targets stay as now given."""
+    state: Mapping[str, Mapping[str, float]] = json.loads(path.read_text())
+    if set(state) != set(panel.axes):
+        raise UserError(
+            f"{path} is about {', '.join(state)}, and this run asks for {', '.join(panel.axes)}; "
+            "resume with the same rewards, or start in another folder"
+        )
+    parts = {name: replace(panel.part(name), mean=state[name]["mean"], std=state[name]["std"]) for name in panel.axes}
+    return replace(panel, parts=parts)

@@ -1,0 +1,50 @@
+"""Which prompts an update sees, and their embeddings, each computed once."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from rewardkit.base import Base
+from rewardkit.sampling import concatenate
+from rewardkit.types import Conditioning
+
+
+def batch(step: int, size: int, count: int, generator: Callable[[int], torch.Generator]) -> list[int]:
+    """Indices of update `step`: every epoch goes through all `count` prompts in an order of its own.
+
+    Depends on the step alone, so that a resumed run sees what an uninterrupted one would.
+    """
+    orders: dict[int, list[int]] = {}
+    chosen = []
+    for position in range(step * size, (step + 1) * size):
+        epoch, place = divmod(position, count)
+        if epoch not in orders:
+            orders[epoch] = torch.randperm(count, generator=generator(epoch)).tolist()
+        chosen.append(orders[epoch][place])
+    return chosen
+
+
+class PromptCache:
+    """Embeddings of prompts, kept on the CPU up to `limit` bytes.
+
+    Prompts are encoded one at a time: in a batch, rounding would depend on the others of the batch, and a resumed
+    run, whose cache starts empty, would differ in the last bit.
+    """
+
+    def __init__(self, base: Base, limit: int = 2**31) -> None:
+        self._base, self._limit = base, limit
+        self._rows: dict[str, Conditioning] = {}
+        self._bytes = 0
+
+    def encode(self, prompts: Sequence[str], device: torch.device) -> Conditioning:
+        joined = concatenate([self._row(prompt) for prompt in prompts])
+        return {name: value.to(device) for name, value in joined.items()}
+
+    def _row(self, prompt: str) -> Conditioning:
+        if prompt not in self._rows:
+            if self._bytes > self._limit:
+                self._rows, self._bytes = {}, 0
+            row = {name: value.cpu() for name, value in self._base.encode([prompt]).items()}
+            self._rows[prompt] = row
+            self._bytes += sum(value.nbytes for value in row.values())
+        return self._rows[prompt]

@@ -1,0 +1,91 @@
+"""A base model is four verbs: encode prompts, predict at a noise level, decode, make noise.
+
+Every base here is a rectified flow: `x_sigma = (1 - sigma) * image + sigma * noise`, and the velocity it predicts is
+`noise - image`. A folder in diffusers format names its pipeline in `model_index.json`; that name picks the family.
+"""
+
+import importlib
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import nn
+
+from rewardkit.errors import UserError
+from rewardkit.types import Conditioning, Images, Latents, NoiseLevels, PerImage
+
+
+@runtime_checkable
+class Base(Protocol):
+    """A text-to-image model as the rest of the toolkit sees it; all its weights are frozen and in eval mode."""
+
+    denoiser: nn.Module
+    """The network an adapter is attached to."""
+    image_size: int
+    """Height and width it draws by default, in pixels."""
+    distilled_guidance: bool
+    """Whether guidance is an input of the network (one pass) and not a second, unconditional pass."""
+    lora_targets: tuple[str, ...]
+    """Names of the layers a LoRA goes to by default."""
+
+    def encode(self, prompts: list[str]) -> Conditioning:
+        """Read the prompts, without a graph; the batch is the first dimension of every tensor."""
+        ...
+
+    def velocity(self, latents: Latents, sigma: PerImage, conditioning: Conditioning) -> Latents:
+        """Predict `noise - image` at noise level `sigma` of each sample, in float32 or wider."""
+        ...
+
+    def decode(self, latents: Latents) -> Images:
+        """Turn latents to images in [0, 1], differentiably (see `rewardkit.base.latent.to_unit_range`)."""
+        ...
+
+    def noise(self, count: int, generator: torch.Generator, size: int | None = None) -> Latents:
+        """Draw the latents at sigma 1 for square images of `size` pixels."""
+        ...
+
+    def sigmas(self, steps: int, size: int | None = None) -> NoiseLevels:
+        """The `steps + 1` noise levels its scheduler takes, ending on 0."""
+        ...
+
+
+FAMILIES = {
+    "StableDiffusion3Pipeline": "rewardkit.base.sd3:StableDiffusion3Base",
+    "FluxPipeline": "rewardkit.base.flux:FluxBase",
+    "SeedlingPipeline": "rewardkit.base.seedling:SeedlingBase",
+}
+"""Pipeline class named in `model_index.json` -> the class that adapts it; imported on use."""
+
+BUILT_IN = {"seedling": Path(__file__).parent.parent / "seedling" / "weights" / "base"}
+
+
+def load_base(spec: str, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> Base:
+    """Load a base: "seedling", a folder in diffusers format, or a hub id; raise `UserError` for anything else.
+
+    `dtype` is that of the denoiser and the text encoders; the image decoder stays in float32, because rewards are
+    differentiated through it.
+    """
+    folder = str(BUILT_IN.get(spec, spec))
+    family = pipeline_class(folder)
+    if family not in FAMILIES:
+        raise UserError(f"base {spec!r} is a {family}, which is not supported; supported are {', '.join(FAMILIES)}")
+    module, _, name = FAMILIES[family].partition(":")
+    base: Base = getattr(importlib.import_module(module), name).load(folder, torch.device(device), dtype)
+    return base
+
+
+def pipeline_class(spec: str) -> str:
+    """Name of the pipeline class a diffusers folder or hub id declares."""
+    from diffusers import DiffusionPipeline
+
+    if Path(spec).exists() and not (Path(spec) / "model_index.json").is_file():
+        raise UserError(f"{spec} has no model_index.json; give a folder written by a pipeline's save_pretrained")
+    try:
+        config = DiffusionPipeline.load_config(spec)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"no base model {spec!r}: it is neither a folder in diffusers format, nor a hub id that can be read "
+            f"({reason}); built in: {', '.join(BUILT_IN)}"
+        ) from error
+    return str(config.get("_class_name", "pipeline without a class name"))

@@ -1,0 +1,84 @@
+"""What latent rectified-flow families share: noise levels, noise, and a decoder gradients pass through."""
+
+from typing import Any
+
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
+from torch import Tensor, nn
+
+from rewardkit.errors import UserError
+from rewardkit.types import Images, Latents, NoiseLevels
+
+
+class UnitRange(torch.autograd.Function):
+    """Clamp to [0, 1] whose gradient is cut only where a descent step would leave the range even further."""
+
+    @staticmethod
+    def forward(ctx: Any, pixels: Tensor) -> Tensor:
+        ctx.save_for_backward(pixels)
+        return pixels.clamp(0, 1)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (pixels,), (grad,) = ctx.saved_tensors, grads
+        outward = ((pixels < 0) & (grad > 0)) | ((pixels > 1) & (grad < 0))
+        return grad.masked_fill(outward, 0)
+
+
+def to_unit_range(pixels: Images) -> Images:
+    """Clamp to [0, 1], and let pixels outside be pulled back.
+
+    A plain clamp gives such pixels no gradient at all: once over-exposed, a reward could never repair them.
+    """
+    clamped: Tensor = UnitRange.apply(pixels)  # type: ignore[no-untyped-call]
+    return clamped
+
+
+def decode_latents(vae: nn.Module, latents: Latents) -> Images:
+    """Undo the scale and shift of a diffusers VAE, decode, and map [-1, 1] to [0, 1]."""
+    config: Any = vae.config
+    weight = next(vae.parameters())
+    unscaled = latents / config.scaling_factor + (config.get("shift_factor") or 0.0)
+    decoded: Tensor = vae.decode(unscaled.to(weight), return_dict=False)[0]  # type: ignore[operator]
+    return to_unit_range(decoded / 2 + 0.5)
+
+
+def gaussian(
+    count: int, shape: tuple[int, ...], generator: torch.Generator, device: torch.device, dtype: torch.dtype
+) -> Latents:
+    """Standard normal latents, drawn where the generator lives (so that a CPU seed means the same on every device)."""
+    return torch.randn(count, *shape, generator=generator, device=generator.device, dtype=dtype).to(device)
+
+
+def scheduler_sigmas(config: dict[str, Any], steps: int, tokens: int, sigmas: list[float] | None = None) -> NoiseLevels:
+    """Noise levels of a flow-matching Euler scheduler, shifted by the count of image tokens where it asks for it."""
+    if steps < 1:
+        raise UserError(f"sampling steps must be 1 or more; got {steps}")
+    scheduler = FlowMatchEulerDiscreteScheduler.from_config(config)
+    mu = dynamic_shift(config, tokens) if config.get("use_dynamic_shifting") else None
+    given: dict[str, Any] = {"num_inference_steps": steps} if sigmas is None else {"sigmas": sigmas}
+    scheduler.set_timesteps(**given, mu=mu)
+    levels: Tensor = scheduler.sigmas
+    return levels.clone()
+
+
+def dynamic_shift(config: dict[str, Any], tokens: int) -> float:
+    """Shift of the noise levels, linear in the count of image tokens (Esser et al. 2024, arXiv:2403.03206, 5.3.2)."""
+    low, high = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
+    bottom, top = config.get("base_shift", 0.5), config.get("max_shift", 1.15)
+    return float(bottom + (top - bottom) * (tokens - low) / (high - low))
+
+
+def freeze(*modules: nn.Module | None) -> None:
+    """Put what exists of these modules in eval mode and out of reach of the optimizer."""
+    for module in modules:
+        if module is not None:
+            module.requires_grad_(False).eval()
+
+
+def latent_side(size: int, factor: int, patch: int) -> int:
+    """Side of the latents of a square image; raise `UserError` unless patches cover it exactly."""
+    unit = factor * patch
+    if size < unit or size % unit:
+        raise UserError(f"image size must be a multiple of {unit} for this base; got {size}")
+    return size // factor

@@ -1,0 +1,52 @@
+"""A tiny Stable Diffusion 3 with a LoRA, and the toy reward the tests climb."""
+
+import pytest
+import torch
+
+from refl import lora
+from rewardkit.base.sd3 import StableDiffusion3Base
+from rewardkit.base.tiny import tiny_sd3
+
+
+class Redness:
+    """Likes red over green and blue."""
+
+    name = "redness"
+    axis = "aesthetic"
+    differentiable = True
+
+    def __init__(self, scale=1.0):
+        self.scale = scale
+
+    def score(self, images, prompts):
+        red, green, blue = images.mean((2, 3)).unbind(1)
+        return self.scale * (red - (green + blue) / 2)
+
+
+@pytest.fixture
+def redness():
+    return Redness
+
+
+@pytest.fixture
+def base():
+    return StableDiffusion3Base(tiny_sd3())
+
+
+@pytest.fixture
+def adapter(base):
+    return lora.attach(
+        base.denoiser, rank=4, alpha=8, targets=base.lora_targets, generator=torch.Generator().manual_seed(0)
+    )
+
+
+@pytest.fixture
+def stir():
+    """Move an adapter away from the identity, reproducibly."""
+
+    def stir(adapter, std=0.3):
+        generator = torch.Generator().manual_seed(1)
+        for parameter in adapter.values():
+            parameter.data.add_(std * torch.randn(parameter.shape, generator=generator).to(parameter))
+
+    return stir

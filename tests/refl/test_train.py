@@ -1,0 +1,220 @@
+"""Whole runs on a tiny base: what is written, and that a killed run ends on the same weights."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from refl import prompts
+from refl.train import ReflConfig, spread, train
+from rewardkit.base import load_base
+from rewardkit.base.tiny import tiny_sd3
+from rewardkit.errors import UserError
+from rewardkit.generate import GenerateConfig, generate
+from rewardkit.images import load_image
+from rewardkit.lora import WEIGHTS_NAME
+from rewardkit.sampling import image_seed
+from rewardkit.simple_rewards import colourfulness
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny")
+    tiny_sd3().save_pretrained(folder / "base")
+    lines = [f"a {colour} {shape}" for colour in ("red", "blue", "green") for shape in ("circle", "square")]
+    (folder / "prompts.txt").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.fixture
+def config(folder, tmp_path):
+    return ReflConfig(
+        prompts=folder / "prompts.txt", base=str(folder / "base"), out=tmp_path / "run", rewards=("colourfulness",),
+        steps=4, batch_size=2, sampling_steps=3, rank=2, kl=0.1, warmup=2, lr=1e-2, grid_every=2, save_every=1,
+    )  # fmt: skip
+
+
+def weights(out):
+    return load_file(out / "lora" / WEIGHTS_NAME)
+
+
+def rows(out):
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_run_leaves_weights_metrics_and_grids(config):
+    train(config)
+    assert [row["step"] for row in rows(config.out)] == [1, 2, 3, 4]
+    assert {"loss", "kl", "grad_norm", "reward/colourfulness", "z/colourfulness"} <= rows(config.out)[0].keys()
+    assert sorted(path.name for path in (config.out / "samples").iterdir()) == [
+        "step_000000.png", "step_000002.png", "step_000004.png",
+    ]  # fmt: skip
+    assert any(value.abs().max() > 0 for name, value in weights(config.out).items() if "lora_B" in name)
+    panel = json.loads((config.out / "panel.json").read_text())
+    assert panel["colourfulness"]["std"] > 0
+
+
+def test_stopping_and_resuming_gives_the_same_bits(config, tmp_path):
+    train(config)
+    halves = replace(config, out=tmp_path / "halves")
+    train(replace(halves, steps=2))
+    train(replace(halves, resume=True))
+    assert same(weights(config.out), weights(halves.out))
+    assert rows(config.out) == rows(halves.out)
+    grid = "samples/step_000004.png"
+    assert (config.out / grid).read_bytes() == (halves.out / grid).read_bytes()
+
+
+def test_a_run_killed_at_any_moment_resumes_to_the_same_bits(config, tmp_path):
+    config = replace(config, steps=12, grid_every=0)
+    train(config)
+    killed = replace(config, out=tmp_path / "killed", resume=True)
+    words = [
+        "--prompts", str(config.prompts), "--base", config.base, "--out", str(killed.out), "--rewards",
+        "colourfulness", "--steps", "12", "--batch-size", "2", "--sampling-steps", "3", "--rank", "2", "--kl", "0.1",
+        "--warmup", "2", "--lr", "0.01", "--grid-every", "0", "--save-every", "1", "--resume",
+    ]  # fmt: skip
+    for wait_for in (1, 5):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "rewardkit.cli", "refl", *words], cwd=Path(__file__).parents[2],
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+        kill_after(process, killed.out / "checkpoints", wait_for)
+    train(killed)
+    assert same(weights(config.out), weights(killed.out))
+    assert rows(config.out) == rows(killed.out)
+
+
+def kill_after(process, checkpoints, step):
+    """Kill the run once it has saved this step: it is then somewhere in the steps after."""
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        if any(int(path.name[5:]) >= step for path in checkpoints.glob("step_*")):
+            break
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    _, errors = process.communicate()
+    assert process.returncode == -signal.SIGKILL, errors.decode()
+
+
+class Spoiling:
+    """Turns to NaN after a while."""
+
+    name = "spoiling"
+    axis = "aesthetic"
+    differentiable = True
+    calls = 0
+
+    def score(self, images, prompts):
+        type(self).calls += 1
+        scores = images.mean((1, 2, 3))
+        return scores * float("nan") if self.calls > 34 else scores  # 32 batches of the fit, then two updates
+
+
+def test_a_nan_reward_stops_with_one_line_and_the_checkpoint_stays(config, monkeypatch):
+    monkeypatch.setitem(sys.modules, "spoiling", sys.modules[__name__])
+    monkeypatch.setattr(Spoiling, "calls", 0)
+    with pytest.raises(UserError, match=r"'spoiling' gave nan for sample 0") as error:
+        train(replace(config, rewards=("spoiling:Spoiling",)))
+    assert "\n" not in str(error.value)
+    assert [path.name for path in (config.out / "checkpoints").iterdir()] == ["step_000001", "step_000002"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"rewards": ("colourfulnes",)}, "colourfulness"),
+        ({"rewards": ()}, "no reward"),
+        ({"weights": {"speed": 1.0}}, r"weights.*'speed'.*aesthetic"),
+        ({"prompts": Path("nowhere.txt")}, "nowhere.txt"),
+        ({"base": "nowhere/at-all"}, "nowhere/at-all"),
+        ({"target_modules": ("nothing",)}, "nothing"),
+        ({"window": (0.9, 0.1)}, "window"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"ema": 1.0}, "ema"),
+        ({"sampling_steps": 0}, "sampling_steps"),
+    ],
+)
+def test_mistakes_are_named(config, change, words):
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    with pytest.raises(UserError, match=words):
+        train(replace(config, **change))
+
+
+def test_another_rank_cannot_resume(config):
+    train(replace(config, steps=1))
+    with pytest.raises(UserError, match="rank"):
+        train(replace(config, rank=3, resume=True))
+
+
+def test_a_weight_by_axis_and_a_target_reach_the_panel(config):
+    train(replace(config, steps=1, weights={"aesthetic": 2.0}, targets={"colourfulness": 1.5}))
+    panel = json.loads((config.out / "panel.json").read_text())
+    assert (panel["colourfulness"]["weight"], panel["colourfulness"]["target"]) == (2.0, 1.5)
+
+
+def test_generate_draws_with_the_trained_lora(config, tmp_path):
+    train(replace(config, steps=2))
+    out = tmp_path / "drawn"
+    plain = GenerateConfig(out=out / "plain", prompts=config.prompts, base=config.base, steps=2, batch_size=4)
+    generate(plain)
+    generate(replace(plain, out=out / "tuned", lora=(config.out / "lora",)))
+    names = [f"{index:05d}.png" for index in range(6)]
+    assert sorted(path.name for path in (out / "plain").iterdir()) == [*names, "grid.png", "prompts.jsonl"]
+    row = json.loads((out / "plain" / "prompts.jsonl").read_text().splitlines()[1])
+    assert row == {"prompt": "a red square", "image": "00001.png", "seed": image_seed(0, 1)}
+    changed = [load_image(out / "plain" / name) - load_image(out / "tuned" / name) for name in names]
+    assert any(change.abs().max() > 0.005 for change in changed)
+
+
+@pytest.mark.parametrize("options", [{}, {"prompts": Path("a.txt"), "prompt": ("a",)}])
+def test_generate_wants_one_source_of_prompts(tmp_path, options):
+    with pytest.raises(UserError, match="either --prompts"):
+        generate(GenerateConfig(out=tmp_path, **options))
+
+
+def test_an_epoch_goes_through_every_prompt_once():
+    def generator(epoch):
+        return torch.Generator().manual_seed(epoch)
+
+    seen = [index for step in range(5) for index in prompts.batch(step, 4, 10, generator)]
+    assert sorted(seen[:10]) == list(range(10)) == sorted(seen[10:])
+    assert seen[:10] != seen[10:]
+
+
+def test_cached_embeddings_are_those_of_the_prompt(folder):
+    base = load_base(str(folder / "base"))
+    cache = prompts.PromptCache(base, limit=1)
+    first = cache.encode(["a", "b", "a"], torch.device("cpu"))
+    assert torch.equal(first["embeds"][0], first["embeds"][2])
+    torch.testing.assert_close(first["embeds"][1:2], base.encode(["b"])["embeds"])
+
+
+def test_spread_takes_from_all_of_a_file():
+    assert spread(["a", "b", "c", "d"], 2) == ["a", "c"]
+    assert spread(["a", "b"], 4) == ["a", "a", "b", "b"]
+
+
+def test_colourfulness_is_the_published_formula():
+    """Two pixels, red and grey: rg in {1, 0}, yb in {0.5, 0}."""
+    images = torch.tensor([[[1.0, 0.5]], [[0.0, 0.5]], [[0.0, 0.5]]])[None]
+    spread, mean = (0.5**2 + 0.25**2) ** 0.5, (0.5**2 + 0.25**2) ** 0.5
+    assert colourfulness(images).item() == pytest.approx(spread + 0.3 * mean)
+
+
+def test_colourfulness_has_a_gradient_even_on_grey():
+    grey = torch.full((1, 3, 4, 4), 0.5, requires_grad=True)
+    colourfulness(grey).sum().backward()
+    assert grey.grad.isfinite().all()
