@@ -1,6 +1,8 @@
 """Our verbs against the stock pipelines: same seed, steps and guidance, same image."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,13 +19,13 @@ from rewardkit.sampling import generate_images, image_seed
 PROMPTS = ['a red circle, "SALE"', "a blue square", ""]
 
 
-def generators(seed):
+def generators(seed: int) -> list[torch.Generator]:
     return [torch.Generator().manual_seed(image_seed(seed, i)) for i in range(len(PROMPTS))]
 
 
 @pytest.mark.parametrize("guidance", [1.0, 4.5])
 @pytest.mark.parametrize("size", [16, 24])
-def test_sd3_draws_what_the_stock_pipeline_draws(guidance, size):
+def test_sd3_draws_what_the_stock_pipeline_draws(guidance: float, size: int) -> None:
     pipeline = tiny_sd3()
     pipeline.set_progress_bar_config(disable=True)
     ours = generate_images(StableDiffusion3Base(pipeline), PROMPTS, steps=4, guidance=guidance, seed=3, size=size)
@@ -38,7 +40,7 @@ def test_sd3_draws_what_the_stock_pipeline_draws(guidance, size):
 
 
 @pytest.mark.parametrize("guidance_embeds", [True, False])
-def test_flux_draws_what_the_stock_pipeline_draws(guidance_embeds):
+def test_flux_draws_what_the_stock_pipeline_draws(guidance_embeds: bool) -> None:
     pipeline = tiny_flux(guidance_embeds=guidance_embeds)
     pipeline.set_progress_bar_config(disable=True)
     ours = generate_images(FluxBase(pipeline), PROMPTS, steps=3, guidance=3.5, seed=1, size=16)
@@ -49,19 +51,19 @@ def test_flux_draws_what_the_stock_pipeline_draws(guidance_embeds):
     torch.testing.assert_close(ours, stock, atol=1e-5, rtol=0)
 
 
-def test_guidance_changes_what_flux_draws():
+def test_guidance_changes_what_flux_draws() -> None:
     base = FluxBase(tiny_flux())
     low, high = (generate_images(base, ["a"], steps=2, guidance=scale) for scale in (1.0, 30.0))
     assert (low - high).abs().max() > 1e-5
 
 
-def test_packing_is_a_round_trip():
+def test_packing_is_a_round_trip() -> None:
     latents = torch.randn(2, 4, 6, 8)
     torch.testing.assert_close(unpack(pack(latents), 6, 8), latents)
 
 
 @pytest.mark.parametrize(("build", "stock"), [(tiny_sd3, StableDiffusion3Pipeline), (tiny_flux, FluxPipeline)])
-def test_a_saved_folder_loads_by_its_class_name(tmp_path, build, stock):
+def test_a_saved_folder_loads_by_its_class_name(tmp_path: Path, build: Callable, stock: type) -> None:
     build().save_pretrained(tmp_path)
     base = load_base(str(tmp_path))
     assert not any(parameter.requires_grad for parameter in base.denoiser.parameters())
@@ -70,30 +72,30 @@ def test_a_saved_folder_loads_by_its_class_name(tmp_path, build, stock):
     assert images.shape == (1, 3, 16, 16)
 
 
-def test_a_half_precision_base_decodes_in_full_precision(tmp_path):
+def test_a_half_precision_base_decodes_in_full_precision(tmp_path: Path) -> None:
     tiny_sd3().save_pretrained(tmp_path)
     base = load_base(str(tmp_path), dtype=torch.bfloat16)
     assert next(base.denoiser.parameters()).dtype == torch.bfloat16
     assert generate_images(base, ["a"], steps=2).isfinite().all()
 
 
-def test_an_unknown_family_lists_the_known_ones(tmp_path):
+def test_an_unknown_family_lists_the_known_ones(tmp_path: Path) -> None:
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "KolorsPipeline"}))
     with pytest.raises(UserError, match=r"KolorsPipeline.*StableDiffusion3Pipeline"):
         load_base(str(tmp_path))
 
 
-def test_a_folder_without_a_pipeline_says_what_is_missing(tmp_path):
+def test_a_folder_without_a_pipeline_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"model_index\.json"):
         load_base(str(tmp_path))
 
 
-def test_a_size_the_patches_do_not_cover_is_refused():
+def test_a_size_the_patches_do_not_cover_is_refused() -> None:
     with pytest.raises(UserError, match="multiple of 4"):
         StableDiffusion3Base(tiny_sd3()).noise(1, torch.Generator(), 18)
 
 
-def test_gradients_reach_pixels_outside_the_range_only_to_bring_them_back():
+def test_gradients_reach_pixels_outside_the_range_only_to_bring_them_back() -> None:
     pixels = torch.tensor([-0.5, -0.5, 0.5, 1.5, 1.5], requires_grad=True)
     push = torch.tensor([1.0, -1.0, 1.0, 1.0, -1.0])
     out = to_unit_range(pixels.view(1, 1, 1, 5).expand(1, 3, 1, 5))

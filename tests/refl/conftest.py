@@ -1,7 +1,10 @@
 """A tiny Stable Diffusion 3 with a LoRA, and the toy reward the tests climb."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
+from torch import Tensor, nn
 
 from refl import lora
 from rewardkit.base.sd3 import StableDiffusion3Base
@@ -15,36 +18,36 @@ class Redness:
     axis = "aesthetic"
     differentiable = True
 
-    def __init__(self, scale=1.0):
+    def __init__(self, scale: float = 1.0) -> None:
         self.scale = scale
 
-    def score(self, images, prompts):
+    def score(self, images: Tensor, prompts: list[str]) -> Tensor:
         red, green, blue = images.mean((2, 3)).unbind(1)
         return self.scale * (red - (green + blue) / 2)
 
 
 @pytest.fixture
-def redness():
+def redness() -> type[Redness]:
     return Redness
 
 
 @pytest.fixture
-def base():
+def base() -> StableDiffusion3Base:
     return StableDiffusion3Base(tiny_sd3())
 
 
 @pytest.fixture
-def adapter(base):
+def adapter(base: StableDiffusion3Base) -> dict[str, nn.Parameter]:
     return lora.attach(
         base.denoiser, rank=4, alpha=8, targets=base.lora_targets, generator=torch.Generator().manual_seed(0)
     )
 
 
 @pytest.fixture
-def stir():
+def stir() -> Callable:
     """Move an adapter away from the identity, reproducibly."""
 
-    def stir(adapter, std=0.3):
+    def stir(adapter: dict[str, nn.Parameter], std: float = 0.3) -> None:
         generator = torch.Generator().manual_seed(1)
         for parameter in adapter.values():
             parameter.data.add_(std * torch.randn(parameter.shape, generator=generator).to(parameter))

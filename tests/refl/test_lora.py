@@ -1,8 +1,12 @@
 """The adapter: identity at first, the base when off, and one file that stock diffusers loads."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 import torch
 from safetensors import safe_open
+from torch import Tensor, nn
 
 from refl import lora
 from rewardkit.base.sd3 import StableDiffusion3Base
@@ -14,17 +18,17 @@ from rewardkit.sampling import generate_images
 PROMPTS = ['a red circle, "SALE"', "a blue square"]
 
 
-def draw(base):
+def draw(base: StableDiffusion3Base) -> Tensor:
     return generate_images(base, PROMPTS, steps=2, seed=4)
 
 
-def test_a_fresh_lora_is_the_identity(base):
+def test_a_fresh_lora_is_the_identity(base: StableDiffusion3Base) -> None:
     before = draw(base)
     lora.attach(base.denoiser, rank=4, alpha=4, targets=base.lora_targets, generator=torch.Generator())
     assert torch.equal(draw(base), before)
 
 
-def test_reference_is_the_base_and_restores(base, stir):
+def test_reference_is_the_base_and_restores(base: StableDiffusion3Base, stir: Callable) -> None:
     before = draw(base)
     adapter = lora.attach(base.denoiser, rank=4, alpha=4, targets=base.lora_targets, generator=torch.Generator())
     stir(adapter)
@@ -36,13 +40,13 @@ def test_reference_is_the_base_and_restores(base, stir):
     assert all(parameter.requires_grad for parameter in adapter.values())
 
 
-def test_only_the_adapter_takes_gradients(base, adapter):
+def test_only_the_adapter_takes_gradients(base: StableDiffusion3Base, adapter: dict[str, nn.Parameter]) -> None:
     trained = {name for name, parameter in base.denoiser.named_parameters() if parameter.requires_grad}
     assert trained == set(adapter)
     assert len(adapter) > 0
 
 
-def test_the_adapter_does_not_depend_on_the_global_seed():
+def test_the_adapter_does_not_depend_on_the_global_seed() -> None:
     weights = []
     for seed in (1, 2):
         torch.manual_seed(seed)
@@ -53,7 +57,7 @@ def test_the_adapter_does_not_depend_on_the_global_seed():
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
-def test_master_weights_stay_full_precision():
+def test_master_weights_stay_full_precision() -> None:
     """An update of 1e-4 on a bfloat16 weight near 1 would round away."""
     pipeline = tiny_sd3()
     pipeline.to(torch.bfloat16)
@@ -67,7 +71,9 @@ def test_master_weights_stay_full_precision():
 
 
 @pytest.mark.parametrize("how", ["pipeline", "transformer", "ours"])
-def test_stock_diffusers_loads_it_and_draws_the_same(base, adapter, stir, tmp_path, how):
+def test_stock_diffusers_loads_it_and_draws_the_same(
+    base: StableDiffusion3Base, adapter: dict[str, nn.Parameter], stir: Callable, tmp_path: Path, how: str
+) -> None:
     stir(adapter)
     tuned = draw(base)
     lora.save(base.denoiser, tmp_path)
@@ -83,7 +89,9 @@ def test_stock_diffusers_loads_it_and_draws_the_same(base, adapter, stir, tmp_pa
     assert not any(parameter.requires_grad for parameter in fresh.denoiser.parameters())
 
 
-def test_the_file_is_the_same_for_the_same_weights(base, adapter, tmp_path):
+def test_the_file_is_the_same_for_the_same_weights(
+    base: StableDiffusion3Base, adapter: dict[str, nn.Parameter], tmp_path: Path
+) -> None:
     lora.save(base.denoiser, tmp_path / "a")
     lora.save(base.denoiser, tmp_path / "b")
     assert (tmp_path / "a" / WEIGHTS_NAME).read_bytes() == (tmp_path / "b" / WEIGHTS_NAME).read_bytes()
@@ -91,7 +99,7 @@ def test_the_file_is_the_same_for_the_same_weights(base, adapter, tmp_path):
         assert '"transformer.lora_alpha": 8' in file.metadata()["lora_adapter_metadata"]
 
 
-def test_wrong_lora_folders_are_named(base, tmp_path):
+def test_wrong_lora_folders_are_named(base: StableDiffusion3Base, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is missing"):
         load_loras(base, [tmp_path])
     (tmp_path / WEIGHTS_NAME).write_bytes(b"not safetensors")
@@ -99,7 +107,9 @@ def test_wrong_lora_folders_are_named(base, tmp_path):
         load_loras(base, [tmp_path])
 
 
-def test_a_lora_of_another_base_is_refused(base, adapter, tmp_path):
+def test_a_lora_of_another_base_is_refused(
+    base: StableDiffusion3Base, adapter: dict[str, nn.Parameter], tmp_path: Path
+) -> None:
     lora.save(base.denoiser, tmp_path)
     other = StableDiffusion3Base(tiny_sd3())
     del other.denoiser.transformer_blocks[1]
@@ -108,6 +118,8 @@ def test_a_lora_of_another_base_is_refused(base, adapter, tmp_path):
 
 
 @pytest.mark.parametrize(("rank", "targets", "words"), [(0, ["to_q"], "rank"), (2, ["no_such_layer"], "no_such_layer")])
-def test_adapters_that_cannot_be_are_refused(base, rank, targets, words):
+def test_adapters_that_cannot_be_are_refused(
+    base: StableDiffusion3Base, rank: int, targets: list[str], words: str
+) -> None:
     with pytest.raises(UserError, match=words):
         lora.attach(base.denoiser, rank=rank, alpha=1, targets=targets, generator=torch.Generator())

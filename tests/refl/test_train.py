@@ -8,10 +8,12 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from refl import prompts
 from refl.train import ReflConfig, spread, train
@@ -26,7 +28,7 @@ from rewardkit.simple_rewards import colourfulness
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny")
     tiny_sd3().save_pretrained(folder / "base")
     lines = [f"a {colour} {shape}" for colour in ("red", "blue", "green") for shape in ("circle", "square")]
@@ -35,26 +37,26 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def config(folder, tmp_path):
+def config(folder: Path, tmp_path: Path) -> ReflConfig:
     return ReflConfig(
         prompts=folder / "prompts.txt", base=str(folder / "base"), out=tmp_path / "run", rewards=("colourfulness",),
         steps=4, batch_size=2, sampling_steps=3, rank=2, kl=0.1, warmup=2, lr=1e-2, grid_every=2, save_every=1,
     )  # fmt: skip
 
 
-def weights(out):
+def weights(out: Path) -> dict[str, Tensor]:
     return load_file(out / "lora" / WEIGHTS_NAME)
 
 
-def rows(out):
+def rows(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
 
 
-def same(first, second):
+def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_a_run_leaves_weights_metrics_and_grids(config):
+def test_a_run_leaves_weights_metrics_and_grids(config: ReflConfig) -> None:
     train(config)
     assert [row["step"] for row in rows(config.out)] == [1, 2, 3, 4]
     assert {"loss", "kl", "grad_norm", "reward/colourfulness", "z/colourfulness"} <= rows(config.out)[0].keys()
@@ -66,7 +68,7 @@ def test_a_run_leaves_weights_metrics_and_grids(config):
     assert panel["colourfulness"]["std"] > 0
 
 
-def test_stopping_and_resuming_gives_the_same_bits(config, tmp_path):
+def test_stopping_and_resuming_gives_the_same_bits(config: ReflConfig, tmp_path: Path) -> None:
     train(config)
     halves = replace(config, out=tmp_path / "halves")
     train(replace(halves, steps=2))
@@ -77,7 +79,7 @@ def test_stopping_and_resuming_gives_the_same_bits(config, tmp_path):
     assert (config.out / grid).read_bytes() == (halves.out / grid).read_bytes()
 
 
-def test_a_run_killed_at_any_moment_resumes_to_the_same_bits(config, tmp_path):
+def test_a_run_killed_at_any_moment_resumes_to_the_same_bits(config: ReflConfig, tmp_path: Path) -> None:
     config = replace(config, steps=12, grid_every=0)
     train(config)
     killed = replace(config, out=tmp_path / "killed", resume=True)
@@ -88,7 +90,7 @@ def test_a_run_killed_at_any_moment_resumes_to_the_same_bits(config, tmp_path):
     ]  # fmt: skip
     for wait_for in (1, 5):
         process = subprocess.Popen(
-            [sys.executable, "-m", "rewardkit.cli", "refl", *words], cwd=Path(__file__).parents[2],
+            [sys.executable, "-m", "rewardkit", "refl", *words], cwd=Path(__file__).parents[2],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"},
         )  # fmt: skip
         kill_after(process, killed.out / "checkpoints", wait_for)
@@ -97,7 +99,7 @@ def test_a_run_killed_at_any_moment_resumes_to_the_same_bits(config, tmp_path):
     assert rows(config.out) == rows(killed.out)
 
 
-def kill_after(process, checkpoints, step):
+def kill_after(process: subprocess.Popen, checkpoints: Path, step: int) -> None:
     """Kill the run once it has saved this step: it is then somewhere in the steps after."""
     deadline = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < deadline:
@@ -117,13 +119,15 @@ class Spoiling:
     differentiable = True
     calls = 0
 
-    def score(self, images, prompts):
+    def score(self, images: Tensor, prompts: list[str]) -> Tensor:
         type(self).calls += 1
         scores = images.mean((1, 2, 3))
         return scores * float("nan") if self.calls > 34 else scores  # 32 batches of the fit, then two updates
 
 
-def test_a_nan_reward_stops_with_one_line_and_the_checkpoint_stays(config, monkeypatch):
+def test_a_nan_reward_stops_with_one_line_and_the_checkpoint_stays(
+    config: ReflConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "spoiling", sys.modules[__name__])
     monkeypatch.setattr(Spoiling, "calls", 0)
     with pytest.raises(UserError, match=r"'spoiling' gave nan for sample 0") as error:
@@ -147,25 +151,25 @@ def test_a_nan_reward_stops_with_one_line_and_the_checkpoint_stays(config, monke
         ({"sampling_steps": 0}, "sampling_steps"),
     ],
 )
-def test_mistakes_are_named(config, change, words):
+def test_mistakes_are_named(config: ReflConfig, change: dict[str, Any], words: str) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
     with pytest.raises(UserError, match=words):
         train(replace(config, **change))
 
 
-def test_another_rank_cannot_resume(config):
+def test_another_rank_cannot_resume(config: ReflConfig) -> None:
     train(replace(config, steps=1))
     with pytest.raises(UserError, match="rank"):
         train(replace(config, rank=3, resume=True))
 
 
-def test_a_weight_by_axis_and_a_target_reach_the_panel(config):
+def test_a_weight_by_axis_and_a_target_reach_the_panel(config: ReflConfig) -> None:
     train(replace(config, steps=1, weights={"aesthetic": 2.0}, targets={"colourfulness": 1.5}))
     panel = json.loads((config.out / "panel.json").read_text())
     assert (panel["colourfulness"]["weight"], panel["colourfulness"]["target"]) == (2.0, 1.5)
 
 
-def test_generate_draws_with_the_trained_lora(config, tmp_path):
+def test_generate_draws_with_the_trained_lora(config: ReflConfig, tmp_path: Path) -> None:
     train(replace(config, steps=2))
     out = tmp_path / "drawn"
     plain = GenerateConfig(out=out / "plain", prompts=config.prompts, base=config.base, steps=2, batch_size=4)
@@ -180,13 +184,13 @@ def test_generate_draws_with_the_trained_lora(config, tmp_path):
 
 
 @pytest.mark.parametrize("options", [{}, {"prompts": Path("a.txt"), "prompt": ("a",)}])
-def test_generate_wants_one_source_of_prompts(tmp_path, options):
+def test_generate_wants_one_source_of_prompts(tmp_path: Path, options: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="either --prompts"):
         generate(GenerateConfig(out=tmp_path, **options))
 
 
-def test_an_epoch_goes_through_every_prompt_once():
-    def generator(epoch):
+def test_an_epoch_goes_through_every_prompt_once() -> None:
+    def generator(epoch: int) -> torch.Generator:
         return torch.Generator().manual_seed(epoch)
 
     seen = [index for step in range(5) for index in prompts.batch(step, 4, 10, generator)]
@@ -194,7 +198,7 @@ def test_an_epoch_goes_through_every_prompt_once():
     assert seen[:10] != seen[10:]
 
 
-def test_cached_embeddings_are_those_of_the_prompt(folder):
+def test_cached_embeddings_are_those_of_the_prompt(folder: Path) -> None:
     base = load_base(str(folder / "base"))
     cache = prompts.PromptCache(base, limit=1)
     first = cache.encode(["a", "b", "a"], torch.device("cpu"))
@@ -202,19 +206,19 @@ def test_cached_embeddings_are_those_of_the_prompt(folder):
     torch.testing.assert_close(first["embeds"][1:2], base.encode(["b"])["embeds"])
 
 
-def test_spread_takes_from_all_of_a_file():
+def test_spread_takes_from_all_of_a_file() -> None:
     assert spread(["a", "b", "c", "d"], 2) == ["a", "c"]
     assert spread(["a", "b"], 4) == ["a", "a", "b", "b"]
 
 
-def test_colourfulness_is_the_published_formula():
+def test_colourfulness_is_the_published_formula() -> None:
     """Two pixels, red and grey: rg in {1, 0}, yb in {0.5, 0}."""
     images = torch.tensor([[[1.0, 0.5]], [[0.0, 0.5]], [[0.0, 0.5]]])[None]
     spread, mean = (0.5**2 + 0.25**2) ** 0.5, (0.5**2 + 0.25**2) ** 0.5
     assert colourfulness(images).item() == pytest.approx(spread + 0.3 * mean)
 
 
-def test_colourfulness_has_a_gradient_even_on_grey():
+def test_colourfulness_has_a_gradient_even_on_grey() -> None:
     grey = torch.full((1, 3, 4, 4), 0.5, requires_grad=True)
     colourfulness(grey).sum().backward()
     assert grey.grad.isfinite().all()
