@@ -1,0 +1,80 @@
+"""What seedling learns from: posters of random scenes with their captions, as noisy as captions on the web are."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from rewardkit.posters.captions import long_caption, short_caption, shorten
+from rewardkit.posters.draw import draw
+from rewardkit.posters.scene import Scene, chance, pick, random_scene, random_text
+from rewardkit.types import Images
+
+LETTERS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+LANGUAGE_SHARES = {"en": 0.8, "zh": 0.1, "ko": 0.1}
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How often a training caption differs from what a careful writer would say."""
+
+    short: float = 0.15
+    """Share of short captions."""
+    letters: float = 0.1
+    """Share of texts that are random letters, so that letters are learned and not only words."""
+    wrong_text: float = 0.1
+    """Share of captions that quote another text than the picture shows, as alt texts do."""
+
+
+def training_scene(generator: Generator, noise: Noise, text_share: float = 0.85) -> Scene:
+    """Draw a scene; its text is a word, a number or random letters."""
+    scene = random_scene(generator, text_share=text_share)
+    if scene.text and chance(noise.letters, generator):
+        length = int(torch.randint(2, 6, (), generator=generator))
+        scene = replace(scene, text="".join(pick(LETTERS, generator) for _ in range(length)))
+    return scene
+
+
+def training_caption(scene: Scene, generator: Generator, noise: Noise) -> str:
+    """Caption a scene in a random language and length, now and then with a wrong text."""
+    if scene.text and chance(noise.wrong_text, generator):
+        scene = replace(scene, text=random_text(generator))
+    languages = list(LANGUAGE_SHARES)
+    shares = torch.tensor(list(LANGUAGE_SHARES.values()))
+    language = languages[int(torch.multinomial(shares, 1, generator=generator))]
+    if chance(noise.short, generator):
+        return short_caption(shorten(scene, generator), language)
+    return long_caption(scene, language, generator)
+
+
+@dataclass(frozen=True)
+class PosterSet:
+    """Rendered posters in memory with their scenes."""
+
+    scenes: tuple[Scene, ...]
+    pixels: Tensor
+    """uint8, (N, 3, H, W)"""
+
+    @staticmethod
+    def render(count: int, seed: int, size: int = 64, noise: Noise | None = None) -> "PosterSet":
+        """Draw `count` training posters."""
+        generator = torch.Generator().manual_seed(seed)
+        scenes = tuple(training_scene(generator, noise or Noise()) for _ in range(count))
+        pixels = np.stack([np.asarray(draw(scene, size)) for scene in scenes])
+        return PosterSet(scenes, torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous())
+
+    def images(self, index: Tensor) -> Images:
+        """Pick images as floats in [0, 1]."""
+        return self.pixels[index].float() / 255
+
+
+def disturb(images: Images, generator: Generator) -> Images:
+    """Shift by up to two pixels, soften half of the images and add noise of up to 0.1: what generated posters look like."""
+    shift = torch.randint(-2, 3, (2,), generator=generator).tolist()
+    moved = torch.roll(images, shift, dims=(2, 3))
+    soft = torch.nn.functional.avg_pool2d(moved, 3, stride=1, padding=1, count_include_pad=False)
+    share = torch.rand(len(images), 1, 1, 1, generator=generator).sub(0.5).clamp_min(0).mul(1.6).to(images)
+    strength = torch.rand(len(images), 1, 1, 1, generator=generator) * 0.1
+    noise = (torch.randn(images.shape, generator=generator) * strength).to(images)
+    return (moved.lerp(soft, share) + noise).clamp(0, 1)

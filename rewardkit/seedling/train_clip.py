@@ -1,0 +1,129 @@
+"""Train seedling's CLIP on posters: contrast with captions, and read the text from the patch tokens.
+
+The second objective is what makes a text-rendering judge possible on top: a contrastive loss alone tells words of the
+training captions apart, while letters must be readable for a misspelling to show. The reader itself is thrown away.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from open_clip import CLIP
+from open_clip.tokenizer import HFTokenizer
+from safetensors.torch import save_file
+from tokenizers.processors import TemplateProcessing
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerFast
+
+from rewardkit.posters.captions import LANGUAGES, long_caption
+from rewardkit.progress import Progress
+from rewardkit.seedling.data import PosterSet, disturb
+from rewardkit.seedling.text import build_tokenizer, sample_captions
+from rewardkit.types import Scalar
+
+CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+SLOTS = 6
+"""Letters that the reader looks for; the texts of training posters are shorter."""
+MODEL_CFG = {
+    "embed_dim": 96,
+    "vision_cfg": {"image_size": 64, "patch_size": 8, "width": 128, "head_width": 32, "layers": 6},
+    "text_cfg": {
+        **{"context_length": 48, "vocab_size": 768, "width": 128, "heads": 4, "layers": 3},
+        **{"pool_type": "eos", "pad_id": 0, "eos_id": 1, "hf_tokenizer_name": "beside this file"},
+    },
+}
+PREPROCESS_CFG = {
+    **{"size": 64, "mode": "RGB", "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]},
+    **{"interpolation": "bicubic", "resize_mode": "squash"},
+}
+
+
+class Reader(nn.Module):
+    """Read letters from patch tokens: one query for each place in the line."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.queries = nn.Parameter(torch.randn(SLOTS, width) * 0.5)
+        self.attention = nn.MultiheadAttention(width, 4, batch_first=True)
+        self.letters = nn.Linear(width, len(CHARACTERS) + 1)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        queries = self.queries.expand(len(tokens), -1, -1)
+        seen = self.attention(queries, tokens, tokens, need_weights=False)[0]
+        return self.letters(seen + queries)
+
+
+def spell(texts: list[str | None]) -> Tensor:
+    """Number the letters of each text, 0 for none: (B, SLOTS)."""
+    rows = [[CHARACTERS.index(letter) + 1 for letter in (text or "")] for text in texts]
+    return torch.tensor([row + [0] * (SLOTS - len(row)) for row in rows])
+
+
+def with_end(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+    """Let the tokenizer close each prompt by its end sign, where CLIP's text tower gathers the meaning."""
+    end = tokenizer.eos_token
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"$A {end}", special_tokens=[(end, tokenizer.eos_token_id)]
+    )
+    return tokenizer
+
+
+def train_clip(posters: PosterSet, folder: Path, steps: int, batch_size: int, seed: int, device: torch.device) -> float:
+    """Train from scratch, write an open_clip folder, and return the share of letters the reader gets right at the end."""
+    torch.manual_seed(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    with_end(build_tokenizer(sample_captions(4000))).save_pretrained(folder)
+    tokenizer = HFTokenizer(str(folder), context_length=48)
+    clip = CLIP(**MODEL_CFG).to(device)
+    reader = Reader(MODEL_CFG["vision_cfg"]["width"]).to(device)
+    parameters = [*clip.parameters(), *reader.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1.5e-3, total_steps=steps, pct_start=0.1)
+    right = 0.0
+    with Progress("clip", steps) as bar:
+        for step in range(steps):
+            generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+            index = torch.randint(len(posters.pixels), (batch_size,), generator=generator)
+            scenes = [posters.scenes[i] for i in index.tolist()]
+            languages = torch.randint(len(LANGUAGES), (batch_size,), generator=generator).tolist()
+            captions = [long_caption(s, LANGUAGES[i], generator) for s, i in zip(scenes, languages, strict=True)]
+            images = disturb(posters.images(index), generator).to(device)
+            contrast, reading, right = clip_losses(
+                clip, reader, images, tokenizer(captions).to(device), spell([s.text for s in scenes]).to(device)
+            )
+            optimizer.zero_grad()
+            (contrast + reading).backward()
+            nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+            schedule.step()
+            with torch.no_grad():
+                clip.logit_scale.clamp_(0, 4.6)
+            bar.update(contrast=contrast.item(), reading=reading.item(), letters=right)
+    save_clip(clip, folder)
+    return right
+
+
+def clip_losses(
+    clip: CLIP, reader: Reader, images: Tensor, tokens: Tensor, letters: Tensor
+) -> tuple[Scalar, Scalar, float]:
+    """Contrastive loss (Radford et al. 2021, arXiv:2103.00020), reading loss, and the share of letters read right."""
+    out = clip.visual.forward_intermediates(
+        images * 2 - 1, indices=1, normalize_intermediates=True, output_fmt="NCHW"
+    )
+    patches = out["image_intermediates"][-1].flatten(2).transpose(1, 2)
+    seen = nn.functional.normalize(out["image_features"], dim=-1)
+    logits = clip.logit_scale.exp() * seen @ clip.encode_text(tokens, normalize=True).T
+    same = torch.arange(len(images), device=images.device)
+    contrast = (nn.functional.cross_entropy(logits, same) + nn.functional.cross_entropy(logits.T, same)) / 2
+    read = reader(patches)
+    reading = nn.functional.cross_entropy(read.flatten(0, 1), letters.flatten())
+    wanted = letters > 0
+    return contrast, reading, (read.argmax(-1) == letters)[wanted].float().mean().item()
+
+
+def save_clip(clip: CLIP, folder: Path) -> None:
+    """Write weights (bfloat16, as they are shipped) and configuration beside the tokenizer, in open_clip's layout."""
+    config = {"model_cfg": MODEL_CFG, "preprocess_cfg": PREPROCESS_CFG}
+    (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
+    state = {name: value.to(torch.bfloat16).contiguous() for name, value in clip.state_dict().items()}
+    save_file(state, folder / "open_clip_model.safetensors")
