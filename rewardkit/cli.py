@@ -34,7 +34,22 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Words of a command -> where its function is, and what it does. The function takes one argument, `config`."""
 
-EXAMPLES: dict[str, str] = {}
+EXAMPLES: dict[str, str] = {
+    "demo": "rewardkit demo --out runs/demo",
+    "posters": "rewardkit posters --kind pairs --count 2000 --out data/posters",
+    "pairs degrade": "rewardkit pairs degrade --photos photos --out data/texture",
+    "train-rm": "rewardkit train-rm --data data/posters/pairs.jsonl --out runs/rm",
+    "eval-rm": "rewardkit eval-rm --model runs/rm/rm --data data/held-out/pairs.jsonl",
+    "score": "rewardkit score --images out.png --prompt 'a shop sign \"OPEN\"' --rewards ocr runs/rm/rm",
+    "generate": "rewardkit generate --prompts prompts.txt --out runs/before",
+    "refl": "rewardkit refl --prompts prompts.txt --rewards runs/rm/rm --out runs/refl",
+    "pe pairs": "rewardkit pe pairs --prompts prompts.txt --rewards runs/rm/rm --out runs/pe-pairs",
+    "pe sft": "rewardkit pe sft --rows runs/pe-pairs/sft.jsonl --out runs/pe-sft",
+    "pe simpo": "rewardkit pe simpo --rows runs/pe-pairs/pairs.jsonl --rewriter runs/pe-sft --out runs/pe-simpo",
+    "pe rewrite": "rewardkit pe rewrite --rewriter runs/pe-simpo --prompt 'red circle \"SALE\"'",
+    "leaderboard": "rewardkit leaderboard --entry before=runs/before --entry after=runs/after --prompts prompts.txt",
+    "seedling": "rewardkit seedling --out runs/seedling",
+}
 """Words of a command -> one line to copy, shown by its --help; a test parses each."""
 
 NOTE = "Options also come from a TOML file (--config FILE.toml, a key an option); the command line overrides it."

@@ -1,6 +1,6 @@
 """A command's options: a frozen dataclass, filled from TOML files and from flags that override them.
 
-A TOML table is spelled as flags and put before the typed ones; the last flag wins, and one parser (tyro) checks both.
+A TOML table is spelled as flags, without those that were typed too, and one parser (tyro) checks both.
 What a file says wrongly is found here first, so that the message names the file and the key.
 """
 
@@ -27,9 +27,12 @@ def parse(kind: type[T], words: Sequence[str], *, prog: str, description: str) -
     leaves through `SystemExit` as tyro does for `--help` (0) and for a value it cannot take (2).
     """
     files, typed = _split(words)
-    check_flags(kind, typed)
-    spelled = [word for file in files for word in flags(read_toml(file), kind, file)]
-    return tyro.cli(kind, args=[*spelled, *typed], prog=prog, description=description)
+    given = typed_options(kind, typed)
+    spelled: dict[str, list[str]] = {}
+    for file in files:
+        spelled |= flags(read_toml(file), kind, file)
+    from_files = [word for name, said in spelled.items() if name not in given for word in said]
+    return tyro.cli(kind, args=[*from_files, *typed], prog=prog, description=description)
 
 
 def _split(words: Sequence[str]) -> tuple[list[Path], list[str]]:
@@ -59,8 +62,8 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def hints(kind: Any) -> dict[str, Any]:
-    """Every field of a config and its type, in order."""
-    found = get_type_hints(kind)
+    """Every field of a config and its type, in order; tyro's markers stay in `Annotated`."""
+    found = get_type_hints(kind, include_extras=True)
     return {field.name: found[field.name] for field in dataclasses.fields(kind) if field.init}
 
 
@@ -73,42 +76,56 @@ def options(kind: Any, prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{name}".replace("_", "-")
 
 
-def check_flags(kind: Any, words: Sequence[str]) -> None:
-    """Raise `UserError` at the first flag no field has, with the near one: tyro stays silent about it in places."""
-    known = {"help", "config", *options(kind)}
+def typed_options(kind: Any, words: Sequence[str]) -> set[str]:
+    """Name the options among command-line words.
+
+    Raises `UserError` at the first that no field has, with the near one: tyro stays silent about it in places.
+    """
+    known, given = {"help", "config", *options(kind)}, set()
     for word in words:
+        if not word.startswith("--") or len(word) == 2:
+            continue
         name = word.partition("=")[0].removeprefix("--").replace("_", "-")
         head, _, tail = name.rpartition(".")
         positive = f"{head}.{tail.removeprefix('no-')}".lstrip(".")
-        if word.startswith("--") and len(word) > 2 and name not in known and positive not in known:
+        if name not in known and positive not in known:
             raise UserError(f"unknown option --{name}; {did_you_mean(name, known)}")
+        given.add(name if name in known else positive)
+    return given
 
 
-def flags(table: Mapping[str, Any], kind: Any, source: Path, prefix: str = "") -> list[str]:
-    """Spell a TOML table as flags; raise `UserError` naming file and key for an unknown key or a wrong type."""
-    words: list[str] = []
+def flags(table: Mapping[str, Any], kind: Any, source: Path, prefix: str = "") -> dict[str, list[str]]:
+    """Spell a TOML table as flags, by option; raise `UserError` for an unknown key or a wrong type, naming both."""
+    words: dict[str, list[str]] = {}
     known = hints(kind)
     for key, value in table.items():
-        name = key.replace("-", "_")
-        if name not in known:
-            raise UserError(f"{source}: unknown key {prefix + key!r}; {did_you_mean(name, known)}")
-        hint = known[name]
+        field = key.replace("-", "_")
+        if field not in known:
+            raise UserError(f"{source}: unknown key {prefix + key!r}; {did_you_mean(field, known)}")
+        hint = known[field]
+        name = f"{prefix}{field}".replace("_", "-")
         if dataclasses.is_dataclass(hint) and isinstance(value, dict):
-            words += flags(value, hint, source, f"{prefix}{name}.")
+            words |= flags(value, hint, source, f"{prefix}{field}.")
         elif fits(value, hint):
-            value = None if _says_none(value, hint) else value
-            words += _spell(f"{prefix}{name}".replace("_", "-"), value, source)
+            words[name] = _spell(name, None if _says_none(value, hint) else value, source, _appends(hint))
         else:
             raise UserError(f"{source}: {prefix + key} must be {described(hint)}; got {value!r}")
     return words
 
 
-def _spell(name: str, value: Any, source: Path) -> list[str]:
+def _appends(hint: Any) -> bool:
+    """Say whether a list's flag is repeated, one item each, instead of taking all items at once."""
+    return get_args(tyro.conf.UseAppendAction[int])[1] in get_args(hint)[1:]
+
+
+def _spell(name: str, value: Any, source: Path, appends: bool) -> list[str]:
     """Spell one value; the `=` keeps a leading dash from looking like a flag."""
     head, _, tail = name.rpartition(".")
     match value:
         case bool():
             return [f"--{name}" if value else f"--{head}{'.' if head else ''}no-{tail}"]
+        case list() if appends:
+            return [f"--{name}={part}" for part in value]
         case dict():
             items = [str(part) for pair in value.items() for part in pair]
         case list():
@@ -116,9 +133,17 @@ def _spell(name: str, value: Any, source: Path) -> list[str]:
         case _:
             return [f"--{name}={value}"]
     for item in items:
-        if item.startswith("--"):
-            raise UserError(f"{source}: an item of {name} may not start with two dashes; got {item!r}")
+        if item.startswith("-") and not _is_number(item):
+            raise UserError(f"{source}: an item of {name} may not start with a dash; got {item!r}")
     return [f"--{name}", *items]
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def fits(value: Any, hint: Any) -> bool:

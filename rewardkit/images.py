@@ -105,7 +105,7 @@ def _encoded(image: OneImage, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def grid(images: Images, columns: int, gap: int = 2) -> OneImage:
+def grid(images: Images, columns: int, gap: int = 2) -> Float[Tensor, "3 _ _"]:
     """Lay images out row by row, `columns` a row, on white with `gap` pixels between them."""
     if columns < 1:
         raise ValueError(f"columns must be 1 or more; got {columns}")
@@ -119,7 +119,7 @@ def grid(images: Images, columns: int, gap: int = 2) -> OneImage:
     return sheet
 
 
-def resize(images: Images, size: int | tuple[int, int]) -> Images:
+def resize(images: Images, size: int | tuple[int, int]) -> Float[Tensor, "batch 3 _ _"]:
     """Resize (bicubic, antialiased, clamped to [0, 1]; differentiable) to (height, width).
 
     One number sets the shorter side and keeps the shape, to the nearest pixel.

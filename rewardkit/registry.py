@@ -23,9 +23,9 @@ from rewardkit.types import Images, Scores
 REWARDS = {
     "colourfulness": "rewardkit.simple_rewards:Colourfulness",
     "ocr": "rewardkit.ocr:OcrReward",
-    "posters-alignment": "rewardkit.posters.judge:AlignmentJudge",
-    "posters-aesthetic": "rewardkit.posters.judge:AestheticJudge",
-    "posters-text": "rewardkit.posters.judge:TextJudge",
+    "posters-alignment": "rewardkit.posters.judge:PostersAlignment",
+    "posters-aesthetic": "rewardkit.posters.judge:PostersAesthetic",
+    "posters-text": "rewardkit.posters.judge:PostersText",
 }
 """Name -> where it lives; built without arguments, or with `device` if it takes one."""
 

@@ -20,19 +20,17 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any
 
 import safetensors.torch
 import torch
 from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
 
 from rewardkit.errors import UserError
 from rewardkit.files import new_folder, space_for, write_bytes, write_text
 from rewardkit.toml import to_toml
 from rewardkit.versions import versions
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
 
 
 @dataclass(frozen=True)
@@ -48,11 +46,11 @@ class Checkpoint:
 class Run:
     """An open run folder; make it with `Run.start`."""
 
-    def __init__(self, folder: Path, seed: int, keep: int, writer: "SummaryWriter | None") -> None:
+    def __init__(self, folder: Path, seed: int, keep: int, writer: SummaryWriter | None) -> None:
         self.folder, self.seed, self.keep, self.writer = folder, seed, keep, writer
 
     @classmethod
-    def start(cls, folder: Path | str, config: Any, *, resume: bool, keep: int = 2, tensorboard: bool = False) -> Self:
+    def start(cls, folder: Path | str, config: Any, *, resume: bool, keep: int = 2, tensorboard: bool = False) -> "Run":
         """Open a run folder for a config dataclass; its field `seed` (0 without one) seeds every generator.
 
         `resume=True` goes on from the newest readable checkpoint (from step 0 if there is none) and drops the metrics
@@ -67,7 +65,7 @@ class Run:
         _drop_rows(folder / "metrics.jsonl", step)
         for leftover in (folder / "checkpoints").glob(".step_*"):
             shutil.rmtree(leftover, ignore_errors=True)  # a save that a kill cut short
-        writer = _tensorboard(folder / "tensorboard", step + 1) if tensorboard else None
+        writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1) if tensorboard else None
         return cls(folder, int(_plain(config).get("seed", 0)), keep, writer)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
@@ -144,13 +142,6 @@ def read_checkpoint(folder: Path | str) -> Checkpoint:
         return Checkpoint(about["step"], tensors, about["meta"], folder)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, safetensors.SafetensorError) as error:
         raise UserError(f"checkpoint {folder} cannot be read ({error}); delete it or use an older one") from error
-
-
-def _tensorboard(folder: Path, step: int) -> "SummaryWriter":
-    """Open TensorBoard's file, without what an earlier start wrote from this step on."""
-    from torch.utils.tensorboard import SummaryWriter  # slow to import, and most runs do without
-
-    return SummaryWriter(str(folder), purge_step=step)
 
 
 def _name(step: int) -> str:
