@@ -20,6 +20,7 @@ from rewardkit.images import SUFFIXES, list_images
 from rewardkit.prompts import Prompt, read_prompts
 
 LISTS = ("prompts.jsonl", "metadata.jsonl")
+CONTACT_SHEET = "grid.png"
 IMAGE_KEYS = ("image", "file_name", "file", "path")
 
 
@@ -80,8 +81,8 @@ def from_list(listed: Path) -> ImageFolder:
 
 
 def images_in(folder: Path) -> list[Path]:
-    """List a folder's images; none is fine here, a list may name those of its sub-folders."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    """List a folder's images but the contact sheet; none is fine here, a list may name those of its sub-folders."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name != CONTACT_SHEET)
 
 
 def listed_item(listed: Path, prompt: Prompt) -> Item:

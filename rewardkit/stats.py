@@ -7,13 +7,15 @@ are the sample: give one number a prompt (average the images of a prompt first).
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
 CONFIDENCE = 0.95
-Numbers = Sequence[float] | NDArray[np.floating]
+Numbers = Sequence[float] | Sequence[int] | NDArray[Any]
+"""A list of numbers."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def paired_difference(before: Numbers, after: Numbers) -> Estimate:
     return mean_interval(second - first)
 
 
-def proportion_interval(successes: float, n: int) -> Estimate:
+def proportion_interval(successes: float | int, n: int) -> Estimate:
     """Estimate a share `successes / n` with Wilson's interval, which stays inside [0, 1] and is honest at 0 and 1.
 
     A fraction of a success is allowed (a tie counts half).

@@ -90,6 +90,6 @@ def test_lists_of_unequal_length_and_bad_numbers_are_refused() -> None:
 
 
 def test_an_estimate_says_whether_it_differs_from_zero() -> None:
-    assert Estimate(1, 0.5, 1.5, 9).differs_from_zero
-    assert Estimate(-1, -1.5, -0.5, 9).differs_from_zero
-    assert not Estimate(1, -0.5, 2.5, 9).differs_from_zero
+    assert Estimate(1.0, 0.5, 1.5, 9).differs_from_zero
+    assert Estimate(-1.0, -1.5, -0.5, 9).differs_from_zero
+    assert not Estimate(1.0, -0.5, 2.5, 9).differs_from_zero

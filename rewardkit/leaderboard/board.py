@@ -102,8 +102,9 @@ def difference_words(change: Estimate) -> Html:
 def ranking_blocks(ranking: Ranking) -> list[Html]:
     """Show one score: a table of all entries, their differences as intervals, and who beats whom."""
     names = [standing.entry for standing in ranking.standings]
-    rows = [[standing.entry, *standing_cells(standing)] for standing in ranking.standings]
-    blocks = [heading(ranking.score.name, aside=ranking.score.axis), table(["", *header(ranking.standings)], rows)]
+    columns = header(ranking.standings)
+    rows = [[standing.entry, *standing_cells(standing)[: len(columns)]] for standing in ranking.standings]
+    blocks = [heading(ranking.score.name, aside=ranking.score.axis), table(["", *columns], rows)]
     others = [Interval(standing.entry, standing.difference) for standing in ranking.standings if standing.difference]
     if others:
         blocks.append(forest(others, better=f"against {names[0]}, right is better"))

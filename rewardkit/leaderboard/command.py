@@ -52,7 +52,7 @@ class LeaderboardConfig:
     """How many prompts to show with their images."""
     thumbnail: int = 320
     """Widest side of an image in the page, in pixels."""
-    steps: int = 20
+    steps: int = 10
     """Denoising steps of models."""
     guidance: float = 1.0
     """Guidance scale of models."""

@@ -5,14 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rewardkit.base import BUILT_IN, load_base
+from rewardkit.base import BUILT_IN
 from rewardkit.errors import UserError
 from rewardkit.files import write_text
+from rewardkit.generate import GenerateConfig, generate
 from rewardkit.imagefolder import ImageFolder, read_image_folder
-from rewardkit.images import save_image
-from rewardkit.lora import load_loras
 from rewardkit.prompts import Prompt, read_prompts
-from rewardkit.sampling import image_batches
 
 
 @dataclass(frozen=True)
@@ -84,24 +82,21 @@ def is_hub_id(text: str) -> bool:
 
 
 def draw(spec: str, prompts: Sequence[Prompt], drawing: Drawing, out: Path) -> None:
-    """Draw a model's images into a folder with their prompts.jsonl; `BASE+LORA` puts LoRA folders on a base."""
-    name, *loras = spec.split("+")
-    base = load_base(name, drawing.device)
-    load_loras(base, [Path(lora) for lora in loras])
-    out.mkdir(parents=True, exist_ok=True)
-    batches = image_batches(
-        base,
-        [prompt.text for prompt in prompts],
-        steps=drawing.steps,
-        guidance=drawing.guidance,
-        seed=drawing.seed,
-        batch_size=drawing.batch_size,
-        progress=True,
+    """Draw a model's images and their prompts.jsonl into a folder; `BASE+LORA` puts LoRA folders on a base."""
+    base, *loras = spec.split("+")
+    rows = [{**prompt.tags, "prompt": prompt.text} for prompt in prompts]
+    chosen = out.with_name(f"{out.name}-prompts.jsonl")
+    write_text(chosen, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    generate(
+        GenerateConfig(
+            out,
+            chosen,
+            base=base,
+            lora=tuple(map(Path, loras)),
+            steps=drawing.steps,
+            guidance=drawing.guidance,
+            seed=drawing.seed,
+            batch_size=drawing.batch_size,
+            device=drawing.device,
+        )
     )
-    names = [f"{index:05d}.png" for index in range(len(prompts))]
-    for file, image in zip(names, (image for batch in batches for image in batch), strict=True):
-        save_image(image, out / file)
-    rows = [
-        {"image": file, "prompt": prompt.text, "tags": prompt.tags} for file, prompt in zip(names, prompts, strict=True)
-    ]
-    write_text(out / "prompts.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

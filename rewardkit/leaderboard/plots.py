@@ -12,6 +12,7 @@ from rewardkit.leaderboard.html import Html, div, element, escape, join, span
 from rewardkit.stats import Estimate
 
 COLOURS = 6
+Steps = Sequence[float] | Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,10 @@ class Series:
     """A curve; `low` and `high`, where given, shade a band around it."""
 
     name: str
-    x: Sequence[float]
-    y: Sequence[float]
-    low: Sequence[float] = ()
-    high: Sequence[float] = ()
+    x: Steps
+    y: Steps
+    low: Steps = ()
+    high: Steps = ()
 
 
 def forest(rows: Sequence[Interval], *, better: str = "right is better") -> Html:
@@ -63,9 +64,9 @@ def forest_row(row: Interval, left: float, right: float) -> Html:
 
 def curves(title: str, series: Sequence[Series], *, x_label: str = "step") -> Html:
     """Draw curves of one quantity over steps, with a legend when there are several; gaps are left at NaN."""
-    xs = [x for one in series for x in one.x]
+    xs = [float(x) for one in series for x in one.x]
     x0, x1 = (min(xs), max(xs)) if xs else (0.0, 1.0)
-    y0, y1 = limits([y for one in series for values in (one.y, one.low, one.high) for y in values])
+    y0, y1 = limits([float(y) for one in series for values in (one.y, one.low, one.high) for y in values])
     box = (x0, max(x1, x0 + 1e-9), y0, y1)
     shapes = join(shape for i, one in enumerate(series) for shape in curve(one, colour(i, len(series)), box))
     grid = "".join(f'<line class="grid" x1="0" x2="100%" y1="{p}%" y2="{p}%"/>' for p in (0, 50, 100))
@@ -88,7 +89,7 @@ def curve(series: Series, shade: int, box: tuple[float, float, float, float]) ->
     """Draw a band and a line in a box of 100 by 100."""
     x0, x1, y0, y1 = box
 
-    def points(xs: Sequence[float], ys: Sequence[float]) -> str:
+    def points(xs: Steps, ys: Steps) -> str:
         seen = [(x, y) for x, y in zip(xs, ys, strict=True) if math.isfinite(y)]
         return " ".join(f"{100 * (x - x0) / (x1 - x0):.2f},{100 * (y1 - y) / (y1 - y0):.2f}" for x, y in seen)
 
@@ -118,5 +119,5 @@ def finite_or(value: float, other: float) -> float:
     return value if math.isfinite(value) else other
 
 
-def tick(value: float) -> str:
+def tick(value: float | int) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
