@@ -44,6 +44,11 @@ def quoted(prompt: str) -> list[str]:
     return [text for text in texts if text]
 
 
+def without_quotes(prompt: str) -> str:
+    """Leave the quoted texts of a prompt out, quotes and all: what is said, and not what is to be written."""
+    return _QUOTES.sub(" ", prompt)
+
+
 def has_text(prompt: str) -> bool:
     """Say whether a prompt asks for text in the picture, that is, quotes some."""
     return bool(quoted(prompt))
@@ -64,7 +69,7 @@ def language(prompt: str) -> Language:
 
     Latin script counts as "en" (French or German cannot be told apart from it here); other scripts are "other".
     """
-    text = _QUOTES.sub(" ", prompt)
+    text = without_quotes(prompt)
     if not any(character.isalpha() for character in text):
         text = prompt
     words = len(_LATIN_WORD.findall(text))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rewardkit.errors import UserError
-from rewardkit.prompts import Prompt, has_text, language, quoted, read_prompts, wanted_text
+from rewardkit.prompts import Prompt, has_text, language, quoted, read_prompts, wanted_text, without_quotes
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,10 @@ from rewardkit.prompts import Prompt, has_text, language, quoted, read_prompts, 
 def test_quoted(prompt: str, texts: list[str]) -> None:
     assert quoted(prompt) == texts
     assert has_text(prompt) == bool(texts)
+
+
+def test_without_quotes_keeps_the_same_word_outside() -> None:
+    assert without_quotes('a star "STAR" isn\'t a "star"').split() == ["a", "star", "isn't", "a"]
 
 
 def test_wanted_text_joins_in_order() -> None:
