@@ -6,10 +6,9 @@ A shortener is any function from text to text, named as "module:function"; `plai
 
 import re
 from collections.abc import Callable
-from importlib import import_module
 
 from pe.quotes import spans
-from rewardkit.errors import UserError
+from rewardkit.registry import resolve
 
 Shorten = Callable[[str], str]
 
@@ -38,9 +37,5 @@ def plain(caption: str) -> str:
 
 def load_shortener(name: str) -> Shorten:
     """Find a shortener by "module:function"; raise `UserError` when there is none of that name."""
-    module, _, function = name.partition(":")
-    try:
-        shorten: Shorten = getattr(import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"no shortener called {name!r}; name a function of text to text as module:function") from error
+    shorten: Shorten = resolve(name)
     return shorten

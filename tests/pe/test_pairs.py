@@ -175,7 +175,7 @@ def test_shortening(caption: str, short: str) -> None:
 
 
 def test_mistakes(config: MineConfig) -> None:
-    with pytest.raises(UserError, match="no shortener"):
+    with pytest.raises(UserError, match="has no 'nothing'"):
         load_shortener("pe.shorten:nothing")
     with pytest.raises(UserError, match="nothing to choose from"):
         mine(replace(config, candidates_file=None))
