@@ -1,4 +1,5 @@
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ def put(folder: Path, *names: str) -> Path:
     return folder
 
 
-def lines(path: Path, rows: list[dict]) -> Path:
+def lines(path: Path, rows: Sequence[object]) -> Path:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
 
@@ -75,7 +76,7 @@ def test_text_files_and_names_are_prompts_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("rows", "words"), [([{"prompt": "a cat"}], "which image"), (["no row"], "JSON|which image")])
-def test_a_bad_list_is_the_users_to_mend(tmp_path: Path, rows: list, words: str) -> None:
+def test_a_bad_list_is_the_users_to_mend(tmp_path: Path, rows: list[object], words: str) -> None:
     folder = put(tmp_path / "a", "1.png")
     lines(folder / "prompts.jsonl", rows)
     with pytest.raises(UserError, match=words):

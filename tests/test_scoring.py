@@ -1,5 +1,6 @@
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ class Red:
     axis = "aesthetic"
     differentiable = True
 
-    def score(self, images: Images, prompts: list[str]) -> Scores:
+    def score(self, images: Images, prompts: Sequence[str]) -> Scores:
         return images[:, 0].mean((1, 2))
 
 
@@ -26,10 +27,10 @@ class Length:
     """Two axes in one pass, one of them gated by the prompt."""
 
     name = "length"
-    axes = ("alignment", "text")
+    axes: tuple[str, ...] = ("alignment", "text")
     differentiable = False
 
-    def scores(self, images: Images, prompts: list[str]) -> dict[str, Scores]:
+    def scores(self, images: Images, prompts: Sequence[str]) -> dict[str, Scores]:
         lengths = torch.tensor([float(len(prompt)) for prompt in prompts])
         return {"alignment": lengths, "text": -lengths}
 
