@@ -149,7 +149,12 @@ def difference_cell(estimate: Estimate | None, digits: int = 3) -> Html:
     """Write a difference with its interval beneath, coloured where the interval leaves zero out."""
     if estimate is None:
         return Html("–")
-    return join([span(direction(estimate), signed(estimate.value, digits)), span("small", interval(estimate, digits))])
+    return join(
+        [
+            span(direction(estimate), signed(estimate.value, digits)),
+            span("small", span("whole", interval(estimate, digits))),
+        ]
+    )
 
 
 def direction(change: Estimate) -> str:
@@ -161,7 +166,7 @@ def win_cell(rate: WinRate | None) -> Html:
     """Write a share of wins with its interval beneath."""
     if rate is None:
         return Html("–")
-    return join([percent(rate.value), span("small", percent_interval(rate))])
+    return join([percent(rate.value), span("small", span("whole", percent_interval(rate)))])
 
 
 def share_matrix(names: Sequence[str], shares: Sequence[Sequence[float | None]], *, caption: str) -> Html:
