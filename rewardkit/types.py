@@ -10,7 +10,7 @@ from torch import Tensor
 Images = Float[Tensor, "batch 3 height width"]
 """RGB in [0, 1]."""
 
-Latents = Float[Tensor, "batch channels height width"]
+Latents = Float[Tensor, "batch channels latent_height latent_width"]
 """What a diffusion transformer sees: encoded by the VAE and scaled to about unit variance."""
 
 PerImage = Float[Tensor, " batch"]
