@@ -1,0 +1,71 @@
+"""From images of any size to what an encoder eats, differentiably: resize, crop, normalise.
+
+The same arithmetic as the published recipe of each encoder, on tensors, so that a reward's gradient reaches the pixels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from rewardkit.types import Images
+
+Framed = Float[Tensor, "batch 3 framed_height framed_width"]
+"""Images at the size of an encoder."""
+
+Fit = Literal["crop", "stretch", "pad", "native"]
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """How images become an encoder's input."""
+
+    size: tuple[int, int]
+    """Height and width the encoder expects; ignored when `fit` is native."""
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    fit: Fit = "crop"
+    """crop: shorter side to size, then its centre; stretch: both sides; pad: longer side, then black; native: as is"""
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+
+    def frame(self, images: Images) -> Framed:
+        """Bring images to the size of the encoder, still RGB in [0, 1] (bicubic may leave the range by a little)."""
+        height, width = images.shape[-2:]
+        if self.fit == "native" or (height, width) == self.size:
+            return images
+        if self.fit == "stretch":
+            return self.resize(images, self.size)
+        scales = self.size[0] / height, self.size[1] / width
+        scale = max(scales) if self.fit == "crop" else min(scales)
+        resized = self.resize(images, (max(1, round(height * scale)), max(1, round(width * scale))))
+        return centre(resized, self.size)
+
+    def resize(self, images: Images, size: tuple[int, int]) -> Framed:
+        """Resize with antialias, as PIL does."""
+        if images.shape[-2:] == size:
+            return images
+        return F.interpolate(images, size=size, mode=self.interpolation, antialias=True, align_corners=False)
+
+    def normalise(self, images: Images) -> Images:
+        """Subtract the mean and divide by the standard deviation of each channel."""
+        return (images - channel(self.mean, images)) / channel(self.std, images)
+
+    def __call__(self, images: Images) -> Framed:
+        return self.normalise(self.frame(images))
+
+
+def centre(images: Images, size: tuple[int, int]) -> Framed:
+    """Crop the centre, or pad with black around it, to `size`."""
+    edges: list[int] = []
+    for have, want in ((images.shape[-1], size[1]), (images.shape[-2], size[0])):
+        before = (want - have) // 2
+        edges += [before, want - have - before]
+    return F.pad(images, edges)
+
+
+def channel(values: Sequence[float], like: Images) -> Tensor:
+    return torch.tensor(values, dtype=like.dtype, device=like.device).view(1, 3, 1, 1)

@@ -1,0 +1,146 @@
+"""The reward model: one encoder, a head an axis, and every score from one forward pass; saved as a folder."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from rewardkit.encoders import ClipEncoder, Encoder, load_encoder
+from rewardkit.errors import UserError
+from rewardkit.files import new_folder
+from rewardkit.images import to_tensor
+from rewardkit.reward import applies
+from rewardkit.types import Images, Scores
+from rm.glyphs import glyphs
+from rm.heads import Features, Kind, Shapes, build_head
+
+FORMAT = 1
+MARK = "rewardkit_reward_model"
+CONFIG = "config.json"
+HEADS = "heads.safetensors"
+ENCODER = "encoder"
+PROMPT_AXES = ("alignment", "text")
+"""Axes that cannot be judged without the prompt."""
+
+
+class RewardModel(nn.Module):
+    """Scores images against prompts on one axis or more; a `MultiReward`, differentiable down to the pixels.
+
+    A score is a Bradley-Terry strength: a difference of d between two images of a prompt means that the higher one is
+    preferred with probability sigmoid(d).
+    """
+
+    differentiable = True
+
+    def __init__(self, encoder: Encoder, axes: Sequence[str], *, head: Kind = "heads", name: str = "rm") -> None:
+        super().__init__()
+        needs_text = [axis for axis in axes if axis in PROMPT_AXES or head == "cosine"]
+        if needs_text and not encoder.reads_text:
+            raise UserError(f"this encoder reads no prompts, so it cannot judge {needs_text[0]}; use a CLIP encoder")
+        self.name = name
+        self.axes = tuple(axes)
+        self.kind = head
+        self.encoder = encoder
+        shapes = Shapes(encoder.token_width, encoder.embed_dim)
+        scale = encoder.scale if isinstance(encoder, ClipEncoder) else 1.0
+        self.heads = nn.ModuleDict({axis: build_head(axis, head, shapes, scale) for axis in axes})
+        # What a typical score is, by axis: (mean, standard deviation) on the training images; for sums over axes.
+        self.typical: dict[str, tuple[float, float]] = {axis: (0.0, 1.0) for axis in axes}
+
+    def features(self, images: Images, prompts: Sequence[str]) -> Features:
+        """Encode a batch once for all heads."""
+        seen = self.encoder.image(images)
+        device = seen.pooled.device
+        text = self.encoder.text(prompts) if self.encoder.reads_text else seen.pooled.new_zeros(len(prompts), 0)
+        return Features(seen.tokens.float(), seen.pooled.float(), text.float(), glyphs(prompts).to(device))
+
+    def judge(self, features: Features, axes: Sequence[str] | None = None) -> dict[str, Scores]:
+        """Score features by the heads of some axes, or of all."""
+        return {axis: self.heads[axis](features) for axis in (self.axes if axes is None else axes)}
+
+    def scores(self, images: Images, prompts: Sequence[str]) -> dict[str, Scores]:
+        """Score images on every axis, in one forward pass of the encoder."""
+        return self.judge(self.features(images, prompts))
+
+    def score(
+        self, images: Images | Sequence[Image.Image], prompts: Sequence[str] | str, axis: str | None = None
+    ) -> Scores:
+        """Score images, a tensor or PIL pictures, on one axis.
+
+        Without an axis, give the mean of the axes that apply to each prompt, each in standard deviations from what is
+        typical. Raises `UserError` for an axis the model does not have.
+        """
+        if axis is not None and axis not in self.axes:
+            raise UserError(f"this reward model has no axis {axis!r}; it has {', '.join(self.axes)}")
+        prompts = [prompts] * len(images) if isinstance(prompts, str) else prompts
+        if not isinstance(images, Tensor):
+            return self.score_pictures(images, prompts, axis)
+        found = self.judge(self.features(images, prompts), None if axis is None else (axis,))
+        return found[axis] if axis is not None else self.overall(found, prompts)
+
+    def score_pictures(self, pictures: Sequence[Image.Image], prompts: Sequence[str], axis: str | None) -> Scores:
+        device = next(self.parameters()).device
+        with torch.no_grad():  # pictures may differ in size, so one by one
+            pairs = zip(pictures, prompts, strict=True)
+            return torch.cat([self.score(to_tensor(p)[None].to(device), [prompt], axis) for p, prompt in pairs])
+
+    def overall(self, scores: Mapping[str, Scores], prompts: Sequence[str]) -> Scores:
+        """Average the axes that apply to each prompt, in standard deviations."""
+        total, count = [], []
+        for axis, value in scores.items():
+            mean, std = self.typical[axis]
+            gate = applies(axis, prompts).to(value)
+            total.append(gate * (value - mean) / std)
+            count.append(gate)
+        return torch.stack(total).sum(0) / torch.stack(count).sum(0).clamp_min(1)
+
+    def save(self, folder: Path | str) -> None:
+        """Write config.json, heads.safetensors and, unless a name stands for it, the encoder; whole or not at all."""
+        with new_folder(Path(folder)) as temporary:
+            if not self.encoder.reference:
+                self.encoder.save(temporary / ENCODER)
+            save_file({key: value.contiguous() for key, value in self.heads.state_dict().items()}, temporary / HEADS)
+            (temporary / CONFIG).write_text(json.dumps(self.config(), indent=2) + "\n")
+
+    def config(self) -> dict[str, Any]:
+        """What `load` needs beside the weights."""
+        return {
+            MARK: FORMAT,
+            "name": self.name,
+            "axes": list(self.axes),
+            "head": self.kind,
+            "encoder": self.encoder.reference or ENCODER,
+            "preprocess": asdict(self.encoder.preprocess),
+            "typical": self.typical,
+        }
+
+    @classmethod
+    def load(cls, folder: Path | str, device: str | torch.device = "cpu") -> "RewardModel":
+        """Load a folder that `save` wrote, ready to score; raise `UserError` for anything else."""
+        folder = Path(folder)
+        config = read_config(folder)
+        inside = config["encoder"] == ENCODER
+        encoder = load_encoder(str(folder / ENCODER) if inside else config["encoder"], fit=config["preprocess"]["fit"])
+        model = cls(encoder, config["axes"], head=config["head"], name=config["name"])
+        model.heads.load_state_dict(load_file(folder / HEADS))
+        model.typical = {axis: (mean, std) for axis, (mean, std) in config["typical"].items()}
+        return model.to(device).eval().requires_grad_(False)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read the config of a saved reward model; raise `UserError` saying what is wrong with the folder."""
+    if not (folder / CONFIG).is_file():
+        raise UserError(f"{folder} is no reward model: it has no {CONFIG}; train one with `rewardkit train-rm`")
+    config: dict[str, Any] = json.loads((folder / CONFIG).read_text())
+    if config.get(MARK) != FORMAT:
+        found = config.get(MARK, "no version")
+        raise UserError(f"{folder / CONFIG} says {MARK} {found}; this rewardkit reads version {FORMAT}")
+    if not (folder / HEADS).is_file():
+        raise UserError(f"{folder} has no {HEADS}; the folder is not complete, so copy or train it again")
+    return config

@@ -1,0 +1,115 @@
+"""Every image of a set of pairs, read once, framed for the encoder and kept as bytes."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Int, UInt8
+from torch import Tensor
+
+from rewardkit.errors import UserError
+from rewardkit.images import load_image
+from rewardkit.pairs import PreferenceRecord, Skipped
+from rewardkit.preprocess import Preprocess, centre
+from rewardkit.progress import Progress
+from rewardkit.types import Images
+
+MEMORY_LIMIT = 4 * 2**30
+"""Bytes above which a large tensor lives in a file instead of in memory."""
+
+Rows = Int[Tensor, " rows"]
+
+
+@dataclass
+class ImageStore:
+    """Images of one size as bytes, and the row of each file."""
+
+    pixels: UInt8[Tensor, "images 3 height width"]
+    row: dict[Path, int] = field(default_factory=dict)
+
+    def images(self, rows: Rows) -> Images:
+        """Give rows as float RGB in [0, 1]."""
+        return self.pixels[rows].float().div(255)
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+def read_images(
+    records: Sequence[PreferenceRecord], preprocess: Preprocess, folder: Path, *, max_bad: float, stride: int = 8
+) -> tuple[list[PreferenceRecord], ImageStore]:
+    """Read the images of all records, framed; give the records whose images could be read, and the images.
+
+    What could not is listed in `folder`/skipped.json, and stops the run with a `UserError` past a share `max_bad`.
+    """
+    paths = list(dict.fromkeys(path for record in records for path in (record.first, record.second)))
+    preprocess = fixed_size(preprocess, paths, stride)
+    pixels = big_tensor((len(paths), 3, *preprocess.size), torch.uint8, folder / "cache" / "pixels.bin")
+    broken: dict[Path, str] = {}
+    with Progress("reading images", len(paths)) as bar:
+        for row, path in enumerate(paths):
+            try:
+                framed = frame(load_image(path)[None], preprocess)[0]
+                pixels[row] = framed.clamp(0, 1).mul(255).round().byte()
+            except UserError as error:
+                broken[path] = str(error)
+            bar.update()
+    kept = readable(records, broken, folder / "skipped.json", max_bad)
+    return kept, ImageStore(pixels, {path: row for row, path in enumerate(paths) if path not in broken})
+
+
+def frame(images: Images, preprocess: Preprocess) -> Images:
+    return centre(images, preprocess.size) if preprocess.fit == "native" else preprocess.frame(images)
+
+
+def fixed_size(preprocess: Preprocess, paths: Sequence[Path], stride: int) -> Preprocess:
+    """For an encoder that takes images as they are, choose one size to train at: the largest all images can fill."""
+    if preprocess.fit != "native":
+        return preprocess
+    from PIL import Image
+
+    sides = []
+    for path in paths:
+        try:
+            with Image.open(path) as image:
+                sides.append(min(image.size))
+        except (OSError, Image.DecompressionBombError):
+            continue  # `read_images` names it
+    side = max(stride, min(sides, default=64) // stride * stride)
+    return replace(preprocess, size=(side, side))
+
+
+def readable(
+    records: Sequence[PreferenceRecord], broken: dict[Path, str], report: Path, max_bad: float
+) -> list[PreferenceRecord]:
+    """Drop and count the records with a broken image."""
+    skipped = Skipped(seen=len(records))
+    kept = []
+    for record in records:
+        error = broken.get(record.first) or broken.get(record.second)
+        if error is None:
+            kept.append(record)
+        else:
+            skipped.add("bad image in a pair", error)
+    skipped.enforce(max_bad, report)
+    if skipped.count:
+        print(f"{skipped.summary()}; listed in {report}")
+    if not kept:
+        raise UserError(f"no pair is left: {skipped.summary()}")
+    return kept
+
+
+def big_tensor(shape: tuple[int, ...], dtype: torch.dtype, file: Path) -> Tensor:
+    """Make an empty tensor in memory, or in a file that the system pages when it is large."""
+    count = torch.Size(shape).numel()
+    if count * dtype.itemsize <= MEMORY_LIMIT:
+        return torch.empty(shape, dtype=dtype)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return torch.from_file(str(file), shared=True, size=count, dtype=dtype).view(shape)
+
+
+def chunks(rows: Rows, size: int) -> Iterator[Rows]:
+    """Cut a list of rows into batches."""
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]

@@ -1,0 +1,200 @@
+"""The reward model: one pass for all heads, gradients, prompts, saving and loading."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from rewardkit.conv import ConvEncoder
+from rewardkit.encoders import ClipEncoder
+from rewardkit.errors import UserError
+from rewardkit.images import to_pil
+from rewardkit.reward import MultiReward, Reward, keys, score_all
+from rm import RewardModel
+from rm.glyphs import glyphs
+from rm.heads import Features, Shapes, TextHead, grid_positions
+from rm.negatives import misspelt, wrong_prompts
+
+AXES = ("alignment", "aesthetic", "text")
+PROMPTS = ['a red circle "SALE"', "a blue star"]
+
+
+@pytest.fixture
+def model(encoder: ClipEncoder) -> RewardModel:
+    torch.manual_seed(0)
+    return RewardModel(encoder, AXES).eval()
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    return torch.rand(2, 3, 24, 20, generator=torch.Generator().manual_seed(1))
+
+
+def test_it_is_a_multi_reward(model: RewardModel, images: torch.Tensor) -> None:
+    assert isinstance(model, MultiReward)
+    assert not isinstance(model, Reward)
+    assert keys(model) == {"rm.alignment": "alignment", "rm.aesthetic": "aesthetic", "rm.text": "text"}
+    assert set(score_all([model], images, PROMPTS)) == set(keys(model))
+
+
+def test_three_heads_cost_one_encoder_pass(model: RewardModel, images: torch.Tensor) -> None:
+    clip: Any = model.encoder.clip
+    calls = {"image": 0, "text": 0}
+    clip.visual.conv1.register_forward_hook(lambda *_: calls.update(image=calls["image"] + 1))
+    clip.ln_final.register_forward_hook(lambda *_: calls.update(text=calls["text"] + 1))
+    model.scores(images, PROMPTS)
+    assert calls == {"image": 1, "text": 1}
+
+
+def test_text_scores_zero_where_nothing_is_quoted(model: RewardModel, images: torch.Tensor) -> None:
+    scores = model.scores(images, PROMPTS)["text"]
+    assert scores[1].item() == 0
+    assert scores[0].item() != 0
+
+
+def test_a_score_does_not_depend_on_the_rest_of_the_batch(model: RewardModel, images: torch.Tensor) -> None:
+    together = model.scores(images, ['"A"', 'a "MUCH LONGER TEXT"'])
+    alone = model.scores(images[:1], ['"A"'])
+    for axis in AXES:
+        assert together[axis][0].item() == pytest.approx(alone[axis].item(), abs=1e-5)
+
+
+@pytest.mark.parametrize("head", ["heads", "cosine"])
+def test_gradients_match_finite_differences(encoder: ClipEncoder, images: torch.Tensor, head: Any) -> None:
+    torch.manual_seed(0)
+    model = RewardModel(encoder, AXES, head=head).eval().requires_grad_(False)
+    for parameter in model.heads.parameters():
+        parameter.add_(0.05 * torch.randn_like(parameter))  # the alignment head begins as the cosine alone
+    pixels = images.clone().requires_grad_()
+    for axis in AXES:
+        scores = model.scores(pixels, PROMPTS)[axis]
+        (gradient,) = torch.autograd.grad(scores.sum(), pixels)
+        direction = torch.sign(gradient)
+        step = 1e-3
+        with torch.no_grad():
+            up, down = (model.scores(images + s * step * direction, PROMPTS)[axis].sum() for s in (1, -1))
+        assert ((up - down) / (2 * step)).item() == pytest.approx((gradient * direction).sum().item(), rel=0.03)
+
+
+def test_an_untrained_alignment_head_is_the_scaled_cosine(model: RewardModel, images: torch.Tensor) -> None:
+    found = model.features(images, PROMPTS)
+    head: Any = model.heads["alignment"]
+    cosine = (found.pooled * found.text).sum(-1) * head.log_scale.exp()
+    difference = model.judge(found)["alignment"] - cosine
+    assert torch.allclose(difference, difference[0].expand(2), atol=1e-5)
+
+
+def test_the_cosine_head_is_clips_own_score(encoder: ClipEncoder, images: torch.Tensor) -> None:
+    clip: Any = encoder.clip
+    expected = clip.get_logits(encoder.preprocess(images), encoder.tokens(PROMPTS))[0].diagonal()
+    found = RewardModel(encoder, ("alignment",), head="cosine").scores(images, PROMPTS)["alignment"]
+    assert torch.allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("head", ["heads", "cosine"])
+def test_saving_and_loading_gives_equal_scores(
+    encoder: ClipEncoder, images: torch.Tensor, tmp_path: Path, head: Any
+) -> None:
+    model = RewardModel(encoder, AXES, head=head, name="mine").eval()
+    model.typical["text"] = (1.0, 2.0)
+    model.save(tmp_path / "rm")
+    again = RewardModel.load(tmp_path / "rm")
+    for axis, scores in model.scores(images, PROMPTS).items():
+        assert torch.equal(again.scores(images, PROMPTS)[axis], scores)
+    assert (again.name, again.typical) == ("mine", model.typical)
+    assert json.loads((tmp_path / "rm" / "config.json").read_text())["rewardkit_reward_model"] == 1
+    assert not any(parameter.requires_grad for parameter in again.parameters())
+
+
+def test_the_thin_method_takes_pictures_and_one_prompt(model: RewardModel, images: torch.Tensor) -> None:
+    rounded = images.mul(255).round().div(255)
+    found = model.score([to_pil(image) for image in images], PROMPTS[0], axis="text")
+    assert torch.allclose(found, model.score(rounded, PROMPTS[0], axis="text"), atol=1e-5)
+    with pytest.raises(UserError, match="no axis 'beauty'"):
+        model.score(images, PROMPTS, axis="beauty")
+
+
+def test_the_overall_score_leaves_out_axes_that_do_not_apply(model: RewardModel, images: torch.Tensor) -> None:
+    model.typical = {"alignment": (1.0, 2.0), "aesthetic": (0.0, 1.0), "text": (5.0, 1.0)}
+    raw = model.scores(images, PROMPTS)
+    expected = ((raw["alignment"][1] - 1) / 2 + raw["aesthetic"][1]) / 2
+    assert model.score(images, PROMPTS)[1].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("broken", ["nothing", "version", "heads"])
+def test_a_folder_that_is_no_reward_model_is_named(model: RewardModel, tmp_path: Path, broken: str) -> None:
+    folder = tmp_path / "rm"
+    model.save(folder)
+    if broken == "nothing":
+        (folder / "config.json").unlink()
+    elif broken == "version":
+        (folder / "config.json").write_text('{"rewardkit_reward_model": 99}')
+    else:
+        (folder / "heads.safetensors").unlink()
+    with pytest.raises(UserError, match=str(folder)):
+        RewardModel.load(folder)
+
+
+def test_an_encoder_without_text_cannot_judge_prompts() -> None:
+    with pytest.raises(UserError, match="cannot judge alignment"):
+        RewardModel(ConvEncoder(), ("alignment",))
+    assert RewardModel(ConvEncoder(), ("texture",)).score(torch.rand(1, 3, 32, 32), "").shape == (1,)
+
+
+def test_glyphs_are_bytes_of_the_quoted_text() -> None:
+    found = glyphs(['say "Ab"', "nothing", "「日」"])
+    assert found.tolist() == [[66, 99, 0], [0, 0, 0], [0xE6 + 1, 0x97 + 1, 0xA5 + 1]]
+    assert glyphs(["x"]).shape == (1, 1)
+    assert glyphs([f'"{"A" * 100}"']).shape == (1, 64)
+
+
+def test_places_have_different_codes_that_do_not_depend_on_the_grid() -> None:
+    codes = grid_positions(16, 32)
+    assert torch.pdist(codes).min() > 0.1
+    # The middle of the 2nd of 2 rows is where the 5th and 6th rows of 6 meet: about the code of the 5th.
+    assert torch.isfinite(grid_positions(7, 30)).all()
+    assert grid_positions(9, 32)[4].allclose(grid_positions(1, 32)[0], atol=1e-5)
+
+
+def features(texts: list[str]) -> Features:
+    generator = torch.Generator().manual_seed(0)
+    prompts = [f'"{text}"' if text else "none" for text in texts]
+    count = len(texts)
+    return Features(
+        torch.randn(count, 4, 8, generator=generator),
+        torch.randn(count, 6, generator=generator),
+        torch.randn(count, 6, generator=generator),
+        glyphs(prompts),
+    )
+
+
+def test_the_text_head_reads_case_order_and_picture() -> None:
+    torch.manual_seed(0)
+    head = TextHead(Shapes(8, 6))
+    base = features(["AB"] * 4)
+    same = torch.stack([base.tokens[0]] * 4)
+    texts = glyphs(['"AB"', '"BA"', '"ab"', '"AB"'])
+    scores = head(replace(base, tokens=same, glyphs=texts))
+    assert scores[0] == scores[3]
+    assert len(set(scores.tolist())) == 3
+    assert len(set(head(base).tolist())) == 4
+
+
+def test_wrong_prompts_say_where_they_really_differ() -> None:
+    batch = features(["AB", "AB", "CD", ""])
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(10):
+        wrong, differs = wrong_prompts(batch, generator, misspell=True)
+        assert not differs[3]
+        assert torch.equal(differs[:3], (wrong.glyphs != batch.glyphs).any(1)[:3] & (wrong.glyphs != 0).any(1)[:3])
+        assert torch.equal(wrong.tokens, batch.tokens)
+
+
+def test_a_misspelt_text_keeps_its_length_and_changes_one_byte_at_most() -> None:
+    texts = glyphs(['"ABC"', '"D"', "none"])
+    changed = misspelt(texts, torch.Generator().manual_seed(3))
+    assert torch.equal(changed == 0, texts == 0)
+    assert (changed != texts).sum(1).max() <= 1

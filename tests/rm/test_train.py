@@ -1,0 +1,158 @@
+"""Training and evaluating end to end on pairs that can be told apart."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from rewardkit.errors import UserError
+from rewardkit.images import load_image
+from rewardkit.pairs import PreferenceRecord, read_pairs, write_pairs
+from rm import RewardModel
+from rm.evaluate import EvalRmConfig, evaluate
+from rm.train import RmConfig, train
+
+MakePairs = Callable[..., Path]
+AXES = ("alignment", "aesthetic", "text")
+
+
+@pytest.fixture
+def config(make_pairs: MakePairs, encoder_folder: str, tmp_path: Path) -> RmConfig:
+    return RmConfig(
+        data=(make_pairs(),),
+        out=tmp_path / "run",
+        encoder=encoder_folder,
+        epochs=4,
+        save_every=1,
+        batch_size=16,
+        views=2,
+        mismatch=0.1,
+        holdout=0.25,
+        patience=50,
+    )
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return RewardModel.load(folder).state_dict()
+
+
+def test_a_separable_set_is_learnt_on_every_axis(
+    config: RmConfig, make_pairs: MakePairs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(replace(config, epochs=25, save_every=25))
+    assert "held-out accuracy" in capsys.readouterr().out
+    assert (config.out / "learning_curve.png").stat().st_size > 1000
+    assert json.loads((config.out / "summary.json").read_text())["axes"]["text"]["n"] == 15
+    fresh = make_pairs(count=40, seed=1)
+    evaluate(EvalRmConfig(config.out / "rm", (fresh,), out=tmp_path / "eval.json"))
+    figures = json.loads((tmp_path / "eval.json").read_text())["axes"]
+    for axis in AXES:
+        assert figures[axis]["value"] >= 0.85, (axis, figures)
+        assert figures[axis]["n"] == 40
+    printed = capsys.readouterr().out
+    assert "tie rule: ties-excluded (pairs labelled a tie are left out" in printed
+
+
+def test_a_resumed_run_ends_with_the_same_weights(config: RmConfig, tmp_path: Path) -> None:
+    train(config)
+    whole = weights(config.out / "rm")
+    cut = replace(config, out=tmp_path / "cut")
+    shutil.copytree(config.out, cut.out)
+    newest = max((cut.out / "checkpoints").iterdir())
+    shutil.rmtree(newest)  # as if killed in the last epoch
+    shutil.rmtree(cut.out / "rm")
+    train(replace(cut, resume=True))
+    for name, value in weights(cut.out / "rm").items():
+        assert torch.equal(value, whole[name]), name
+    rows = [json.loads(line) for line in (cut.out / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("unfreeze", [1, -1])
+def test_an_encoder_that_learns_is_saved_with_the_model(config: RmConfig, encoder_folder: str, unfreeze: int) -> None:
+    train(replace(config, epochs=1, unfreeze=unfreeze, encoder_lr=1e-3, axes=("aesthetic",)))
+    from rewardkit.encoders import load_encoder
+
+    before = load_encoder(encoder_folder).state_dict()
+    after = RewardModel.load(config.out / "rm").encoder.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert any("visual.transformer" in name for name in changed)
+    assert not any(name.startswith("clip.transformer") for name in changed)
+    assert ("clip.visual.conv1.weight" in changed) == (unfreeze == -1)
+
+
+def test_conv_learns_from_scratch_on_an_axis_of_ones_own(make_pairs: MakePairs, tmp_path: Path) -> None:
+    data = make_pairs(axes=("brightness",))
+    out = tmp_path / "run"
+    train(RmConfig((data,), out, encoder="conv", epochs=8, batch_size=16, augment="flip", holdout=0.25))
+    assert json.loads((out / "summary.json").read_text())["axes"]["brightness"]["accuracy"] >= 0.9
+
+
+def test_the_cosine_and_ties_of_their_own_train_too(config: RmConfig) -> None:
+    train(replace(config, head="cosine", tie_threshold=0.3, epochs=1))
+    assert RewardModel.load(config.out / "rm").kind == "cosine"
+
+
+def test_a_corrupt_image_stops_the_run_and_is_named(config: RmConfig) -> None:
+    bad = read_pairs(config.data[0])[3].first
+    bad.write_bytes(b"broken")
+    with pytest.raises(UserError, match=bad.name):
+        train(config)
+
+
+def test_a_share_of_corrupt_images_is_skipped_and_counted(config: RmConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    read_pairs(config.data[0])[3].first.write_bytes(b"broken")
+    train(replace(config, epochs=1, max_bad=0.1))
+    assert "skipped 1 of 60 pairs" in capsys.readouterr().out
+    assert json.loads((config.out / "skipped.json").read_text())["skipped"] == 1
+
+
+def test_missing_things_are_named(config: RmConfig, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such file of pairs"):
+        train(replace(config, data=(tmp_path / "none.jsonl",)))
+    with pytest.raises(UserError, match="axis 'beauty'"):
+        train(replace(config, axes=("beauty",)))
+    with pytest.raises(UserError, match="holdout"):
+        train(replace(config, holdout=0.0))
+
+
+def test_an_axis_judged_in_some_pairs_only_trains(config: RmConfig) -> None:
+    records = read_pairs(config.data[0])
+    partly = [
+        PreferenceRecord(r.prompt, r.first, r.second, dict(r.label) if i % 2 else {"aesthetic": r.label["aesthetic"]})
+        for i, r in enumerate(records)
+    ]
+    write_pairs(config.data[0], partly)
+    train(replace(config, epochs=1))
+    axes = json.loads((config.out / "summary.json").read_text())["axes"]
+    assert axes["text"]["n"] < axes["aesthetic"]["n"]
+
+
+def test_eval_prints_the_ceiling_of_gold_scores(
+    config: RmConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(replace(config, epochs=1, axes=("aesthetic",)))
+    records = read_pairs(config.data[0])
+    gold = tmp_path / "gold.jsonl"
+    means = [[float(load_image(path).mean()) for path in (r.first, r.second)] for r in records]
+    gold.write_text("".join(json.dumps({"aesthetic": pair}) + "\n" for pair in means))
+    evaluate(EvalRmConfig(config.out / "rm", config.data, gold=gold, temperature={"aesthetic": 0.1}))
+    first, second = torch.tensor(means, dtype=torch.float64).unbind(1)
+    ceiling = torch.sigmoid((first - second).abs() / 0.1).mean().item()
+    assert f"ceiling {ceiling:.3f}" in capsys.readouterr().out
+    gold.write_text(json.dumps({"aesthetic": [1, 0]}) + "\n")
+    with pytest.raises(UserError, match="1 rows for 60 pairs"):
+        evaluate(EvalRmConfig(config.out / "rm", config.data, gold=gold))
+
+
+def test_eval_names_axes_that_do_not_meet(config: RmConfig, make_pairs: MakePairs) -> None:
+    train(replace(config, epochs=1, axes=("aesthetic",)))
+    other = make_pairs(axes=("texture",), seed=2)
+    with pytest.raises(UserError, match="no axis in common"):
+        evaluate(EvalRmConfig(config.out / "rm", (other,)))
+    with pytest.raises(UserError, match="no axis 'text' in both"):
+        evaluate(EvalRmConfig(config.out / "rm", config.data, axes=("text",)))
