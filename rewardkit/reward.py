@@ -156,7 +156,7 @@ class Panel:
             seen = value.detach().double()[gates[name].to(value.device)]
             if len(seen) < 2:
                 raise UserError(
-                    f"reward {name!r} applies to {len(seen)} of {len(prompts)} prompts, and normalising needs 2 or more; "
+                    f"reward {name!r} applies to {len(seen)} of {len(prompts)} prompts, normalising needs 2 or more; "
                     'add prompts that quote the wanted text, like: a red circle with "SALE"'
                 )
             parts[name] = replace(self.part(name), mean=seen.mean().item(), std=max(seen.std().item(), 1e-6))

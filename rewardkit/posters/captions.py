@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 from torch import Generator
 
-from rewardkit.posters.scene import BACKGROUNDS, CHOICES, Scene, chance, pick
-from rewardkit.prompts import quoted
+from rewardkit.posters.scene import CHOICES, Scene, chance, pick
+from rewardkit.prompts import quoted, without_quotes
 
 LANGUAGES = ("en", "zh", "ko")
 
@@ -88,9 +88,7 @@ def shorten(scene: Scene, generator: Generator) -> Scene:
 def parse(prompt: str) -> Scene:
     """Read from a prompt of any wording what it asks for; unsaid attributes are `None`, the text is its first quote."""
     texts = quoted(prompt)
-    plain = prompt.lower()
-    for text in texts:
-        plain = plain.replace(text.lower(), " ")
+    plain = without_quotes(prompt).lower()
     found = {name: _find(name, plain) for name in CHOICES}
     return Scene(**found, text=texts[0] if texts else None)
 
@@ -122,6 +120,3 @@ def vocabulary() -> Mapping[str, tuple[str, ...]]:
         language: tuple(word for table in WORDING[language].values() for word in table.values())
         for language in LANGUAGES
     }
-
-
-assert set(WORDING["zh"]["background"]) == set(BACKGROUNDS)

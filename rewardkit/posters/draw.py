@@ -65,10 +65,8 @@ def outline(shape: str, x: float, y: float, radius: float) -> list[tuple[float, 
         return [(x - half, y - half), (x + half, y - half), (x + half, y + half), (x - half, y + half)]
     if shape == "triangle":
         return [(x, y - radius), (x + radius, y + radius * 0.85), (x - radius, y + radius * 0.85)]
-    if shape == "star":
-        reach = [radius * 1.1 if i % 2 == 0 else radius * 0.46 for i in range(10)]
-    else:
-        reach = [radius] * 48
+    star = [radius * 1.1 if i % 2 == 0 else radius * 0.46 for i in range(10)]
+    reach = star if shape == "star" else [radius] * 48
     turn = 2 * math.pi / len(reach)
     return [(x + r * math.sin(i * turn), y - r * math.cos(i * turn)) for i, r in enumerate(reach)]
 

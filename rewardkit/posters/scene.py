@@ -12,7 +12,7 @@ SIZES = ("small", "large")
 BACKGROUNDS = ("white", "grey", "navy", "mint")
 FINISHES = ("vivid", "muted")
 WORDS = (
-    *("SALE", "OPEN", "JAZZ", "CAFE", "MOON", "STAR", "LOVE", "BOOK", "TEA", "ART", "ZOO", "SUN"),
+    *("SALE", "OPEN", "JAZZ", "CAFE", "MOON", "STAR", "LOVE", "BOOK", "TEA", "ART", "SUN"),
     *("FISH", "RAIN", "GOLD", "PARK", "MILK", "KING", "SNOW", "BIKE", "FILM", "DANCE", "PIZZA", "TRAIN"),
 )
 WORDS_ZH = ("春", "福", "喜", "茶", "开业", "新年", "音乐", "电影", "咖啡", "特惠")

@@ -70,7 +70,7 @@ class PosterSet:
 
 
 def disturb(images: Images, generator: Generator) -> Images:
-    """Shift by up to two pixels, soften half of the images and add noise of up to 0.1: what generated posters look like."""
+    """Shift by up to two pixels, soften half of the images, add noise of up to 0.1: so do generated posters look."""
     shift = torch.randint(-2, 3, (2,), generator=generator).tolist()
     moved = torch.roll(images, shift, dims=(2, 3))
     soft = torch.nn.functional.avg_pool2d(moved, 3, stride=1, padding=1, count_include_pad=False)

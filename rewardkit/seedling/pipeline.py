@@ -50,16 +50,16 @@ class SeedlingPipeline(DiffusionPipeline, QwenImageLoraLoaderMixin):  # type: ig
         """Width and height in pixels that the transformer was trained at."""
         return int(self.transformer.config.sample_size * self.vae.config.downsample)
 
-    def encode_prompt(self, prompts: Sequence[str], *, padding: str = "max_length") -> dict[str, Tensor]:
+    def encode_prompt(self, prompts: Sequence[str], *, pad_to_multiple_of: int = 0) -> dict[str, Tensor]:
         """Encode prompts to what the transformer takes: LLM and glyph embeddings, each with its mask.
 
-        Lengths are padded to the transformer's limits, so that rows can be cached and joined; `padding="longest"`
-        saves time where they are not. Differentiable.
+        Lengths are padded to the transformer's limits, so that rows can be cached and joined; with
+        `pad_to_multiple_of` only to the next multiple beyond the longest, which is faster. Differentiable.
         """
         config = self.transformer.config
         texts = [wanted_text(prompt) for prompt in prompts]
-        text = self._tokens(self.tokenizer, list(prompts), config.max_text, padding)
-        glyphs = self._tokens(self.glyph_tokenizer, texts, config.max_glyphs, padding)
+        text = self._tokens(self.tokenizer, list(prompts), config.max_text, pad_to_multiple_of)
+        glyphs = self._tokens(self.glyph_tokenizer, texts, config.max_glyphs, pad_to_multiple_of)
         wanted = torch.tensor([[bool(one)] for one in texts], device=self.device)
         return {
             "text_embeds": self.text_encoder(**text).last_hidden_state,
@@ -69,10 +69,16 @@ class SeedlingPipeline(DiffusionPipeline, QwenImageLoraLoaderMixin):  # type: ig
         }
 
     def _tokens(
-        self, tokenizer: PreTrainedTokenizerFast | ByT5Tokenizer, texts: list[str], limit: int, padding: str
+        self, tokenizer: PreTrainedTokenizerFast | ByT5Tokenizer, texts: list[str], limit: int, multiple: int
     ) -> dict[str, Tensor]:
         tokens = tokenizer(
-            texts, padding=padding, truncation=True, max_length=limit, padding_side="right", return_tensors="pt"
+            texts,
+            padding="longest" if multiple else "max_length",
+            pad_to_multiple_of=multiple or None,
+            truncation=True,
+            max_length=limit,
+            padding_side="right",
+            return_tensors="pt",
         )
         return {name: tokens[name].to(self.device) for name in ("input_ids", "attention_mask")}
 

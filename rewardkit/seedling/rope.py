@@ -18,7 +18,7 @@ def centred_positions(patches: int, base_patches: int, exponent: float) -> Float
 
 
 def frequencies(head_dim: int, theta: float = 100.0) -> Float[Tensor, " quarter"]:
-    """How fast each channel turns; `theta` is small because an image is a few patches wide (10,000 is for long text)."""
+    """How fast each channel turns; `theta` is small, as an image is a few patches wide (10,000 is for long text)."""
     quarter = head_dim // 4
     return theta ** (-torch.arange(quarter, dtype=torch.float32) / quarter)
 
@@ -26,16 +26,14 @@ def frequencies(head_dim: int, theta: float = 100.0) -> Float[Tensor, " quarter"
 def image_angles(
     height: int, width: int, *, base_patches: int, head_dim: int, exponent: float = 1.0
 ) -> Float[Tensor, "1 patches half_head_dim"]:
-    """Rotation angles of each patch, row by row: the first half of them turn with the row, the second with the column."""
+    """Rotation angles of each patch, row by row: their first half turns with the row, the second with the column."""
     turns = frequencies(head_dim)
     rows = (centred_positions(height, base_patches, exponent)[:, None] * turns)[:, None].expand(height, width, -1)
     columns = (centred_positions(width, base_patches, exponent)[:, None] * turns)[None].expand(height, width, -1)
     return torch.cat([rows, columns], dim=-1).reshape(1, height * width, head_dim // 2)
 
 
-def glyph_angles(
-    mask: Bool[Tensor, "batch glyphs"], head_dim: int
-) -> Float[Tensor, "batch glyphs half_head_dim"]:
+def glyph_angles(mask: Bool[Tensor, "batch glyphs"], head_dim: int) -> Float[Tensor, "batch glyphs half_head_dim"]:
     """Rotation angles of the quoted text's bytes: one row of them, centred as a line of text is, a step of 1 a byte.
 
     After the cross-modality RoPE of Seedream 3.0 (arXiv:2504.11346), which gives text tokens 2D positions [1, L].

@@ -45,7 +45,7 @@ def build_tokenizer(captions: Iterable[str], vocab_size: int = 768) -> PreTraine
     return fast
 
 
-def build_text_encoder(tokenizer: PreTrainedTokenizerFast, width: int = 160, layers: int = 3) -> Qwen2Model:
+def build_text_encoder(tokenizer: PreTrainedTokenizerFast, width: int = 128, layers: int = 3) -> Qwen2Model:
     """A small decoder LLM with random weights; its last hidden states condition the transformer."""
     return Qwen2Model(
         Qwen2Config(

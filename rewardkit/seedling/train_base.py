@@ -58,6 +58,7 @@ def train_base(
     *,
     each: Callable[[int, SeedlingPipeline], None] = lambda step, pipeline: None,
     checkpoint: Path | None = None,
+    compile_blocks: bool = False,
 ) -> SeedlingPipeline:
     """Train for `steps` updates; `each` is called after every 500 with the averaged weights in place.
 
@@ -65,8 +66,13 @@ def train_base(
     """
     torch.manual_seed(seed)
     pipeline = build_pipeline(vae).to(device)
+    if compile_blocks:
+        for block in pipeline.transformer.blocks:
+            block.compile(dynamic=False)
     latents = encode_posters(vae, posters, device)
-    modules = nn.ModuleDict({name: getattr(pipeline, name) for name in ("transformer", "text_encoder", "glyph_encoder")})
+    modules = nn.ModuleDict(
+        {name: getattr(pipeline, name) for name in ("transformer", "text_encoder", "glyph_encoder")}
+    )
     optimizers = build_optimizers(modules)
     schedules = [torch.optim.lr_scheduler.LambdaLR(o, lambda step: rate(step, steps)) for o in optimizers]
     average = EMAModel(modules.parameters(), decay=0.999)
@@ -102,7 +108,7 @@ def flow_loss(pipeline: SeedlingPipeline, latents: Tensor, captions: list[str], 
     sigma = torch.sigmoid(torch.randn(len(latents), generator=generator)).to(latents)
     noise = torch.randn(latents.shape, generator=generator).to(latents)
     noisy = torch.lerp(latents, noise, sigma.view(-1, 1, 1, 1))
-    told = pipeline.encode_prompt(prompts, padding="longest")
+    told = pipeline.encode_prompt(prompts, pad_to_multiple_of=8)
     velocity = pipeline.transformer(noisy, sigma, **told, return_dict=False)[0]
     weight = torch.ones(latents.shape[-2], device=latents.device)
     weight[latents.shape[-2] * 11 // 16 :] = LINE_WEIGHT
@@ -119,7 +125,9 @@ def encode_posters(vae: SeedlingVAE, posters: PosterSet, device: torch.device) -
 
 def build_optimizers(modules: nn.ModuleDict) -> list[torch.optim.Optimizer]:
     """Muon for the matrices of the transformer's blocks, AdamW for all other weights."""
-    matrices = [p for name, p in modules.named_parameters() if ".blocks." in name and p.ndim == 2 and "norm1" not in name]
+    matrices = [
+        p for name, p in modules.named_parameters() if ".blocks." in name and p.ndim == 2 and "norm1" not in name
+    ]
     chosen = {id(p) for p in matrices}
     others = [p for p in modules.parameters() if id(p) not in chosen]
     return [Muon(matrices, lr=2e-3), torch.optim.AdamW(others, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01)]

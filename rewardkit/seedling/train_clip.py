@@ -69,7 +69,7 @@ def with_end(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
 
 
 def train_clip(posters: PosterSet, folder: Path, steps: int, batch_size: int, seed: int, device: torch.device) -> float:
-    """Train from scratch, write an open_clip folder, and return the share of letters the reader gets right at the end."""
+    """Train from scratch, write an open_clip folder, and return the share of letters that the reader gets right."""
     torch.manual_seed(seed)
     folder.mkdir(parents=True, exist_ok=True)
     with_end(build_tokenizer(sample_captions(4000))).save_pretrained(folder)
@@ -107,9 +107,7 @@ def clip_losses(
     clip: CLIP, reader: Reader, images: Tensor, tokens: Tensor, letters: Tensor
 ) -> tuple[Scalar, Scalar, float]:
     """Contrastive loss (Radford et al. 2021, arXiv:2103.00020), reading loss, and the share of letters read right."""
-    out = clip.visual.forward_intermediates(
-        images * 2 - 1, indices=1, normalize_intermediates=True, output_fmt="NCHW"
-    )
+    out = clip.visual.forward_intermediates(images * 2 - 1, indices=1, normalize_intermediates=True, output_fmt="NCHW")
     patches = out["image_intermediates"][-1].flatten(2).transpose(1, 2)
     seen = nn.functional.normalize(out["image_features"], dim=-1)
     logits = clip.logit_scale.exp() * seen @ clip.encode_text(tokens, normalize=True).T

@@ -52,6 +52,4 @@ def distance(a: Tensor, b: Tensor) -> Scalar:
 def measure_latents(vae: SeedlingVAE, images: Images) -> None:
     """Write the latents' statistics into the VAE's config: the transformer sees unit variance per channel."""
     latents = torch.cat([vae.encode(batch * 2 - 1).latent_dist.mean for batch in images.split(256)])
-    vae.register_to_config(
-        latents_mean=latents.mean((0, 2, 3)).tolist(), latents_std=latents.std((0, 2, 3)).tolist()
-    )
+    vae.register_to_config(latents_mean=latents.mean((0, 2, 3)).tolist(), latents_std=latents.std((0, 2, 3)).tolist())

@@ -3,8 +3,11 @@
 Image and text tokens have their own weights and meet in one attention (Esser et al. 2024, arXiv:2403.03206), with
 QK-norm. The text is the LLM's tokens followed by the glyph encoder's, brought to the LLM's space by an MLP and joined
 along the sequence (arXiv:2503.07703, 3.3). Text tokens carry learned positions, image tokens Scaled RoPE, and the
-glyphs a centred line of it, so that a letter knows its place in the picture. Layer names are those of diffusers (`to_q`, `add_k_proj`, ...), so that the usual LoRA targets fit.
+glyphs a centred line of it, so that a letter knows its place in the picture. Layer names are those of diffusers
+(`to_q`, `add_k_proj`, ...), so that the usual LoRA targets fit.
 """
+
+from typing import ClassVar
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -70,8 +73,8 @@ class Block(nn.Module):
         self.attn = JointAttention(width, heads, last=last)
         self.norm1 = nn.Linear(width, 6 * width)
         self.norm1_context = nn.Linear(width, (2 if last else 6) * width)
-        self.ff = feed_forward(width, 4)
-        self.ff_context = None if last else feed_forward(width, 2)
+        self.ff = feed_forward(width, 4.0)
+        self.ff_context = None if last else feed_forward(width, 2.0)
 
     def forward(
         self, image: Tensor, text: Tensor, mask: Tensor, angles: Tensor, condition: Tensor
@@ -91,7 +94,7 @@ class SeedlingTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin):
     """Predict the velocity (noise - image) of latents (B, C, h, w) at noise levels `timestep` = sigma in [0, 1]."""
 
     _supports_gradient_checkpointing = True
-    _no_split_modules = ["Block"]
+    _no_split_modules: ClassVar[list[str]] = ["Block"]
 
     @register_to_config
     def __init__(
@@ -99,10 +102,10 @@ class SeedlingTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin):
         in_channels: int = 8,
         patch_size: int = 2,
         sample_size: int = 16,
-        width: int = 160,
-        heads: int = 5,
+        width: int = 128,
+        heads: int = 4,
         layers: int = 6,
-        text_dim: int = 160,
+        text_dim: int = 128,
         glyph_dim: int = 128,
         max_text: int = 48,
         max_glyphs: int = 24,
@@ -175,7 +178,7 @@ class SeedlingTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin):
         return self.time_in(time) + self.pooled_in(pooled)
 
     def _angles(self, height: int, width: int, text_mask: Tensor, glyph_mask: Tensor) -> Tensor:
-        """Rotations of all tokens: none for the prompt's, a centred line for the glyphs, a centred grid for the image."""
+        """Rotations of all tokens: none for the prompt's, a line for the glyphs, a grid for the image, both centred."""
         head_dim = self.config.width // self.config.heads
         base = self.config.sample_size // self.config.patch_size
         image = image_angles(height, width, base_patches=base, head_dim=head_dim, exponent=self.config.rope_exponent)
@@ -185,8 +188,11 @@ class SeedlingTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin):
 
 
 def without_padding(embeds: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Cut the columns at the end that are padding in every row: attention would only skip them."""
-    longest = int(mask.sum(1).max())
+    """Cut the columns at the end that are padding in every row: attention would only skip them.
+
+    Lengths are rounded up to a multiple of 8, so that compiled code meets few shapes.
+    """
+    longest = -(-int(mask.sum(1).max()) // 8) * 8
     return embeds[:, :longest], mask[:, :longest]
 
 
