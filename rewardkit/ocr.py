@@ -11,6 +11,7 @@ punctuation never matter. A text of nothing but symbols is compared with its sym
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
@@ -58,8 +59,20 @@ class Engine:
         return " ".join(found.txts[index].strip() for index in order).strip()
 
     def read_all(self, images: Images | Sequence[Tensor]) -> list[str]:
-        """Read every image of a batch, or of a list of images of several sizes."""
-        return [self.read(image) for image in images]
+        """Read every image of a batch, or of a list of images of several sizes.
+
+        Two images on a core each are read faster than one on two cores, so every thread gets an engine of its own.
+        """
+        if self.threads < 2 or len(images) < 2 * self.threads:
+            return [self.read(image) for image in images]
+        parts = [list(images[start :: self.threads]) for start in range(self.threads)]
+        with ThreadPoolExecutor(self.threads) as pool:
+            read = list(pool.map(Engine.read_all, self._readers, parts))
+        return [read[index % self.threads][index // self.threads] for index in range(len(images))]
+
+    @cached_property
+    def _readers(self) -> list["Engine"]:
+        return [Engine(1, confidence=self.confidence) for _ in range(self.threads)]
 
     @cached_property
     def _standard(self) -> Any:
@@ -179,12 +192,11 @@ class OcrReward:
         self.engine = engine or Engine()
 
     def score(self, images: Images, prompts: Sequence[str]) -> Scores:
-        scores = [self._score(image, prompt) for image, prompt in zip(images, prompts, strict=True)]
-        return torch.tensor(scores, dtype=torch.float32, device=images.device)
-
-    def _score(self, image: Tensor, prompt: str) -> float:
-        wanted = wanted_text(prompt)
-        if not wanted:
-            return 0.0
-        check_measurable(wanted)
-        return min(max(accuracy(self.engine.read(image), wanted), 0.0), 1.0)
+        texts = [wanted_text(prompt) for prompt in prompts]
+        asked = [index for index, wanted in enumerate(texts) if wanted]
+        for index in asked:
+            check_measurable(texts[index])
+        scores = torch.zeros(len(images), dtype=torch.float32)
+        for index, read in zip(asked, self.engine.read_all(images[asked]), strict=True):
+            scores[index] = min(max(accuracy(read, texts[index]), 0.0), 1.0)
+        return scores.to(images.device)

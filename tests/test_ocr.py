@@ -121,3 +121,9 @@ def test_unknown_scripts_are_refused(engine: Engine, text: str, script: str) -> 
 
 def test_known_scripts_are_measurable() -> None:
     assert unreadable("Café 春节 ひらカタ 42!") == []
+
+
+def test_threads_keep_the_order_of_the_images(engine: Engine) -> None:
+    """Several engines side by side read what one reads, image by image."""
+    images = torch.stack([written([word], 64, 16) for word in ("SALE", "OPEN", "JAZZ", "MOON", "TEA")])
+    assert Engine(threads=2).read_all(images) == engine.read_all(images)
