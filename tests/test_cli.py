@@ -139,8 +139,9 @@ class TestToy:
             main(["toy", "--what", "user"])
 
     def test_ctrl_c_ends_with_130_and_no_traceback(self, tmp_path: Path) -> None:
-        code = (
-            f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nfrom rewardkit import cli\n"
+        code = (  # SIGINT is set because a job started with & is born ignoring it
+            "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+            f"sys.path.insert(0, {str(tmp_path)!r})\nfrom rewardkit import cli\n"
             "cli.COMMANDS['toy'] = ('toy_command:toy', '')\n"
             "sys.argv = ['rewardkit', 'toy', '--what', 'wait']\ncli.entry()"
         )
