@@ -152,7 +152,7 @@ def begin(config: ReflConfig) -> Session:
     run = Run.start(config.out, config, resume=config.resume, tensorboard=config.tensorboard)
     judges = scaled(judges, base, texts, config, run.folder / "panel.json")
     parameters = lora.attach(
-        base.denoiser, rank=config.rank, alpha=config.alpha or config.rank,
+        base.denoiser, rank=config.rank, alpha=config.alpha or float(config.rank),
         targets=config.target_modules or base.lora_targets, generator=run.generator(0, "lora"),
     )  # fmt: skip
     learner = Learner(parameters, lr=config.lr, warmup=config.warmup, clip=config.clip, ema=config.ema)

@@ -39,7 +39,7 @@ def base() -> StableDiffusion3Base:
 @pytest.fixture
 def adapter(base: StableDiffusion3Base) -> dict[str, nn.Parameter]:
     return lora.attach(
-        base.denoiser, rank=4, alpha=8, targets=base.lora_targets, generator=torch.Generator().manual_seed(0)
+        base.denoiser, rank=4, alpha=8.0, targets=base.lora_targets, generator=torch.Generator().manual_seed(0)
     )
 
 

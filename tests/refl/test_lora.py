@@ -24,13 +24,13 @@ def draw(base: StableDiffusion3Base) -> Tensor:
 
 def test_a_fresh_lora_is_the_identity(base: StableDiffusion3Base) -> None:
     before = draw(base)
-    lora.attach(base.denoiser, rank=4, alpha=4, targets=base.lora_targets, generator=torch.Generator())
+    lora.attach(base.denoiser, rank=4, alpha=4.0, targets=base.lora_targets, generator=torch.Generator())
     assert torch.equal(draw(base), before)
 
 
 def test_reference_is_the_base_and_restores(base: StableDiffusion3Base, stir: Callable) -> None:
     before = draw(base)
-    adapter = lora.attach(base.denoiser, rank=4, alpha=4, targets=base.lora_targets, generator=torch.Generator())
+    adapter = lora.attach(base.denoiser, rank=4, alpha=4.0, targets=base.lora_targets, generator=torch.Generator())
     stir(adapter)
     tuned = draw(base)
     with lora.reference(base.denoiser):
@@ -52,7 +52,7 @@ def test_the_adapter_does_not_depend_on_the_global_seed() -> None:
         torch.manual_seed(seed)
         base = StableDiffusion3Base(tiny_sd3())
         weights.append(
-            lora.attach(base.denoiser, rank=4, alpha=4, targets=["to_q"], generator=torch.Generator().manual_seed(9))
+            lora.attach(base.denoiser, rank=4, alpha=4.0, targets=["to_q"], generator=torch.Generator().manual_seed(9))
         )
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
@@ -63,7 +63,7 @@ def test_master_weights_stay_full_precision() -> None:
     pipeline.to(torch.bfloat16)
     pipeline.vae.float()
     base = StableDiffusion3Base(pipeline)
-    adapter = lora.attach(base.denoiser, rank=4, alpha=4, targets=["to_q", "to_k"], generator=torch.Generator())
+    adapter = lora.attach(base.denoiser, rank=4, alpha=4.0, targets=["to_q", "to_k"], generator=torch.Generator())
     assert {parameter.dtype for parameter in adapter.values()} == {torch.float32}
     noise = base.noise(1, torch.Generator())
     base.velocity(noise, torch.ones(1), base.encode(["a"])).sum().backward()
@@ -96,7 +96,7 @@ def test_the_file_is_the_same_for_the_same_weights(
     lora.save(base.denoiser, tmp_path / "b")
     assert (tmp_path / "a" / WEIGHTS_NAME).read_bytes() == (tmp_path / "b" / WEIGHTS_NAME).read_bytes()
     with safe_open(tmp_path / "a" / WEIGHTS_NAME, framework="pt") as file:
-        assert '"transformer.lora_alpha": 8' in file.metadata()["lora_adapter_metadata"]
+        assert '"transformer.lora_alpha": 8.0' in file.metadata()["lora_adapter_metadata"]
 
 
 def test_wrong_lora_folders_are_named(base: StableDiffusion3Base, tmp_path: Path) -> None:
@@ -122,4 +122,4 @@ def test_adapters_that_cannot_be_are_refused(
     base: StableDiffusion3Base, rank: int, targets: list[str], words: str
 ) -> None:
     with pytest.raises(UserError, match=words):
-        lora.attach(base.denoiser, rank=rank, alpha=1, targets=targets, generator=torch.Generator())
+        lora.attach(base.denoiser, rank=rank, alpha=1.0, targets=targets, generator=torch.Generator())

@@ -50,7 +50,7 @@ def test_the_gradient_is_that_of_finite_differences(
     pipeline = tiny_sd3()
     pipeline.to(torch.float64)
     base = StableDiffusion3Base(pipeline)
-    adapter = lora.attach(base.denoiser, rank=2, alpha=2, targets=["to_v"], generator=torch.Generator())
+    adapter = lora.attach(base.denoiser, rank=2, alpha=2.0, targets=["to_v"], generator=torch.Generator())
     stir(adapter)
     panel = Panel([redness()], {"redness": Part(std=0.01)})
     chain = chain_of(base, late=0, guidance=guidance, unconditional="graph")
@@ -216,7 +216,7 @@ def test_augmenting_changes_little_and_passes_gradients() -> None:
     assert 0.001 < (out - images).abs().mean() < 0.2
     assert images.grad.abs().min() > 0
     assert torch.equal(out, augment(images, torch.Generator().manual_seed(1)))
-    assert augment(images, torch.Generator(), strength=0) is images
+    assert augment(images, torch.Generator(), strength=0.0) is images
 
 
 def test_a_shift_by_whole_pixels_moves_the_image() -> None:
