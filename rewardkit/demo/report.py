@@ -89,7 +89,7 @@ def painter(out: Path, summary: Mapping[str, Any]) -> Section:
     ]
     folders = {"before": out / "compare/images/before", "after": out / "compare/images/after"}
     prompts = [prompt.text for prompt in read_prompts(out / "prompts/held_out.jsonl")]
-    blocks = [differences, charts(lines), pictures(prompts, prompts, folders)]
+    blocks = [differences, charts(*lines), pictures(prompts, prompts, folders)]
     words = (
         "A LoRA on the diffusion transformer, trained by back-propagating the three heads through one late denoising "
         "step. Above: change of the gold judges on held-out prompts. Then the rewards it climbed, as z-scores of the "

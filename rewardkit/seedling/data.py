@@ -12,6 +12,7 @@ from rewardkit.posters.scene import Scene, chance, pick, random_scene, random_te
 from rewardkit.types import Images
 
 LETTERS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+DIGITS = tuple("0123456789")
 LANGUAGE_SHARES = {"en": 0.8, "zh": 0.1, "ko": 0.1}
 
 
@@ -23,8 +24,10 @@ class Noise:
     """Share of short captions."""
     letters: float = 0.1
     """Share of texts that are random letters, so that letters are learned and not only words."""
-    wrong_text: float = 0.1
+    wrong_text: float = 0.15
     """Share of captions that quote another text than the picture shows, as alt texts do."""
+    typos: float = 0.2
+    """Share of quoted letters that are not the picture's, as in careless transcripts: so the base misspells."""
 
 
 def training_scene(generator: Generator, noise: Noise, text_share: float = 0.85) -> Scene:
@@ -40,12 +43,20 @@ def training_caption(scene: Scene, generator: Generator, noise: Noise) -> str:
     """Caption a scene in a random language and length, now and then with a wrong text."""
     if scene.text and chance(noise.wrong_text, generator):
         scene = replace(scene, text=random_text(generator))
+    if scene.text:
+        scene = replace(scene, text=misspell(scene.text, generator, noise.typos))
     languages = list(LANGUAGE_SHARES)
     shares = torch.tensor(list(LANGUAGE_SHARES.values()))
     language = languages[int(torch.multinomial(shares, 1, generator=generator))]
     if chance(noise.short, generator):
         return short_caption(shorten(scene, generator), language)
     return long_caption(scene, language, generator)
+
+
+def misspell(text: str, generator: Generator, typos: float) -> str:
+    """Replace each letter by a random one with this probability, and each digit by a digit."""
+    others = [pick(DIGITS if letter.isdigit() else LETTERS, generator) for letter in text]
+    return "".join(o if chance(typos, generator) else letter for letter, o in zip(text, others, strict=True))
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,8 @@ class Muon(torch.optim.Optimizer):
     def _update(self, parameters: list[Tensor], lr: float, momentum: float, weight_decay: float) -> None:
         directions = []
         for parameter in parameters:
-            buffer = self.state[parameter].setdefault("momentum", torch.zeros_like(parameter))
+            assert parameter.grad is not None
+            buffer: Tensor = self.state[parameter].setdefault("momentum", torch.zeros_like(parameter))
             buffer.lerp_(parameter.grad, 1 - momentum)
             directions.append(parameter.grad.lerp(buffer, momentum))
         scale = 0.2 * max(parameters[0].shape) ** 0.5  # Moonlight's match to AdamW's step (arXiv:2502.16982)

@@ -33,7 +33,7 @@ SHOWN = (
     'red circle "JAZZ"',
     "海报左边有一个大紫色星星，白色背景，色彩鲜艳，文字是“TEA”。",
     '남색 배경의 포스터, 오른쪽에 작은 주황 사각형, 선명한 색감, 글자 "FILM".',
-    'A poster with a large purple circle on the centre, on a white background, in vivid colours, with the text "PIZZA".',
+    'A large purple circle on the centre of a poster, vivid colours, white background, with the text "PIZZA".',
 )
 """Prompts of the sample grids."""
 
@@ -133,5 +133,6 @@ def reconstruction_error(vae: SeedlingVAE, posters: PosterSet, device: torch.dev
 def draw_grid(pipeline: SeedlingPipeline, path: Path) -> None:
     """Draw the same prompts from the same noise as ever."""
     pipeline.set_progress_bar_config(disable=True)
-    images = pipeline(list(SHOWN), generator=torch.Generator().manual_seed(0), output_type="pt").images
+    noise = torch.Generator().manual_seed(0)
+    images: Any = pipeline(list(SHOWN), generator=noise, output_type="pt", return_dict=False)[0]
     save_image(grid(images, columns=4), path)

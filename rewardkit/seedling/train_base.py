@@ -30,8 +30,6 @@ from rewardkit.types import Scalar
 
 EMPTY_SHARE = 0.05
 """Share of prompts left empty, for guidance."""
-LINE_WEIGHT = 2.0
-"""Weight of the rows that carry the text: letters are few pixels and take the longest to learn."""
 
 
 def build_pipeline(vae: SeedlingVAE) -> SeedlingPipeline:
@@ -102,7 +100,7 @@ def train_base(
 
 
 def flow_loss(pipeline: SeedlingPipeline, latents: Tensor, captions: list[str], generator: torch.Generator) -> Scalar:
-    """Mean squared error of the velocity at random noise levels, with the rows of text counted more."""
+    """Mean squared error of the velocity at random noise levels."""
     empty = torch.rand(len(captions), generator=generator) < EMPTY_SHARE
     prompts = ["" if gone else caption for caption, gone in zip(captions, empty.tolist(), strict=True)]
     sigma = torch.sigmoid(torch.randn(len(latents), generator=generator)).to(latents)
@@ -110,16 +108,14 @@ def flow_loss(pipeline: SeedlingPipeline, latents: Tensor, captions: list[str], 
     noisy = torch.lerp(latents, noise, sigma.view(-1, 1, 1, 1))
     told = pipeline.encode_prompt(prompts, pad_to_multiple_of=8)
     velocity = pipeline.transformer(noisy, sigma, **told, return_dict=False)[0]
-    weight = torch.ones(latents.shape[-2], device=latents.device)
-    weight[latents.shape[-2] * 11 // 16 :] = LINE_WEIGHT
-    return ((velocity - (noise - latents)) ** 2 * weight.view(-1, 1) / weight.mean()).mean()
+    return nn.functional.mse_loss(velocity, noise - latents)
 
 
 @torch.no_grad()
 def encode_posters(vae: SeedlingVAE, posters: PosterSet, device: torch.device) -> Tensor:
     """Encode every poster once to standardised latents, kept as float16."""
     index = torch.arange(len(posters.pixels)).split(256)
-    batches = [vae.encode(posters.images(i).to(device) * 2 - 1).latent_dist.mean for i in index]
+    batches = [vae.posterior(posters.images(i).to(device) * 2 - 1).mean for i in index]
     return torch.cat([vae.standardise(batch).half().cpu() for batch in batches])
 
 
@@ -173,7 +169,9 @@ def restore(
         return 0
     state = torch.load(path, weights_only=True)
     modules.load_state_dict(state["modules"])
-    for part, value in zip([*optimizers, *schedules], [*state["optimizers"], *state["schedules"]], strict=True):
-        part.load_state_dict(value)
+    for optimizer, value in zip(optimizers, state["optimizers"], strict=True):
+        optimizer.load_state_dict(value)
+    for schedule, value in zip(schedules, state["schedules"], strict=True):
+        schedule.load_state_dict(value)
     average.load_state_dict(state["average"])
     return int(state["step"])

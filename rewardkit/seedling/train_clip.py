@@ -6,6 +6,7 @@ training captions apart, while letters must be readable for a misspelling to sho
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from open_clip import CLIP
@@ -24,7 +25,7 @@ from rewardkit.types import Scalar
 CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 SLOTS = 6
 """Letters that the reader looks for; the texts of training posters are shorter."""
-MODEL_CFG = {
+MODEL_CFG: dict[str, Any] = {
     "embed_dim": 96,
     "vision_cfg": {"image_size": 64, "patch_size": 8, "width": 128, "head_width": 32, "layers": 6},
     "text_cfg": {

@@ -35,8 +35,8 @@ def train_vae(posters: PosterSet, steps: int, batch_size: int, seed: int, device
 def vae_loss(vae: SeedlingVAE, images: Images) -> Scalar:
     """Reconstruction from sampled latents, of pixels and of their differences to the neighbours, plus the KL."""
     target = images * 2 - 1
-    latents = vae.encode(target).latent_dist
-    restored = vae.decode(latents.sample()).sample
+    latents = vae.posterior(target)
+    restored: Tensor = vae.decoder(latents.sample())
     error = distance(restored, target)
     for axis in (2, 3):
         error = error + distance(restored.diff(dim=axis), target.diff(dim=axis))
@@ -51,5 +51,5 @@ def distance(a: Tensor, b: Tensor) -> Scalar:
 @torch.no_grad()
 def measure_latents(vae: SeedlingVAE, images: Images) -> None:
     """Write the latents' statistics into the VAE's config: the transformer sees unit variance per channel."""
-    latents = torch.cat([vae.encode(batch * 2 - 1).latent_dist.mean for batch in images.split(256)])
+    latents = torch.cat([vae.posterior(batch * 2 - 1).mean for batch in images.split(256)])
     vae.register_to_config(latents_mean=latents.mean((0, 2, 3)).tolist(), latents_std=latents.std((0, 2, 3)).tolist())

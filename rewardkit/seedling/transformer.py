@@ -130,12 +130,9 @@ class SeedlingTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin):
 
     def _start_as_identity(self) -> None:
         """Begin with every residual branch closed and the velocity at zero (adaLN-zero, arXiv:2212.09748)."""
-        closed = [self.norm_out, self.proj_out]
-        for block in self.blocks:
-            closed += [block.norm1, block.norm1_context]
-        for layer in closed:
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        for name, parameter in self.named_parameters():
+            if name.split(".")[-2] in {"norm1", "norm1_context", "norm_out", "proj_out"}:
+                nn.init.zeros_(parameter)
 
     def forward(
         self,

@@ -59,14 +59,18 @@ class SeedlingVAE(ModelMixin, ConfigMixin):
             nn.PixelShuffle(downsample),
         )
 
-    def encode(self, x: Tensor, return_dict: bool = True) -> AutoencoderKLOutput | tuple[DiagonalGaussianDistribution]:
+    def posterior(self, x: Tensor) -> DiagonalGaussianDistribution:
         """Give the distribution of the latents of images in [-1, 1]."""
-        latents = DiagonalGaussianDistribution(self.encoder(x))
+        return DiagonalGaussianDistribution(self.encoder(x))
+
+    def encode(self, x: Tensor, return_dict: bool = True) -> AutoencoderKLOutput | tuple[DiagonalGaussianDistribution]:
+        """Do as `posterior`, in diffusers' wrapping."""
+        latents = self.posterior(x)
         return AutoencoderKLOutput(latent_dist=latents) if return_dict else (latents,)
 
     def decode(self, z: Tensor, return_dict: bool = True) -> DecoderOutput | tuple[Tensor]:
         """Give images in about [-1, 1]."""
-        sample = self.decoder(z)
+        sample: Tensor = self.decoder(z)
         return DecoderOutput(sample=sample) if return_dict else (sample,)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """The demo's own part: steps that run once, and the figures it gathers. The whole of it is `make demo`."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,9 @@ from rewardkit.errors import UserError
 
 
 def test_a_step_runs_once_and_again_when_it_is_another(tmp_path: Path) -> None:
-    ran = []
+    ran: list[str] = []
     for what in ("a", "a", "b"):
-        Steps(tmp_path).step("name", what, lambda what=what: ran.append(what))
+        Steps(tmp_path).step("name", what, partial(ran.append, what))
     assert ran == ["a", "b"]
 
 

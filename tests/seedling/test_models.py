@@ -1,6 +1,7 @@
 """The transformer, the VAE and the pipeline, with random weights."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ def pipeline() -> SeedlingPipeline:
     return made
 
 
-def draw(pipeline: SeedlingPipeline, **options: object) -> torch.Tensor:
+def draw(pipeline: SeedlingPipeline, **options: Any) -> torch.Tensor:
     generator = torch.Generator().manual_seed(1)
     images: torch.Tensor = pipeline(
         PROMPTS, num_inference_steps=3, generator=generator, output_type="pt", **options

@@ -8,7 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rewardkit.posters.scene import Scene
-from rewardkit.seedling.data import Noise, PosterSet, disturb, training_caption
+from rewardkit.seedling.data import Noise, PosterSet, disturb, misspell, training_caption
 from rewardkit.seedling.muon import Muon, orthogonalise
 from rewardkit.seedling.text import build_tokenizer, sample_captions
 from rewardkit.seedling.train_base import rate, train_base
@@ -53,8 +53,15 @@ def test_the_rate_warms_up_stays_and_falls() -> None:
 def test_wrong_texts_are_as_frequent_as_stated() -> None:
     generator = torch.Generator().manual_seed(0)
     scene = Scene("star", "red", "left", "small", "mint", "vivid", "QQQQ")
-    captions = [training_caption(scene, generator, Noise(wrong_text=0.25)) for _ in range(400)]
+    captions = [training_caption(scene, generator, Noise(wrong_text=0.25, typos=0)) for _ in range(400)]
     assert sum("QQQQ" not in caption for caption in captions) / 400 == pytest.approx(0.25, abs=0.08)
+
+
+def test_letters_are_misspelt_as_often_as_stated() -> None:
+    generator = torch.Generator().manual_seed(0)
+    texts = [misspell("QQ00", generator, 0.2) for _ in range(400)]
+    assert sum(text[0] != "Q" for text in texts) / 400 == pytest.approx(0.2 * 25 / 26, abs=0.06)
+    assert all(text[2:].isdigit() and text[:2].isalpha() for text in texts)
 
 
 def test_disturbed_images_stay_in_range() -> None:
@@ -75,7 +82,7 @@ def test_vae_learns_and_measures_its_latents(posters: PosterSet) -> None:
         error = ((vae(images * 2 - 1) + 1) / 2 - images).abs().mean()
         assert error < 0.12
         measure_latents(vae, images)
-        latents = vae.standardise(vae.encode(images * 2 - 1).latent_dist.mean)
+        latents = vae.standardise(vae.posterior(images * 2 - 1).mean)
     torch.testing.assert_close(latents.std((0, 2, 3)), torch.ones(8), atol=1e-2, rtol=0)
 
 
