@@ -97,7 +97,7 @@ class AlignmentHead(nn.Module):
     embeddings. The perceptron starts at zero, so that an untrained head is the CLIP score.
     """
 
-    def __init__(self, shapes: Shapes, scale: float = 100.0, width: int = 256, queries: int = 4) -> None:
+    def __init__(self, shapes: Shapes, scale: float = 100.0, width: int = 128, queries: int = 4) -> None:
         super().__init__()
         self.log_scale = nn.Parameter(torch.tensor(math.log(min(scale, 20.0))))
         self.ask = nn.Linear(shapes.embed_dim, queries * width)
@@ -145,19 +145,25 @@ class TextHead(nn.Module):
 
 
 class Reader(nn.Module):
-    """A small transformer decoder: queries look at each other and at the patch tokens, which know their places."""
+    """A small transformer decoder: queries look at each other and at the patch tokens, which know their places.
+
+    One projection of the tokens serves all layers, and nothing is learned before it: with cached features it is most
+    of the work of a training step, and its input needs no gradient.
+    """
 
     def __init__(self, token_width: int, width: int, layers: int, heads: int = 4) -> None:
         super().__init__()
-        self.tokens = nn.Sequential(nn.LayerNorm(token_width), nn.Linear(token_width, width))
+        self.memory = nn.Linear(token_width, 2 * width)
+        self.place = nn.Linear(width, 2 * width, bias=False)
         self.layers = nn.ModuleList(ReaderLayer(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
 
     def forward(self, queries: Tensor, tokens: Tensor, present: Tensor | None = None) -> Tensor:
-        memory = self.tokens(tokens)
-        memory = memory + grid_positions(memory.shape[1], memory.shape[2]).to(memory)
+        memory = self.memory(F.layer_norm(tokens, tokens.shape[-1:]))
+        memory = memory + self.place(grid_positions(tokens.shape[1], queries.shape[-1]).to(memory))
+        keys, values = memory.chunk(2, -1)
         for layer in self.layers:
-            queries = layer(queries, memory, present)
+            queries = layer(queries, keys, values, present)
         answers: Tensor = self.norm(queries)
         return answers
 
@@ -172,16 +178,15 @@ class ReaderLayer(nn.Module):
         self.own = nn.Linear(width, 3 * width)
         self.own_out = nn.Linear(width, width)
         self.query = nn.Linear(width, width)
-        self.memory = nn.Linear(width, 2 * width)
         self.memory_out = nn.Linear(width, width)
         self.mlp = mlp(width, 2 * width, width)
 
-    def forward(self, queries: Tensor, memory: Tensor, present: Tensor | None) -> Tensor:
+    def forward(self, queries: Tensor, keys: Tensor, values: Tensor, present: Tensor | None) -> Tensor:
         mask = None if present is None else present[:, None, None]
         q, k, v = self.own(self.norms[0](queries)).chunk(3, -1)
         queries = queries + self.own_out(self.attend(q, k, v, mask))
-        k, v = self.memory(memory).chunk(2, -1)
-        queries = queries + self.memory_out(self.attend(self.query(self.norms[1](queries)), k, v, None))
+        asked = self.query(self.norms[1](queries))
+        queries = queries + self.memory_out(self.attend(asked, keys, values, None))
         changed: Tensor = self.mlp(self.norms[2](queries))
         return queries + changed
 

@@ -26,12 +26,15 @@ def mismatch_loss(
     label: Float[Tensor, " pairs"],
     generator: Generator,
 ) -> Scalar:
-    """Compare the likelier image of each pair under its own prompt with the same image under a wrong one.
+    """Compare the likelier image of a pair under its own prompt with the same image under a wrong one.
+
+    Every other pair is enough, and half the work.
 
     `features` and `scores` are of the first images of the pairs, then of the second ones.
     """
     count = len(label)
-    pairs = torch.arange(count, device=label.device)
+    pairs = torch.arange(0, count, 2, device=label.device)
+    label = label[pairs]
     better = torch.where(label >= 0.5, pairs, pairs + count)
     own = pick(features, better)
     wrong, differs = wrong_prompts(own, generator, misspell=axis == "text")

@@ -48,7 +48,7 @@ class RmConfig:
     """Share of all steps over which the learning rate rises."""
     unfreeze: int = 0
     """Last blocks of the image tower that learn too: 0 none (features are computed once), -1 all."""
-    views: int = 3
+    views: int = 2
     """Views of each image that a frozen encoder sees, the image itself among them."""
     augment: Literal["light", "flip", "none"] = "light"
     """light: small shifts, softness and noise; flip: the eight ways of a square, when the encoder learns; none."""

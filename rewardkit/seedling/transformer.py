@@ -131,7 +131,7 @@ class SeedlingTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin):
     def _start_as_identity(self) -> None:
         """Begin with every residual branch closed and the velocity at zero (adaLN-zero, arXiv:2212.09748)."""
         for name, parameter in self.named_parameters():
-            if name.split(".")[-2] in {"norm1", "norm1_context", "norm_out", "proj_out"}:
+            if {"norm1", "norm1_context", "norm_out", "proj_out"} & set(name.split(".")):
                 nn.init.zeros_(parameter)
 
     def forward(
