@@ -1,12 +1,14 @@
 """Sampling against closed forms: a straight path ends on the image, and the graph covers what it should."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
 from rewardkit.base.sd3 import StableDiffusion3Base
 from rewardkit.base.tiny import tiny_sd3
-from rewardkit.sampling import clean, concatenate, generate_images, guided, image_seed, sample
+from rewardkit.sampling import Unconditional, clean, concatenate, generate_images, guided, image_seed, sample
 
 
 @pytest.mark.parametrize("steps", [1, 3, 8])
@@ -65,10 +67,11 @@ class Linear(StableDiffusion3Base):
 
 
 @pytest.mark.parametrize("unconditional", ["graph", "detached"])
-def test_guidance_moves_away_from_the_empty_prompt(unconditional: str) -> None:
+def test_guidance_moves_away_from_the_empty_prompt(unconditional: Unconditional) -> None:
     told = torch.tensor([2.0, 3.0], requires_grad=True)
     empty = torch.tensor([1.0], requires_grad=True)
-    velocity = guided(Linear(), {"told": told}, {"told": empty}, 4.0, unconditional)
+    base: Any = Linear()
+    velocity = guided(base, {"told": told}, {"told": empty}, 4.0, unconditional)
     out = velocity(torch.zeros(2, 1, 1, 1), torch.ones(2)).flatten()
     assert out.tolist() == [5, 9]  # u + 4 (c - u)
     out.sum().backward()

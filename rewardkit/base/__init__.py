@@ -25,8 +25,11 @@ class Base(Protocol):
     """Height and width it draws by default, in pixels."""
     distilled_guidance: bool
     """Whether guidance is an input of the network (one pass) and not a second, unconditional pass."""
-    lora_targets: tuple[str, ...]
-    """Names of the layers a LoRA goes to by default."""
+
+    @property
+    def lora_targets(self) -> tuple[str, ...]:
+        """Names of the layers a LoRA goes to by default."""
+        ...
 
     def encode(self, prompts: list[str]) -> Conditioning:
         """Read the prompts, without a graph; the batch is the first dimension of every tensor."""

@@ -24,7 +24,7 @@ class FluxBase:
 
     @classmethod
     def load(cls, spec: str, device: torch.device, dtype: torch.dtype) -> "FluxBase":
-        pipeline = FluxPipeline.from_pretrained(spec, torch_dtype=dtype)
+        pipeline = FluxPipeline.from_pretrained(spec, dtype=dtype)
         pipeline.to(device)
         pipeline.vae.float()
         return cls(pipeline)

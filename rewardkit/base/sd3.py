@@ -30,7 +30,7 @@ class StableDiffusion3Base:
     def load(cls, spec: str, device: torch.device, dtype: torch.dtype) -> "StableDiffusion3Base":
         parts = StableDiffusion3Pipeline.load_config(spec)
         absent = {name: None for name in ("text_encoder_3", "tokenizer_3") if not (parts.get(name) or [None])[0]}
-        pipeline = StableDiffusion3Pipeline.from_pretrained(spec, torch_dtype=dtype, **absent)
+        pipeline = StableDiffusion3Pipeline.from_pretrained(spec, dtype=dtype, **absent)
         pipeline.to(device)
         pipeline.vae.float()
         return cls(pipeline)

@@ -27,7 +27,7 @@ class SeedlingBase:
 
     @classmethod
     def load(cls, spec: str, device: torch.device, dtype: torch.dtype) -> "SeedlingBase":
-        pipeline = SeedlingPipeline.from_pretrained(spec, torch_dtype=dtype)
+        pipeline = SeedlingPipeline.from_pretrained(spec, dtype=dtype)
         pipeline.to(device)
         pipeline.vae.float()
         return cls(pipeline)

@@ -58,9 +58,9 @@ def train_base(
     checkpoint: Path | None = None,
     compile_blocks: bool = False,
 ) -> SeedlingPipeline:
-    """Train for `steps` updates; `each` is called after every 500 with the averaged weights in place.
+    """Train for `steps` updates; `each` is called after every 250 with the averaged weights in place.
 
-    With a checkpoint path, training goes on from that file where it exists and writes to it every 500 updates.
+    With a checkpoint path, training goes on from that file where it exists and writes to it every 250 updates.
     """
     torch.manual_seed(seed)
     pipeline = build_pipeline(vae).to(device)
@@ -89,7 +89,7 @@ def train_base(
                 schedule.step()
             average.step(modules.parameters())
             bar.update(loss=loss.item())
-            if (step + 1) % 500 == 0 or step + 1 == steps:
+            if (step + 1) % 250 == 0 or step + 1 == steps:
                 save(checkpoint, step + 1, modules, optimizers, schedules, average)
                 average.store(modules.parameters())
                 average.copy_to(modules.parameters())

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -112,7 +113,8 @@ def test_a_lora_of_another_base_is_refused(
 ) -> None:
     lora.save(base.denoiser, tmp_path)
     other = StableDiffusion3Base(tiny_sd3())
-    del other.denoiser.transformer_blocks[1]
+    blocks: Any = other.denoiser.transformer_blocks
+    del blocks[1]
     with pytest.raises(UserError, match=r"another base.*transformer_blocks\.1"):
         load_loras(other, [tmp_path])
 

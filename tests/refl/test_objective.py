@@ -1,6 +1,6 @@
 """The objective against finite differences, and what it may keep in memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from rewardkit.base.sd3 import StableDiffusion3Base
 from rewardkit.base.tiny import tiny_sd3
 from rewardkit.errors import UserError
 from rewardkit.reward import Panel, Part
-from rewardkit.sampling import guided
+from rewardkit.sampling import Unconditional, guided
 
 PROMPTS = ["a red circle", "a blue square"]
 
@@ -27,7 +27,7 @@ def chain_of(
     late: int = 2,
     guidance: float = 1.0,
     seed: int = 0,
-    unconditional: str = "detached",
+    unconditional: Unconditional = "detached",
 ) -> Chain:
     told, empty = base.encode(PROMPTS), base.encode([""])
     noise = base.noise(len(PROMPTS), torch.Generator().manual_seed(seed))
@@ -181,7 +181,7 @@ class Broken:
     axis = "aesthetic"
     differentiable = True
 
-    def score(self, images: Tensor, prompts: list[str]) -> Tensor:
+    def score(self, images: Tensor, prompts: Sequence[str]) -> Tensor:
         return images.mean((1, 2, 3)) * torch.tensor([1.0, float("nan")])
 
 
