@@ -73,7 +73,10 @@ def load_base(spec: str, device: str | torch.device = "cpu", dtype: torch.dtype 
     if family not in FAMILIES:
         raise UserError(f"base {spec!r} is a {family}, which is not supported; supported are {', '.join(FAMILIES)}")
     module, _, name = FAMILIES[family].partition(":")
-    base: Base = getattr(importlib.import_module(module), name).load(folder, torch.device(device), dtype)
+    from rewardkit.base.quiet import quiet
+
+    with quiet():
+        base: Base = getattr(importlib.import_module(module), name).load(folder, torch.device(device), dtype)
     return base
 
 
