@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rewardkit.encoders import Embedding, Encoder, ImageFeatures
+from rewardkit.encoders import Embedding, Encoder, ImageFeatures, colours
 from rewardkit.errors import UserError
 from rewardkit.preprocess import Preprocess
 from rewardkit.types import Images
@@ -71,7 +71,7 @@ class ConvEncoder(Encoder):
         for block in self.blocks:
             x = block(x)
         tokens = x.flatten(2).transpose(1, 2)
-        return ImageFeatures(tokens, torch.cat([tokens.mean(1), tokens.amax(1)], dim=-1))
+        return ImageFeatures(tokens, torch.cat([tokens.mean(1), tokens.amax(1)], dim=-1), colours(images))
 
     def text(self, prompts: Sequence[str]) -> Embedding:
         raise UserError("the encoder 'conv' reads no prompts; use a CLIP encoder for axes that a prompt decides")

@@ -38,12 +38,27 @@ CONFIG = "open_clip_config.json"
 WEIGHTS = "open_clip_model.safetensors"
 
 
+Colours = Float[Tensor, "batch 10"]
+"""Mean and standard deviation of red, green, blue, red-green and yellow-blue over an image (see `colours`)."""
+
+
+def colours(images: Images) -> Colours:
+    """Measure how much colour an image has, which a tower trained to know things whatever their light forgets.
+
+    The opponent channels are those of colourfulness (Hasler and Suesstrunk 2003). Differentiable.
+    """
+    red, green, blue = images.unbind(1)
+    channels = torch.stack([red, green, blue, red - green, (red + green) / 2 - blue], dim=1).flatten(2)
+    return torch.cat([channels.mean(-1), (channels.var(-1, correction=0) + 1e-6).sqrt()], dim=-1)
+
+
 @dataclass(frozen=True)
 class ImageFeatures:
     """What one forward pass of an image tower gives."""
 
     tokens: Tokens
     pooled: Embedding
+    colours: Colours
 
 
 class Encoder(nn.Module):
@@ -106,7 +121,7 @@ class ClipEncoder(Encoder):
             self.preprocess(images), indices=1, normalize_intermediates=True, output_fmt="NCHW"
         )
         tokens = out["image_intermediates"][-1].flatten(2).transpose(1, 2)
-        return ImageFeatures(tokens, F.normalize(out["image_features"], dim=-1))
+        return ImageFeatures(tokens, F.normalize(out["image_features"], dim=-1), colours(images))
 
     def tokens(self, prompts: Sequence[str]) -> Int[Tensor, "batch context"]:
         """Tokenize prompts; each is cut to the context length of the text tower."""

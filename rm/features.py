@@ -37,6 +37,7 @@ class CachedImages:
 
     tokens: Float[Tensor, "views images tokens width"]
     pooled: Float[Tensor, "views images dim"]
+    colours: Float[Tensor, "views images 10"]
     device: torch.device
 
     def image(self, rows: Rows, generator: Generator | None) -> ImageFeatures:
@@ -44,7 +45,8 @@ class CachedImages:
         if generator is not None:
             views = torch.randint(len(self.tokens), rows.shape, generator=generator)
         tokens = self.tokens[views, rows].to(self.device, torch.float32)
-        return ImageFeatures(tokens, self.pooled[views, rows].to(self.device))
+        pooled, colours = self.pooled[views, rows], self.colours[views, rows]
+        return ImageFeatures(tokens, pooled.to(self.device), colours.to(self.device))
 
 
 @dataclass
@@ -83,7 +85,7 @@ def cache_images(
     count = len(store.pixels)
     probe = encoder.image(store.images(torch.arange(1)).to(device)).tokens
     tokens = big_tensor((views, count, *probe.shape[1:]), torch.float16, file)
-    pooled = torch.empty(views, count, encoder.embed_dim)
+    pooled, colours = torch.empty(views, count, encoder.embed_dim), torch.empty(views, count, 10)
     with Progress("features", views * count) as bar:
         for view in range(views):
             for batch, rows in enumerate(chunks(torch.arange(count), batch_size)):
@@ -93,8 +95,9 @@ def cache_images(
                 found = encoder.image(images.to(device))
                 tokens[view, rows] = found.tokens.half().cpu()
                 pooled[view, rows] = found.pooled.float().cpu()
+                colours[view, rows] = found.colours.float().cpu()
                 bar.update(len(rows))
-    return CachedImages(tokens, pooled, device)
+    return CachedImages(tokens, pooled, colours, device)
 
 
 @dataclass
@@ -120,7 +123,7 @@ class PairFeatures:
         device = seen.pooled.device
         text, wanted = self.text[prompt].to(device), self.glyphs[prompt].to(device)
         length = int((wanted != 0).sum(1).max().clamp_min(1))
-        return Features(seen.tokens.float(), seen.pooled.float(), text, wanted[:, :length])
+        return Features(seen.tokens.float(), seen.pooled.float(), seen.colours.float(), text, wanted[:, :length])
 
     def select(self, rows: Rows) -> "PairFeatures":
         """Keep some pairs; the features are shared."""

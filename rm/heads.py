@@ -1,7 +1,8 @@
 """Reward heads: small networks, always in float32, that turn the features of one encoder pass into one score an image.
 
-A head reads `Features`: patch tokens, the pooled image embedding, the prompt's embedding, and the bytes of the wanted
-text. `build_head` picks a head by axis; an axis nobody has heard of gets the head that looks at the image only.
+A head reads `Features`: patch tokens, the pooled image embedding, how much colour there is, the prompt's embedding, and
+the bytes of the wanted text. `build_head` picks a head by axis; an axis nobody has heard of gets the head that looks at
+the image only.
 """
 
 import math
@@ -13,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rewardkit.encoders import Embedding, Tokens
+from rewardkit.encoders import Colours, Embedding, Tokens
 from rewardkit.types import Scores
 from rm.glyphs import PAD, Glyphs
 
@@ -26,6 +27,7 @@ class Features:
 
     tokens: Tokens
     pooled: Embedding
+    colours: Colours
     text: Float[Tensor, "batch text_dim"]
     """Of no width where the encoder reads no prompts."""
     glyphs: Glyphs
@@ -70,16 +72,21 @@ class CosineHead(nn.Module):
         return self.log_scale.exp() * cosine
 
 
+COLOUR_SCALE = 8.0
+"""Brings statistics of pixels, which differ by tenths, to the size of normalised features."""
+
+
 class ImageHead(nn.Module):
-    """A two-layer perceptron on the pooled embedding and the mean and spread of the patch tokens; no prompt."""
+    """A two-layer perceptron on the pooled embedding, mean and spread of the patch tokens, and colour; no prompt."""
 
     def __init__(self, shapes: Shapes, width: int = 256) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(shapes.embed_dim + 2 * shapes.token_width)
-        self.mlp = mlp(shapes.embed_dim + 2 * shapes.token_width, width, 1)
+        self.mlp = mlp(shapes.embed_dim + 2 * shapes.token_width + 10, width, 1)
 
     def forward(self, features: Features) -> Scores:
-        scores: Scores = self.mlp(self.norm(summary(features))).squeeze(-1)
+        seen = torch.cat([self.norm(summary(features)), COLOUR_SCALE * features.colours], dim=-1)
+        scores: Scores = self.mlp(seen).squeeze(-1)
         return scores
 
 

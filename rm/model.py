@@ -58,7 +58,8 @@ class RewardModel(nn.Module):
         seen = self.encoder.image(images)
         device = seen.pooled.device
         text = self.encoder.text(prompts) if self.encoder.reads_text else seen.pooled.new_zeros(len(prompts), 0)
-        return Features(seen.tokens.float(), seen.pooled.float(), text.float(), glyphs(prompts).to(device))
+        wanted = glyphs(prompts).to(device)
+        return Features(seen.tokens.float(), seen.pooled.float(), seen.colours.float(), text.float(), wanted)
 
     def judge(self, features: Features, axes: Sequence[str] | None = None) -> dict[str, Scores]:
         """Score features by the heads of some axes, or of all."""

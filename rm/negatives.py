@@ -5,7 +5,7 @@ also score higher with its own prompt than with another's, and higher with its o
 both comparisons cost no label.
 """
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import torch
 from jaxtyping import Float
@@ -70,4 +70,4 @@ def misspelt(glyphs: Glyphs, generator: Generator) -> Glyphs:
 
 def pick(features: Features, rows: Tensor) -> Features:
     """Keep some rows of a batch."""
-    return Features(features.tokens[rows], features.pooled[rows], features.text[rows], features.glyphs[rows])
+    return Features(*(getattr(features, one.name)[rows] for one in fields(features)))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rewardkit.conv import ConvEncoder
-from rewardkit.encoders import ClipEncoder, load_encoder
+from rewardkit.encoders import ClipEncoder, colours, load_encoder
 from rewardkit.errors import UserError
 from rewardkit.images import to_pil
 from rewardkit.preprocess import Preprocess
@@ -132,3 +132,12 @@ def test_conv_takes_any_size_and_survives_saving(tmp_path: Path) -> None:
     assert encoder.image(images).tokens.shape == (2, 5 * 7, encoder.token_width)
     with pytest.raises(UserError, match="reads no prompts"):
         encoder.text(["a cat"])
+
+
+def test_colours_are_means_and_deviations_of_opponent_channels() -> None:
+    """Half red, half blue: the means of R, G, B are 1/2, 0, 1/2, of R - G 1/2, of (R + G) / 2 - B -1/4."""
+    image = torch.zeros(1, 3, 4, 4)
+    image[:, 0, :, :2] = 1
+    image[:, 2, :, 2:] = 1
+    expected = [0.5, 0, 0.5, 0.5, -0.25, 0.5, 0, 0.5, 0.5, 0.75]
+    torch.testing.assert_close(colours(image)[0], torch.tensor(expected), atol=2e-3, rtol=0)

@@ -23,9 +23,9 @@ class DemoConfig:
 
     out: Path = Path("runs/demo")
     """Folder of the demo; done steps found there are not run again."""
-    pairs: int = 2600
+    pairs: int = 4200
     """Preference pairs to train the reward model on."""
-    held_out_pairs: int = 2000
+    held_out_pairs: int = 1700
     """Preference pairs to measure it on."""
     updates: int = 120
     """Updates of ReFL."""
@@ -93,11 +93,11 @@ class Steps:
 def judges(steps: Steps, config: DemoConfig) -> None:
     """Reward model: pairs drawn by the base and by hand, three heads, accuracy against the ceiling."""
     out = steps.out
-    pairs = ["--kind", "pairs", "--base", "seedling", "--steps", 10]
-    steps.command("pairs", "posters", *pairs, "--count", config.pairs, "--seed", config.seed)
-    held_out = ["--count", config.held_out_pairs, "--base-share", 0.3, "--seed", config.seed + 1]
+    pairs = ["--kind", "pairs", "--base", "seedling", "--base-share", 0.12, "--steps", 10, "--batch-size", 64]
+    steps.command("pairs", "posters", *pairs, "--count", config.pairs, "--seed", config.seed + 10)
+    held_out = ["--count", config.held_out_pairs, "--text-share", 0.9, "--seed", config.seed + 11]
     steps.command("pairs-held-out", "posters", *pairs, *held_out)
-    steps.command("rm", "train-rm", "--data", out / "pairs/pairs.jsonl", "--seed", config.seed)
+    steps.command("rm", "train-rm", "--data", out / "pairs/pairs.jsonl", "--epochs", 12, "--seed", config.seed)
     steps.command(
         "rm-accuracy.json", "eval-rm", "--model", out / "rm/rm", "--data", out / "pairs-held-out/pairs.jsonl",
         "--gold", out / "pairs-held-out/gold.jsonl",

@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 
 from rewardkit.posters.captions import long_caption, short_caption, shorten
 from rewardkit.posters.draw import draw
-from rewardkit.posters.scene import Scene, chance, pick, random_scene, random_text
+from rewardkit.posters.scene import CHOICES, Scene, chance, pick, random_scene, random_text
 from rewardkit.types import Images
 
 LETTERS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -37,6 +37,18 @@ def training_scene(generator: Generator, noise: Noise, text_share: float = 0.85)
         length = int(torch.randint(2, 6, (), generator=generator))
         scene = replace(scene, text="".join(pick(LETTERS, generator) for _ in range(length)))
     return scene
+
+
+def changed(scene: Scene, generator: Generator) -> Scene:
+    """Change one attribute of a scene, or one letter of its text, to another value."""
+    names = [*CHOICES, "text"] if scene.text else list(CHOICES)
+    name = pick(tuple(names), generator)
+    if name == "text":
+        place = int(torch.randint(len(str(scene.text)), (), generator=generator))
+        letter = misspell(str(scene.text)[place], generator, 1.0)
+        return replace(scene, text=str(scene.text)[:place] + letter + str(scene.text)[place + 1 :])
+    others = tuple(choice for choice in CHOICES[name] if choice != getattr(scene, name))
+    return replace(scene, **{name: pick(others, generator)})
 
 
 def training_caption(scene: Scene, generator: Generator, noise: Noise) -> str:
@@ -68,12 +80,15 @@ class PosterSet:
     """uint8, (N, 3, H, W)"""
 
     @staticmethod
-    def render(count: int, seed: int, size: int = 64, noise: Noise | None = None) -> "PosterSet":
-        """Draw `count` training posters."""
+    def render(count: int, seed: int, size: int = 64, family: int = 1) -> "PosterSet":
+        """Draw `count` training posters; each `family` of them in a row differs from its first by one thing apiece."""
         generator = torch.Generator().manual_seed(seed)
-        scenes = tuple(training_scene(generator, noise or Noise()) for _ in range(count))
+        scenes: list[Scene] = []
+        while len(scenes) < count:
+            first = training_scene(generator, Noise())
+            scenes += [first, *(changed(first, generator) for _ in range(family - 1))]
         pixels = np.stack([np.asarray(draw(scene, size)) for scene in scenes])
-        return PosterSet(scenes, torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous())
+        return PosterSet(tuple(scenes), torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous())
 
     def images(self, index: Tensor) -> Images:
         """Pick images as floats in [0, 1]."""

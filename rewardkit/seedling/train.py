@@ -19,7 +19,7 @@ from rewardkit.images import grid, save_image
 from rewardkit.seedling.data import PosterSet
 from rewardkit.seedling.pipeline import SeedlingPipeline
 from rewardkit.seedling.train_base import train_base
-from rewardkit.seedling.train_clip import train_clip
+from rewardkit.seedling.train_clip import FAMILY, train_clip
 from rewardkit.seedling.train_rewriter import train_rewriter
 from rewardkit.seedling.train_vae import train_vae
 from rewardkit.seedling.vae import SeedlingVAE
@@ -84,8 +84,9 @@ def train(config: SeedlingConfig) -> None:
         return {}
 
     def clip() -> dict[str, float]:
+        families = PosterSet.render(config.posters, config.seed + 1, family=FAMILY)
         return {"letters_read": train_clip(
-            posters, weights / "clip", config.clip_steps, 2 * config.batch_size, config.seed, device
+            families, weights / "clip", config.clip_steps, 2 * config.batch_size, config.seed, device
         )}  # fmt: skip
 
     def rewriter() -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 The second objective is what makes a text-rendering judge possible on top: a contrastive loss alone tells words of the
 training captions apart, while letters must be readable for a misspelling to show. The reader itself is thrown away.
+For the contrast to need every attribute, and not the text alone, posters come in families that differ by one thing.
 """
 
 import json
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from open_clip import CLIP
 from open_clip.tokenizer import HFTokenizer
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers.processors import TemplateProcessing
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
@@ -69,13 +70,30 @@ def with_end(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def train_clip(posters: PosterSet, folder: Path, steps: int, batch_size: int, seed: int, device: torch.device) -> float:
-    """Train from scratch, write an open_clip folder, and return the share of letters that the reader gets right."""
+FAMILY = 4
+"""Posters in a row that differ from the first of them by one thing apiece (see `PosterSet.render`)."""
+
+
+def train_clip(
+    posters: PosterSet,
+    folder: Path,
+    steps: int,
+    batch_size: int,
+    seed: int,
+    device: torch.device,
+    start: Path | None = None,
+) -> float:
+    """Train, write an open_clip folder, and return the share of letters that the reader gets right.
+
+    It starts from random weights, or from those of a file. Posters must come in families of `FAMILY`.
+    """
     torch.manual_seed(seed)
     folder.mkdir(parents=True, exist_ok=True)
     with_end(build_tokenizer(sample_captions(4000))).save_pretrained(folder)
     tokenizer = HFTokenizer(str(folder), context_length=48)
     clip = CLIP(**MODEL_CFG).to(device)
+    if start is not None:
+        clip.load_state_dict(load_file(start))
     reader = Reader(MODEL_CFG["vision_cfg"]["width"]).to(device)
     parameters = [*clip.parameters(), *reader.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.05)
@@ -84,9 +102,10 @@ def train_clip(posters: PosterSet, folder: Path, steps: int, batch_size: int, se
     with Progress("clip", steps) as bar:
         for step in range(steps):
             generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-            index = torch.randint(len(posters.pixels), (batch_size,), generator=generator)
+            first = torch.randint(len(posters.pixels) // FAMILY, (batch_size // FAMILY,), generator=generator) * FAMILY
+            index = (first[:, None] + torch.arange(FAMILY)).flatten()
             scenes = [posters.scenes[i] for i in index.tolist()]
-            languages = torch.randint(len(LANGUAGES), (batch_size,), generator=generator).tolist()
+            languages = torch.randint(len(LANGUAGES), (len(index),), generator=generator).tolist()
             captions = [long_caption(s, LANGUAGES[i], generator) for s, i in zip(scenes, languages, strict=True)]
             images = disturb(posters.images(index), generator).to(device)
             contrast, reading, right = clip_losses(

@@ -166,6 +166,7 @@ def features(texts: list[str]) -> Features:
     return Features(
         torch.randn(count, 4, 8, generator=generator),
         torch.randn(count, 6, generator=generator),
+        torch.rand(count, 10, generator=generator),
         torch.randn(count, 6, generator=generator),
         glyphs(prompts),
     )
