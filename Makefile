@@ -1,5 +1,5 @@
 # A fresh machine needs Python 3.11+ and make. `make PYTHON=python3.12 install` picks another interpreter;
-# `make VENV=/elsewhere/env test` uses an environment that is already there.
+# `make VENV=/elsewhere/env test` uses an environment that is already there. The tests run on every core, one thread each.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,7 @@ ARGS ?=
 
 help:
 	@echo "make install   create $(VENV) and install rewardkit with its development tools"
-	@echo "make demo      install, then train and judge the built-in model: runs/demo/index.html"
+	@echo "make demo      install, then train and judge the built-in model: runs/demo/report.html"
 	@echo "make test      the tests (ARGS='tests/test_cli.py -x' for some of them)"
 	@echo "make lint      ruff and mypy"
 	@echo "make format    let ruff mend what it can"
@@ -29,7 +29,7 @@ demo: install
 	$(BIN)/rewardkit demo --out runs/demo $(ARGS)
 
 test: install
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto $(ARGS)
 
 lint: install
 	$(BIN)/ruff check .

@@ -111,7 +111,7 @@ def painter(steps: Steps, config: DemoConfig) -> None:
     steps.command("prompts", "posters", *prompts, "--seed", config.seed)
     steps.command(
         "refl", "refl", "--prompts", out / "prompts/train.jsonl", "--rewards", out / "rm/rm", "--steps", config.updates,
-        "--weights", "text", 2.0, "--seed", config.seed,
+        "--weights", "text", 2.0, "--window", 0.2, 0.8, "--lr", 1e-3, "--seed", config.seed,
     )  # fmt: skip
     held_out = out / "prompts/held_out.jsonl"
     steps.command(
