@@ -22,7 +22,7 @@ def test_a_step_runs_once_and_again_when_it_is_another(tmp_path: Path) -> None:
 
 def test_a_step_that_fails_is_not_done(tmp_path: Path) -> None:
     steps = Steps(tmp_path)
-    with pytest.raises(UserError, match="step refl did not succeed"):
+    with pytest.raises(UserError, match="cannot read prompts"):
         steps.command("refl", "refl", "--prompts", tmp_path / "none.txt", "--rewards", "colourfulness")
     assert not steps.done
 

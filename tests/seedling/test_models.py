@@ -106,7 +106,9 @@ def test_stock_diffusers_calls_load_a_lora(tmp_path: Path) -> None:
     tuned, fresh = tiny_pipeline(), tiny_pipeline()
     for one in (tuned, fresh):
         one.set_progress_bar_config(disable=True)
-    tuned.transformer.add_adapter(LoraConfig(r=2, target_modules=["to_q", "to_v"], init_lora_weights=False))
+    tuned.transformer.add_adapter(
+        LoraConfig(r=2, lora_alpha=2, target_modules=["to_q", "to_v"], init_lora_weights=False)
+    )
     tuned.save_lora_weights(tmp_path, transformer_lora_layers={n: p for n, p in _lora_state(tuned.transformer).items()})
     before = draw(fresh)
     fresh.load_lora_weights(tmp_path)
