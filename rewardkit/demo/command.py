@@ -27,7 +27,7 @@ class DemoConfig:
     """Preference pairs to train the reward model on."""
     held_out_pairs: int = 1700
     """Preference pairs to measure it on."""
-    updates: int = 120
+    updates: int = 70
     """Updates of ReFL."""
     held_out: int = 128
     """Held-out prompts for before and after."""
@@ -111,7 +111,8 @@ def painter(steps: Steps, config: DemoConfig) -> None:
     steps.command("prompts", "posters", *prompts, "--seed", config.seed)
     steps.command(
         "refl", "refl", "--prompts", out / "prompts/train.jsonl", "--rewards", out / "rm/rm", "--steps", config.updates,
-        "--weights", "text", 2.0, "--window", 0.2, 0.8, "--lr", 1e-3, "--seed", config.seed,
+        "--weights", "text", 2.0, "--targets", "aesthetic", 0.2, "alignment", 1.5, "text", 2.0,
+        "--window", 0.2, 0.8, "--lr", 1e-3, "--kl", 1.0, "--seed", config.seed,
     )  # fmt: skip
     held_out = out / "prompts/held_out.jsonl"
     steps.command(
