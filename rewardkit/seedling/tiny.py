@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from open_clip import CLIP
-from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from transformers import PreTrainedTokenizerFast
 
 from rewardkit.seedling.pipeline import SeedlingPipeline
 from rewardkit.seedling.text import (
@@ -16,6 +16,7 @@ from rewardkit.seedling.text import (
     sample_captions,
 )
 from rewardkit.seedling.train_clip import MODEL_CFG, save_clip, with_end
+from rewardkit.seedling.train_rewriter import build_rewriter
 from rewardkit.seedling.transformer import SeedlingTransformer
 from rewardkit.seedling.vae import SeedlingVAE
 
@@ -62,20 +63,7 @@ def tiny_rewriter(folder: Path, seed: int = 0) -> Path:
     """Write a causal language model with random weights and a chat template."""
     torch.manual_seed(seed)
     tokenizer = tiny_tokenizer()
-    model = Qwen2ForCausalLM(
-        Qwen2Config(
-            vocab_size=len(tokenizer),
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            num_key_value_heads=2,
-            max_position_embeddings=256,
-            pad_token_id=tokenizer.pad_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            bos_token_id=None,
-        )
-    )
+    model = build_rewriter(tokenizer, width=32, layers=2)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

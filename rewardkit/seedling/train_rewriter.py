@@ -17,14 +17,14 @@ from rewardkit.progress import Progress
 from rewardkit.seedling.text import build_tokenizer, sample_captions
 
 
-def build_rewriter(tokenizer: PreTrainedTokenizerFast) -> Qwen2ForCausalLM:
-    """A decoder of about a million weights, random."""
+def build_rewriter(tokenizer: PreTrainedTokenizerFast, width: int = 160, layers: int = 3) -> Qwen2ForCausalLM:
+    """A decoder with random weights, about a million of them by default."""
     return Qwen2ForCausalLM(
         Qwen2Config(
             vocab_size=len(tokenizer),
-            hidden_size=160,
-            intermediate_size=480,
-            num_hidden_layers=3,
+            hidden_size=width,
+            intermediate_size=3 * width,
+            num_hidden_layers=layers,
             num_attention_heads=4,
             num_key_value_heads=4,
             max_position_embeddings=256,
