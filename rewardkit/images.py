@@ -6,8 +6,10 @@ import re
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -33,24 +35,46 @@ _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error,
 """What PIL raises, by format, for a file that is not the image it says."""
 
 
-def load_image(path: Path | str) -> OneImage:
-    """Read an image file upright (EXIF), over white where it is transparent; the first frame of several.
+@runtime_checkable
+class ImageBytes(Protocol):
+    """An image that is no file of its own, like a cell of a table; `str()` names the place. A `Path` is one too."""
 
-    Raises `UserError`, naming the file, when it is missing, truncated, no image, or above `MAX_PIXELS`.
+    def read_bytes(self) -> bytes:
+        """Give the encoded image; raise `UserError` when there is none."""
+        ...
+
+
+def load_image(source: Path | str | ImageBytes) -> OneImage:
+    """Read an image upright (EXIF), over white where it is transparent; the first frame of several.
+
+    Raises `UserError`, naming the place, when it is missing, truncated, no image, or above `MAX_PIXELS`.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"no image at {path}; check the path")
+    with _opened(source) as image:
+        return to_tensor(ImageOps.exif_transpose(image))
+
+
+def image_size(source: Path | str | ImageBytes) -> tuple[int, int]:
+    """Read the width and the height of an image without its pixels; raise `UserError` as `load_image` does."""
+    with _opened(source) as image:
+        return image.size
+
+
+@contextmanager
+def _opened(source: Path | str | ImageBytes) -> Iterator[Image.Image]:
+    """Open an image; whatever its decoder raises inside the block is a `UserError` that names it."""
+    source = Path(source) if isinstance(source, str) else source
+    if isinstance(source, Path) and not source.is_file():
+        raise UserError(f"no image at {source}; check the path")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PIL warns of odd metadata and of sizes; the size is checked here
-            with Image.open(path) as image:
+            with Image.open(source if isinstance(source, Path) else io.BytesIO(source.read_bytes())) as image:
                 width, height = image.size
                 if width * height > MAX_PIXELS:
                     raise Image.DecompressionBombError(f"{width}x{height} is above {MAX_PIXELS:,} pixels")
-                return to_tensor(ImageOps.exif_transpose(image))
+                yield image
     except _BROKEN as error:
-        raise UserError(f"cannot read image {path}: {_reason(error)}; replace the file or leave it out") from error
+        raise UserError(f"cannot read image {source}: {_reason(error)}; replace the file or leave it out") from error
 
 
 def _reason(error: BaseException) -> str:
