@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pe simpo": ("pe.simpo:train", "teach the prompt rewriter by preference (SimPO)"),
     "pe rewrite": ("pe.rewrite:rewrite", "rewrite prompts, never what they quote"),
     "leaderboard": ("rewardkit.leaderboard.command:run", "compare folders of images on one page, with intervals"),
+    "rounds": ("rewardkit.rounds:rounds", "improve judges and model by turns: draw, mine, label, train, fine-tune"),
     "seedling": ("rewardkit.seedling.train:train", "rebuild the built-in base from nothing"),
 }
 """Words of a command -> where its function is, and what it does. The function takes one argument, `config`."""
@@ -48,6 +49,7 @@ EXAMPLES: dict[str, str] = {
     "pe simpo": "rewardkit pe simpo --rows runs/pe-pairs/pairs.jsonl --rewriter runs/pe-sft --out runs/pe-simpo",
     "pe rewrite": "rewardkit pe rewrite --rewriter runs/pe-simpo --prompt 'red circle \"SALE\"'",
     "leaderboard": "rewardkit leaderboard --entry before=runs/before --entry after=runs/after --prompts prompts.txt",
+    "rounds": "rewardkit rounds --prompts train.jsonl --held-out held_out.jsonl --data pairs.jsonl --labellers ocr",
     "seedling": "rewardkit seedling --out runs/seedling",
 }
 """Words of a command -> one line to copy, shown by its --help; a test parses each."""

@@ -1,20 +1,14 @@
 """The steps of the demo, in order, and what they leave behind."""
 
 import json
-import shlex
-import shutil
-import sys
-import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rewardkit.cli import run
 from rewardkit.demo.measure import before_and_after, read_rewrites, rewriting, write_short_prompts
 from rewardkit.demo.report import write_report
-from rewardkit.errors import UserError
 from rewardkit.files import write_text
+from rewardkit.steps import Steps
 
 
 @dataclass(frozen=True)
@@ -49,45 +43,6 @@ def demo(config: DemoConfig) -> None:
     print(
         f"\nall done in {summary['seconds'] / 60:.1f} minutes\nsummary: {config.out / 'summary.json'}\nreport:  {page}"
     )
-
-
-class Steps:
-    """Runs steps once each: what is done, and the seconds it took, stand in steps.json."""
-
-    def __init__(self, out: Path) -> None:
-        self.out = out
-        self.path = out / "steps.json"
-        self.count = 0
-        out.mkdir(parents=True, exist_ok=True)
-        self.done: dict[str, dict[str, Any]] = json.loads(self.path.read_text()) if self.path.is_file() else {}
-
-    def command(self, name: str, words: str, *arguments: object) -> None:
-        """Run one command of rewardkit, with `--out OUT/NAME` added; a half-done folder of it is removed first."""
-        argv = [*words.split(), *map(str, arguments), "--out", str(self.out / name)]
-        self.step(name, shlex.join(["rewardkit", *argv]), lambda: self._run(name, argv))
-
-    def _run(self, name: str, argv: Sequence[str]) -> None:
-        target = self.out / name
-        if target.is_dir():
-            shutil.rmtree(target)
-        if run(list(argv)):
-            raise UserError(f"step {name} did not succeed: rewardkit {shlex.join(argv)}")
-
-    def step(self, name: str, what: str, work: Callable[[], None]) -> None:
-        """Do `work` unless this very step is done."""
-        self.count += 1
-        if self.done.get(name, {}).get("what") == what:
-            print(f"[{self.count:2}] {name}: done before", file=sys.stderr)
-            return
-        print(f"\n[{self.count:2}] {what}", file=sys.stderr, flush=True)
-        began = time.monotonic()
-        work()
-        self.done[name] = {"what": what, "seconds": round(time.monotonic() - began, 1)}
-        write_text(self.path, json.dumps(self.done, indent=2) + "\n")
-
-    @property
-    def seconds(self) -> float:
-        return round(sum(step["seconds"] for step in self.done.values()), 1)
 
 
 def judges(steps: Steps, config: DemoConfig) -> None:

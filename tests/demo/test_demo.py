@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from rewardkit.demo.command import Steps
 from rewardkit.demo.measure import before_and_after, compare, read_rewrites
 from rewardkit.demo.report import smooth
 from rewardkit.errors import UserError
+from rewardkit.steps import Steps
 
 
 def test_a_step_runs_once_and_again_when_it_is_another(tmp_path: Path) -> None:

@@ -1,0 +1,74 @@
+"""One page over all rounds: how the judges' means moved, against the base and from the same noise."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rewardkit.files import write_text
+from rewardkit.images import load_image
+from rewardkit.leaderboard.format import interval, number, signed
+from rewardkit.leaderboard.plots import Interval, forest
+from rewardkit.leaderboard.report import Picture, Row, Section, gallery, page, table
+from rewardkit.leaderboard.thumbnails import tensor_picture
+from rewardkit.stats import Estimate
+
+SHOWN = 8
+
+
+def summarise(leaderboard: Path, out: Path) -> dict[str, Any]:
+    """By judge and round: the mean, and the paired difference from the base with its interval."""
+    board = json.loads(leaderboard.read_text())
+    judges = {}
+    for ranking in board["rankings"]:
+        standings = {
+            one["entry"]: {"mean": one["mean"]["value"], "difference": one["difference"]}
+            for one in ranking["standings"]
+        }
+        judges[ranking["score"]["name"]] = {"trained": ranking["score"]["trained"], "rounds": standings}
+    return {"judges": judges, "steps": json.loads((out / "steps.json").read_text())}
+
+
+def write_report(out: Path, summary: Mapping[str, Any]) -> Path:
+    """Write `report.html` and return its path."""
+    path = out / "report.html"
+    names = list(next(iter(summary["judges"].values()))["rounds"])
+    sections = [figures(name, judge) for name, judge in summary["judges"].items()]
+    sections += [pictures(out, names), steps(summary)]
+    words = "Draw, find what went wrong, label it, train the judges, tune the model: again and again."
+    write_text(path, page("Rounds", sections, subtitle=words))
+    return path
+
+
+def figures(name: str, judge: Mapping[str, Any]) -> Section:
+    """One judge: the mean after every round, and the change from the base."""
+    changes = {
+        entry: Estimate(**one["difference"]) for entry, one in judge["rounds"].items() if one["difference"] is not None
+    }
+    told = {entry: [change_of(change), str(change.n)] for entry, change in changes.items()}
+    rows = [[entry, number(one["mean"]), *told.get(entry, ["", ""])] for entry, one in judge["rounds"].items()]
+    words = "Trained on: it says whether training worked, not whether images are better." if judge["trained"] else ""
+    lines = forest([Interval(entry, change) for entry, change in changes.items()])
+    return Section(name, [lines, table(["After", "Mean", "Change from the base", "Prompts"], rows)], words)
+
+
+def change_of(estimate: Estimate) -> str:
+    return f"{signed(estimate.value)} {interval(estimate)}"
+
+
+def pictures(out: Path, names: list[str]) -> Section:
+    """The first held-out prompts after every round, from the same noise."""
+    folders = {name: out / "compare/images" / name.replace(" ", "_") for name in names}
+    prompts = [json.loads(line) for line in (folders[names[0]] / "prompts.jsonl").read_text().splitlines()][:SHOWN]
+    rows = [Row(row["prompt"], [picture(folders[name] / row["image"], name) for name in names]) for row in prompts]
+    return Section("Images", [gallery(rows)], "Same prompts, same noise.")
+
+
+def picture(path: Path, name: str) -> Picture:
+    return tensor_picture(load_image(path), name, {})
+
+
+def steps(summary: Mapping[str, Any]) -> Section:
+    """Every command that was run."""
+    rows = [[step["what"], f"{step['seconds']:.0f}"] for step in summary["steps"].values()]
+    return Section("Every step", [table(["Command", "Seconds"], rows)], "Each can be run by hand, as it stands here.")
