@@ -9,8 +9,8 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from rewardkit.errors import UserError
-from rewardkit.images import load_image
-from rewardkit.pairs import PreferenceRecord, Skipped
+from rewardkit.images import image_size, load_image
+from rewardkit.pairs import ImageRef, PreferenceRecord, Skipped
 from rewardkit.preprocess import Preprocess, centre
 from rewardkit.progress import Progress
 from rewardkit.types import Images
@@ -23,10 +23,10 @@ Rows = Int[Tensor, " rows"]
 
 @dataclass
 class ImageStore:
-    """Images of one size as bytes, and the row of each file."""
+    """Images of one size as bytes, and the row of each image."""
 
     pixels: UInt8[Tensor, "images 3 height width"]
-    row: dict[Path, int] = field(default_factory=dict)
+    row: dict[ImageRef, int] = field(default_factory=dict)
 
     def images(self, rows: Rows) -> Images:
         """Give rows as float RGB in [0, 1]."""
@@ -43,45 +43,42 @@ def read_images(
 
     What could not is listed in `folder`/skipped.json, and stops the run with a `UserError` past a share `max_bad`.
     """
-    paths = list(dict.fromkeys(path for record in records for path in (record.first, record.second)))
-    preprocess = fixed_size(preprocess, paths, stride)
-    pixels = big_tensor((len(paths), 3, *preprocess.size), torch.uint8, folder / "cache" / "pixels.bin")
-    broken: dict[Path, str] = {}
-    with Progress("reading images", len(paths)) as bar:
-        for row, path in enumerate(paths):
+    images = list(dict.fromkeys(image for record in records for image in (record.first, record.second)))
+    preprocess = fixed_size(preprocess, images, stride)
+    pixels = big_tensor((len(images), 3, *preprocess.size), torch.uint8, folder / "cache" / "pixels.bin")
+    broken: dict[ImageRef, str] = {}
+    with Progress("reading images", len(images)) as bar:
+        for row, image in enumerate(images):
             try:
-                framed = frame(load_image(path)[None], preprocess)[0]
+                framed = frame(load_image(image)[None], preprocess)[0]
                 pixels[row] = framed.clamp(0, 1).mul(255).round().byte()
             except UserError as error:
-                broken[path] = str(error)
+                broken[image] = str(error)
             bar.update()
     kept = readable(records, broken, folder / "skipped.json", max_bad)
-    return kept, ImageStore(pixels, {path: row for row, path in enumerate(paths) if path not in broken})
+    return kept, ImageStore(pixels, {image: row for row, image in enumerate(images) if image not in broken})
 
 
 def frame(images: Images, preprocess: Preprocess) -> Images:
     return centre(images, preprocess.size) if preprocess.fit == "native" else preprocess.frame(images)
 
 
-def fixed_size(preprocess: Preprocess, paths: Sequence[Path], stride: int) -> Preprocess:
+def fixed_size(preprocess: Preprocess, images: Sequence[ImageRef], stride: int) -> Preprocess:
     """For an encoder that takes images as they are, choose one size to train at: the largest all images can fill."""
     if preprocess.fit != "native":
         return preprocess
-    from PIL import Image
-
     sides = []
-    for path in paths:
+    for image in images:
         try:
-            with Image.open(path) as image:
-                sides.append(min(image.size))
-        except (OSError, Image.DecompressionBombError):
+            sides.append(min(image_size(image)))
+        except UserError:
             continue  # `read_images` names it
     side = max(stride, min(sides, default=64) // stride * stride)
     return replace(preprocess, size=(side, side))
 
 
 def readable(
-    records: Sequence[PreferenceRecord], broken: dict[Path, str], report: Path, max_bad: float
+    records: Sequence[PreferenceRecord], broken: dict[ImageRef, str], report: Path, max_bad: float
 ) -> list[PreferenceRecord]:
     """Drop and count the records with a broken image."""
     skipped = Skipped(seen=len(records))

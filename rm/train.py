@@ -10,7 +10,7 @@ import torch
 
 from rewardkit.encoders import Encoder, load_encoder
 from rewardkit.errors import UserError
-from rewardkit.pairs import PreferenceRecord, axes_of, read_pairs, split
+from rewardkit.pairs import PreferenceRecord, axes_of, read_records, split
 from rewardkit.run import Run
 from rm.features import AUGMENT, ImageSource, LiveImages, PairFeatures, cache_images, pair_features
 from rm.fit import fit, judge_pairs, measure
@@ -25,7 +25,7 @@ class RmConfig:
     """Train one reward model, a head an axis, on preference pairs."""
 
     data: tuple[Path, ...]
-    """Files of pairs (.jsonl, .csv, .tsv, .parquet): prompt, first, second, label_AXIS."""
+    """Files, folders, globs or hub ids (hub:OWNER/NAME@SPLIT) of pairs: ours or of a public set, see docs/data.md."""
     out: Path
     """Run folder; the trained model is its sub-folder rm."""
     encoder: str = "seedling"
@@ -76,7 +76,7 @@ def train(config: RmConfig) -> None:
     """Train a reward model; print its held-out accuracy and write the model to the sub-folder rm of `out`."""
     began = time.monotonic()
     check(config)
-    records = [record for path in config.data for record in read_pairs(path, single(config.axes))]
+    records = [record for path in config.data for record in read_records(path, single(config.axes))]
     axes = chosen_axes(config.axes, records)
     records = [record for record in records if any(axis in record.label for axis in axes)]
     model = new_model(config, axes)
