@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rewardkit.encoders import Embedding, Encoder, ImageFeatures, colours
+from rewardkit.encoders.base import Embedding, Encoder, ImageFeatures, colours
 from rewardkit.errors import UserError
 from rewardkit.preprocess import Preprocess
 from rewardkit.types import Images
@@ -53,6 +53,7 @@ class ConvEncoder(Encoder):
     """Reads images at their own resolution; has no text tower."""
 
     reads_text = False
+    context_length = 0
     pretrained = False
     reference = ""
 
@@ -75,6 +76,9 @@ class ConvEncoder(Encoder):
 
     def text(self, prompts: Sequence[str]) -> Embedding:
         raise UserError("the encoder 'conv' reads no prompts; use a CLIP encoder for axes that a prompt decides")
+
+    def token_counts(self, prompts: Sequence[str]) -> list[int]:
+        return [0] * len(prompts)
 
     def unfreeze(self, layers: int) -> None:
         self.requires_grad_(layers != 0)

@@ -3,6 +3,7 @@
 The same arithmetic as the published recipe of each encoder, on tensors, so that a reward's gradient reaches the pixels.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -41,8 +42,10 @@ class Preprocess:
             return self.resize(images, self.size)
         scales = self.size[0] / height, self.size[1] / width
         scale = max(scales) if self.fit == "crop" else min(scales)
-        resized = self.resize(images, (max(1, round(height * scale)), max(1, round(width * scale))))
-        return centre(resized, self.size)
+        # Published recipes cut the longer side down to whole pixels before a crop, and round it before a pad.
+        whole = math.floor if self.fit == "crop" else round
+        sides = (max(1, whole(height * scale + 1e-9)), max(1, whole(width * scale + 1e-9)))
+        return centre(self.resize(images, sides), self.size)
 
     def resize(self, images: Images, size: tuple[int, int]) -> Framed:
         """Resize with antialias, as PIL does."""
@@ -62,7 +65,8 @@ def centre(images: Images, size: tuple[int, int]) -> Framed:
     """Crop the centre, or pad with black around it, to `size`."""
     edges: list[int] = []
     for have, want in ((images.shape[-1], size[1]), (images.shape[-2], size[0])):
-        before = (want - have) // 2
+        # Half a pixel goes where torchvision, and with it open_clip and transformers, put it.
+        before = (want - have) // 2 if want >= have else -round((have - want) / 2)
         edges += [before, want - have - before]
     return F.pad(images, edges)
 

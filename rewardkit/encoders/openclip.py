@@ -1,93 +1,34 @@
-"""Encoders: from images and prompts to the features that reward heads read, in one forward pass of the tower.
-
-`load_encoder(spec)` takes
-
-- an open_clip name, with a tag or a file of weights after a slash or a colon: `ViT-B-32/openai`, `ViT-B-32:/data/x.pt`,
-  or `hf-hub:owner/name`; a name alone has random weights;
-- a folder in open_clip's own layout: open_clip_config.json, weights, and the tokenizer if it has one of its own;
-- `seedling`: the small CLIP of the built-in base;
-- `conv`: a small convolutional network trained from scratch, which reads images only (see `rewardkit.conv`).
-"""
+"""CLIP models of open_clip as encoders: any of its names, hub models and folders, multilingual text towers too."""
 
 import difflib
 import json
+import pickle
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rewardkit.encoders.adapters import add_lora, merged
+from rewardkit.encoders.base import Embedding, Encoder, ImageFeatures, colours
 from rewardkit.errors import UserError
 from rewardkit.preprocess import Fit, Preprocess
 from rewardkit.types import Images
 
-Tokens = Float[Tensor, "batch tokens width"]
-"""One vector a patch of the image, row by row."""
-
-Embedding = Float[Tensor, "batch dim"]
-"""One vector an image or a prompt; CLIP's are of unit length."""
-
-SEEDLING = Path(__file__).parent / "seedling" / "weights" / "clip"
 CONFIG = "open_clip_config.json"
 WEIGHTS = "open_clip_model.safetensors"
+TEXT_TOWER = "text_tower"
+"""Sub-folder with the configuration of a text tower that is transformers' own (XLM-RoBERTa and the like)."""
 
-
-Colours = Float[Tensor, "batch 10"]
-"""Mean and standard deviation of red, green, blue, red-green and yellow-blue over an image (see `colours`)."""
-
-
-def colours(images: Images) -> Colours:
-    """Measure how much colour an image has, which a tower trained to know things whatever their light forgets.
-
-    The opponent channels are those of colourfulness (Hasler and Suesstrunk 2003). Differentiable.
-    """
-    red, green, blue = images.unbind(1)
-    channels = torch.stack([red, green, blue, red - green, (red + green) / 2 - blue], dim=1).flatten(2)
-    return torch.cat([channels.mean(-1), (channels.var(-1, correction=0) + 1e-6).sqrt()], dim=-1)
-
-
-@dataclass(frozen=True)
-class ImageFeatures:
-    """What one forward pass of an image tower gives."""
-
-    tokens: Tokens
-    pooled: Embedding
-    colours: Colours
-
-
-class Encoder(nn.Module):
-    """An image tower and, where there is one, the text tower beside it."""
-
-    preprocess: Preprocess
-    token_width: int
-    embed_dim: int
-    reads_text: bool
-    pretrained: bool
-    """Whether its weights come from somewhere; if not it learns as fast as the heads."""
-    reference: str
-    """The name that gives this very encoder again, weights and all; empty when it must be saved to be had again."""
-
-    def image(self, images: Images) -> ImageFeatures:
-        """Encode images of any size; differentiable down to the pixels."""
-        raise NotImplementedError
-
-    def text(self, prompts: Sequence[str]) -> Embedding:
-        """Encode prompts; (B, embed_dim), unit length."""
-        raise NotImplementedError
-
-    def unfreeze(self, layers: int) -> None:
-        """Let the last `layers` blocks of the image tower learn: 0 none, -1 all. The text tower stays as it is."""
-        raise NotImplementedError
-
-    def save(self, folder: Path) -> None:
-        """Write what `load_encoder(folder)` reads."""
-        raise NotImplementedError
+FIT_NAMES: dict[Fit, str] = {"crop": "shortest", "stretch": "squash", "pad": "longest", "native": "native"}
+LOADING_ERRORS = (ValueError, OSError, RuntimeError, SafetensorError, pickle.UnpicklingError)
+"""What the libraries raise for files that are missing, broken, or of another model."""
 
 
 class ClipEncoder(Encoder):
@@ -112,6 +53,7 @@ class ClipEncoder(Encoder):
         self.preprocess = preprocess
         self.reference = reference
         self.embed_dim = int(model_cfg["embed_dim"])
+        self.context_length = int(self.tokenizer([""]).shape[-1])
         clip.requires_grad_(False).eval()
         with torch.no_grad():
             self.token_width = self.image(torch.zeros(1, 3, *preprocess.size)).tokens.shape[-1]
@@ -131,6 +73,12 @@ class ClipEncoder(Encoder):
         embedding: Tensor = self.clip.encode_text(self.tokens(prompts), normalize=True)  # type: ignore[operator]
         return embedding
 
+    def token_counts(self, prompts: Sequence[str]) -> list[int]:
+        tokenizer: Any = self.tokenizer
+        if hasattr(tokenizer, "tokenizer"):  # transformers' inside open_clip's
+            return [len(ids) for ids in tokenizer.tokenizer(list(prompts)).input_ids]
+        return [len(tokenizer.encode(prompt)) + 2 for prompt in prompts]
+
     def unfreeze(self, layers: int) -> None:
         # open_clip counts the projection as a group of its own, the last one.
         if layers < 0:
@@ -140,9 +88,13 @@ class ClipEncoder(Encoder):
         if layers:
             self.reference = ""
 
+    def adapt(self, rank: int, alpha: float, *, text: bool = False) -> None:
+        # A text tower that is no module of its own is spread over the top of the model.
+        add_lora(self.clip, ("visual.", "text.", "transformer.") if text else ("visual.",), rank=rank, alpha=alpha)
+        self.reference = ""
+
     @property
     def scale(self) -> float:
-        """CLIP's own learned scale of the cosine."""
         return float(self.clip.logit_scale.detach().exp())  # type: ignore[operator]
 
     def save(self, folder: Path) -> None:
@@ -153,30 +105,12 @@ class ClipEncoder(Encoder):
         if hasattr(self.tokenizer, "save_pretrained"):  # a tokenizer of its own; open_clip's default needs no files
             self.tokenizer.save_pretrained(str(folder))
             text_cfg["hf_tokenizer_name"] = text_cfg.get("hf_tokenizer_name") or "saved beside"
+        if "hf_model_name" in text_cfg:
+            self.clip.text.config.save_pretrained(folder / TEXT_TOWER)  # type: ignore[union-attr, operator]
         config = {"model_cfg": {**self.model_cfg, "text_cfg": text_cfg}, "preprocess_cfg": settings}
         (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
-        save_file({name: value.contiguous() for name, value in self.clip.state_dict().items()}, folder / WEIGHTS)
-
-
-FIT_NAMES: dict[Fit, str] = {"crop": "shortest", "stretch": "squash", "pad": "longest", "native": "native"}
-
-
-def load_encoder(spec: str, *, fit: Fit | None = None) -> Encoder:
-    """Load an encoder by name or folder (see the head of this file), in float32 on the CPU, frozen.
-
-    `fit` overrides how images are brought to its size. Raises `UserError` for a spec that names nothing.
-    """
-    if spec == "conv" or (Path(spec) / "conv_config.json").is_file():
-        from rewardkit.conv import load_conv
-
-        return load_conv(spec)
-    if spec == "seedling":
-        return load_clip_folder(SEEDLING, fit)
-    if (Path(spec) / CONFIG).is_file():
-        return load_clip_folder(Path(spec), fit)
-    if Path(spec).exists():
-        raise UserError(f"{spec} is no encoder: an open_clip folder holds {CONFIG} and weights")
-    return load_clip_name(spec, fit)
+        weights = merged(self.clip).state_dict()
+        save_file({name: value.contiguous() for name, value in weights.items()}, folder / WEIGHTS)
 
 
 def load_clip_folder(folder: Path, fit: Fit | None) -> ClipEncoder:
@@ -189,12 +123,20 @@ def load_clip_folder(folder: Path, fit: Fit | None) -> ClipEncoder:
         raise UserError(f"{folder} holds {CONFIG} but no weights; put {WEIGHTS} beside it")
     source = f"local-dir:{folder}"
     try:
-        clip = open_clip.create_model(source, weights_only=True)
+        model_cfg = json.loads((folder / CONFIG).read_text())["model_cfg"]
+        clip = open_clip.create_model(source, weights_only=True, **own_text_tower(folder, model_cfg))
         tokenizer = open_clip.get_tokenizer(source)
-    except (ValueError, OSError, RuntimeError, SafetensorError) as error:
+    except LOADING_ERRORS as error:
         raise UserError(f"cannot load the encoder in {folder}: {first_line(error)}") from error
-    model_cfg = json.loads((folder / CONFIG).read_text())["model_cfg"]
     return ClipEncoder(clip, tokenizer, model_cfg, preprocess_of(clip, fit))
+
+
+def own_text_tower(folder: Path, model_cfg: dict[str, Any]) -> dict[str, Any]:
+    """Point open_clip to the text tower's configuration in the folder, where it would ask a hub for it by name."""
+    if not (folder / TEXT_TOWER).is_dir():
+        return {}
+    tower = {"hf_model_name": str(folder / TEXT_TOWER), "hf_model_pretrained": False}
+    return {"text_cfg": {**model_cfg["text_cfg"], **tower}}
 
 
 def load_clip_name(spec: str, fit: Fit | None) -> ClipEncoder:
@@ -210,7 +152,7 @@ def load_clip_name(spec: str, fit: Fit | None) -> ClipEncoder:
     try:
         clip = open_clip.create_model(name, pretrained=weights or None, weights_only=True)
         tokenizer = open_clip.get_tokenizer(name)
-    except (ValueError, OSError, RuntimeError, SafetensorError) as error:
+    except LOADING_ERRORS as error:
         raise UserError(f"cannot load the encoder {spec}: {first_line(error)}") from error
     config = open_clip.get_model_config(name)
     if config is None:  # a hub model: its own configuration is in the cache by now

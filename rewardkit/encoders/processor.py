@@ -1,0 +1,82 @@
+"""How transformers prepares images for a model, read from its preprocessor_config.json into a `Preprocess`, and back."""
+
+from typing import Any, Literal
+
+from rewardkit.errors import UserError
+from rewardkit.preprocess import Fit, Preprocess
+
+INTERPOLATIONS: dict[int, Literal["bilinear", "bicubic"]] = {2: "bilinear", 3: "bicubic"}
+"""PIL's numbers of the two ways of resizing that can be done differentiably."""
+
+FIT = "rewardkit_fit"
+"""Our own key, for the ways of fitting that transformers has no words for."""
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+def preprocess_from(settings: dict[str, Any], side: int, *, crops: bool, fit: Fit | None) -> Preprocess:
+    """Read the settings of an image processor for a tower that takes `side` x `side` pixels.
+
+    `crops` says what the model's class does when the settings do not say. Raises `UserError` for a size that is not the
+    tower's, and for a way of resizing other than bilinear or bicubic.
+    """
+    resample = settings.get("resample", 3)
+    if resample not in INTERPOLATIONS:
+        raise UserError(
+            f"the image processor resizes by method {resample}; this one knows bilinear (2) and bicubic (3)"
+        )
+    found, size = framing(settings, side, crops)
+    if size != (side, side):
+        raise UserError(f"the image processor makes {size[0]} x {size[1]} images, but the tower takes {side} x {side}")
+    return Preprocess(
+        size=size,
+        mean=tuple(settings.get("image_mean", CLIP_MEAN)),
+        std=tuple(settings.get("image_std", CLIP_STD)),
+        fit=fit or settings.get(FIT, found),
+        interpolation=INTERPOLATIONS[resample],
+    )
+
+
+def framing(settings: dict[str, Any], side: int, crops: bool) -> tuple[Fit, tuple[int, int]]:
+    """Tell how an image is brought to its size, and the size.
+
+    A shorter side without a crop (as Chinese-CLIP's files have it) is meant as both sides, as its authors train it.
+    """
+    size = settings.get("size", side)
+    size = {"shortest_edge": size} if isinstance(size, int) else size
+    crop = settings.get("crop_size", side)
+    crop = {"height": crop, "width": crop} if isinstance(crop, int) else crop
+    if "height" in size:
+        return "stretch", (int(size["height"]), int(size["width"]))
+    if not settings.get("do_center_crop", crops):
+        return "stretch", (int(size["shortest_edge"]),) * 2
+    if size["shortest_edge"] != min(crop["height"], crop["width"]):
+        raise UserError(
+            f"the image processor resizes to {size['shortest_edge']} and crops {crop['height']} x {crop['width']}; "
+            "only a crop of the full shorter side is known"
+        )
+    return "crop", (int(crop["height"]), int(crop["width"]))
+
+
+def settings_of(preprocess: Preprocess, processor: str) -> dict[str, Any]:
+    """Give what preprocessor_config.json should say, for the image processor class named `processor`."""
+    height, width = preprocess.size
+    whole = {"height": height, "width": width}
+    cropped = preprocess.fit == "crop"
+    own = {} if preprocess.fit in ("crop", "stretch") else {FIT: preprocess.fit}
+    return {
+        "image_processor_type": processor,
+        "do_resize": True,
+        "size": {"shortest_edge": min(height, width)} if cropped else whole,
+        "do_center_crop": cropped,
+        "crop_size": whole,
+        "resample": {name: number for number, name in INTERPOLATIONS.items()}[preprocess.interpolation],
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": list(preprocess.mean),
+        "image_std": list(preprocess.std),
+        "do_convert_rgb": True,
+        **own,
+    }
