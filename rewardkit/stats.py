@@ -1,7 +1,8 @@
-"""Means, paired differences, shares and win rates, each with a 95 % interval: how every figure of a report is made.
+"""Means, paired differences, shares, ratios and win rates, each with a 95 % interval: how a report's figures are made.
 
-A figure without its interval and its n says nothing, so the four functions return all of them together. The prompts
-are the sample: give one number a prompt (average the images of a prompt first).
+A figure without its interval and its n says nothing, so the functions return all of them together. The prompts
+are the sample: give one number a prompt (average the images of a prompt first). Beside them, the test of two judges on
+the same cases (McNemar) and the correction for many tests (Holm).
 """
 
 import math
@@ -10,11 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from scipy.special import ndtri, stdtrit
+from scipy.special import bdtr, ndtri, stdtrit
+from torch import Tensor
 
 CONFIDENCE = 0.95
-Numbers = Sequence[float] | Sequence[int] | NDArray[Any]
+Numbers = Sequence[float] | Sequence[int] | NDArray[Any] | Tensor
 """A list of numbers."""
 
 
@@ -88,6 +91,43 @@ def win_rate(ours: Numbers, theirs: Numbers) -> WinRate:
     ties = len(first) - wins - losses
     share = proportion_interval(wins + ties / 2, len(first))
     return WinRate(share.value, share.low, share.high, share.n, wins, ties, losses)
+
+
+def ratio_interval(totals: Numbers, counts: Numbers, generator: torch.Generator, draws: int = 2000) -> Estimate:
+    """Estimate `sum(totals) / sum(counts)` over clusters of unequal size, by resampling whole clusters.
+
+    The interval is the percentile bootstrap's; `n` counts the clusters.
+    """
+    total, count = paired(totals, counts)
+    n = len(total)
+    if n < 2:
+        return Estimate(float(total[0] / count[0]) if n else math.nan, -math.inf, math.inf, n)
+    ratios = []
+    step = max(1, 2_000_000 // n)  # a block of draws at a time, so that memory does not grow with the sample
+    for start in range(0, draws, step):
+        drawn = torch.randint(n, (min(step, draws - start), n), generator=generator).numpy()
+        ratios.append(total[drawn].sum(1) / count[drawn].sum(1))
+    low, high = np.quantile(np.concatenate(ratios), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Estimate(float(total.sum() / count.sum()), float(low), float(high), n)
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Give the exact two-sided p of McNemar's test: are two judges right equally often on the same cases?
+
+    Only the cases that one of them has right and the other wrong tell; under the null each falls either way evenly.
+    """
+    fewer, both = min(only_first, only_second), only_first + only_second
+    return min(1.0, 2 * float(bdtr(fewer, both, 0.5))) if both else 1.0
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust p values for their number (Holm's step-down), so that 5 % bounds the chance of any false one."""
+    adjusted = [1.0] * len(p_values)
+    highest = 0.0
+    for done, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        highest = max(highest, min(1.0, (len(p_values) - done) * p_values[place]))
+        adjusted[place] = highest
+    return adjusted
 
 
 def paired(first: Numbers, second: Numbers) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -1,24 +1,23 @@
-"""Pairwise accuracy, its tie rules named, and the best accuracy that noisy labels allow."""
+"""Pairwise accuracy under a named convention, with its interval, and the best accuracy that noisy labels allow."""
 
-from typing import Literal
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rewardkit.stats import Estimate, proportion_interval
+from rewardkit.stats import Estimate, proportion_interval, ratio_interval
 from rewardkit.types import PerImage, Scores
-
-TieRule = Literal["ties-excluded", "ties-half", "strict"]
+from rm.conventions import CONVENTIONS, Convention, Right, TieRule
+from rm.rankings import Pairs, Places
 
 Judged = Float[Tensor, " judged"]
 """One number a pair that counts."""
 
-TIE_RULES: dict[TieRule, str] = {
-    "ties-excluded": "pairs labelled a tie are left out; equal scores count half",
-    "ties-half": "pairs labelled a tie count half, whatever the scores; equal scores count half",
-    "strict": "a pair labelled a tie is right only at equal scores, and equal scores are right only there",
-}
+Sums = Float[Tensor, " groups"]
+"""One number a group of pairs."""
+
+TIE_RULES: dict[TieRule, str] = {name: convention.words for name, convention in CONVENTIONS.items()}
 """What each rule does, in words for the reader of a figure."""
 
 
@@ -27,20 +26,58 @@ def agreement(first: Scores, second: Scores, label: PerImage, rule: TieRule = "t
 
     A soft label counts as its likelier side.
     """
-    keep = ~label.isnan()
-    if rule == "ties-excluded":
-        keep &= label != 0.5
-    ours, theirs = torch.sign((first - second)[keep]), torch.sign((label - 0.5)[keep])
-    if rule == "strict":
-        return (ours == theirs).double()
-    right = (ours == theirs).double()
-    return torch.where((ours == 0) | (theirs == 0), torch.full_like(right, 0.5), right)
+    known = ~label.isnan()
+    right = CONVENTIONS[rule].judge((first - second)[known], (label - 0.5)[known].sign())
+    return right[~right.isnan()]
 
 
 def accuracy(first: Scores, second: Scores, label: PerImage, rule: TieRule = "ties-excluded") -> Estimate:
     """The share of judged pairs whose better image scores higher, with its 95 % interval and n."""
     right = agreement(first, second, label, rule)
     return proportion_interval(float(right.sum()), len(right))
+
+
+@dataclass(frozen=True)
+class Accuracy(Estimate):
+    """A share of pairs that are right, with the number of groups (prompts) they come from."""
+
+    groups: int
+
+
+def measure(pairs: Pairs, convention: Convention, generator: torch.Generator, draws: int = 2000) -> Accuracy:
+    """Average how right the scores are, as the convention does; the interval resamples groups, so that pairs of one
+    prompt are never taken for independent ones. `n` counts the pairs.
+
+    Where every group says the same there is nothing to resample: the interval is then Wilson's on the groups.
+    """
+    right = convention.judge(pairs.difference, pairs.truth)
+    total, count = by_group(right, pairs, convention)
+    counted = int((~right.isnan()).sum())
+    found = ratio_interval(total, count, generator, draws)
+    if found.low == found.high:
+        found = proportion_interval(found.value * found.n, found.n)
+    return Accuracy(found.value, found.low, found.high, counted, found.n)
+
+
+def by_group(right: Right, pairs: Pairs, convention: Convention) -> tuple[Sums, Sums]:
+    """Sum up by group: what is right, and what it is out of (pairs, or listings where the convention averages those).
+
+    The convention's average is the ratio of the two sums. Groups without a pair that counts are gone.
+    """
+    counts = (~right.isnan()).double()
+    total, group = right.nan_to_num(), pairs.group
+    if convention.average == "prompts":
+        total, counts = sums(total, pairs.listing), sums(counts, pairs.listing)
+        total, counts = total / counts.clamp_min(1), (counts > 0).double()
+        # A listing lies in one group: the last pair written names it as well as any.
+        group = torch.zeros(len(total), dtype=torch.long).scatter(0, pairs.listing, pairs.group)
+    total, counts = sums(total, group), sums(counts, group)
+    return total[counts > 0], counts[counts > 0]
+
+
+def sums(values: Float[Tensor, " items"], place: Places) -> Sums:
+    size = int(place.max()) + 1 if len(place) else 0
+    return values.new_zeros(size).index_add(0, place, values)
 
 
 def bayes_ceiling(first: Scores, second: Scores, temperature: float) -> float:

@@ -1,64 +1,165 @@
-"""`rewardkit eval-rm`: the pairwise accuracy of reward models, with its interval, n and tie rule."""
+"""`rewardkit eval-rm`: the pairwise accuracy of one judge, or a leaderboard of many judges on many sets."""
 
+import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from rewardkit import __version__
 from rewardkit.errors import UserError
-from rewardkit.images import load_image
+from rewardkit.files import write_text
 from rewardkit.pairs import PreferenceRecord, Skipped, axes_of, read_pairs, read_rows, write_json
 from rewardkit.posters.preferences import TEMPERATURE
-from rewardkit.progress import Progress
-from rewardkit.types import PerImage, Scores
-from rm.accuracy import TIE_RULES, TieRule, accuracy, bayes_ceiling
-from rm.model import RewardModel
+from rewardkit.registry import load_reward
+from rewardkit.reward import keys
+from rewardkit.stats import Estimate
+from rm.accuracy import TIE_RULES, accuracy, bayes_ceiling, measure
+from rm.board.gather import Gathered, gather_rewards, gather_scores, source_names
+from rm.board.page import html
+from rm.board.text import Board, as_json, markdown, terminal
+from rm.comparison import Conventions, compare
+from rm.conventions import CONVENTIONS, Convention, TieRule, pickscore
+from rm.cost import Cost
+from rm.judging import Judged, judge_pairs, labels_of
+from rm.rankings import pairs_of
 
 
 @dataclass(frozen=True)
 class EvalRmConfig:
-    """Measure how often a reward model prefers the image that was preferred."""
+    """Measure how often a judge prefers the image that was preferred."""
 
-    model: Path
-    """Folder of a reward model."""
-    data: tuple[Path, ...]
+    model: Path | None = None
+    """One judge: the folder of a reward model, or any reward's name."""
+    data: tuple[Path, ...] = ()
     """Files of pairs that were not trained on."""
+    models: tuple[str, ...] = ()
+    """Judges to compare on a leaderboard: rewards by name, folder or "module:Class", or NAME=one of these."""
+    scores: tuple[Path, ...] = ()
+    """Ready scores of outside judges to compare: .jsonl, a row a prompt with prompt, scores, ranks (smaller is better)
+    and, if you like, name, axis, category."""
     axes: tuple[str, ...] = ()
-    """Axes to measure; all that both the model and the pairs have when empty."""
+    """Axes to measure; all that judges and pairs share when empty."""
     ties: TieRule = "ties-excluded"
-    """ties-excluded: left out; ties-half: count half; strict: right only at equal scores."""
+    """How pairs count; a leaderboard shows all conventions and ranks by this one."""
+    threshold: float = 0.0
+    """Convention pickscore: scores tie where |P(first) - P(second)| is at most this; choose it on other pairs."""
     gold: Path | None = None
     """Gold scores of the pairs (.jsonl, AXIS: [first, second]), for the best accuracy that noisy labels allow."""
     temperature: dict[str, float] = field(default_factory=lambda: dict(TEMPERATURE))
     """By axis, the noise of the labels: P(first) = sigmoid((gold of first - gold of second) / temperature)."""
     out: Path | None = None
-    """JSON file for the figures."""
+    """FILE.json for the figures; a leaderboard also takes a folder, for its page, Markdown and JSON."""
+    title: str = "Judges"
+    """The leaderboard's title."""
     batch_size: int = 64
     """Images a forward pass."""
     max_bad: float = 0.0
     """Share of pairs with an unreadable image to put up with."""
+    draws: int = 2000
+    """Resamples of prompts behind a leaderboard's intervals."""
+    seed: int = 0
+    """Seed of the resampling."""
     device: str = "cpu"
     """Where to compute: cpu, cuda, mps."""
 
 
 def evaluate(config: EvalRmConfig) -> None:
-    """Print the accuracy of every axis on pairs, and beside it the Bayes ceiling when gold scores are given."""
-    model = RewardModel.load(config.model, config.device)
-    records = [r for path in config.data for r in read_pairs(path, config.axes[0] if len(config.axes) == 1 else None)]
-    axes = measured_axes(config.axes, model, records)
+    """Print the accuracy of one judge, and beside it the Bayes ceiling when gold scores are given; or of many judges.
+
+    Several judges, ready scores, or a folder to write to make a leaderboard: every convention with its interval, rank
+    correlation, categories, paired tests, agreement, time and memory.
+    """
+    if not (config.model or config.models or config.scores):
+        raise UserError("nothing to measure; give --model, or --models, with --data, or ready --scores")
+    if (config.model or config.models) and not config.data:
+        raise UserError("no pairs to measure on; give them with --data")
+    if config.models or config.scores or (config.out and config.out.suffix != ".json"):
+        rank(config)
+    else:
+        one(config)
+
+
+def one(config: EvalRmConfig) -> None:
+    """Measure one judge, an axis a line."""
+    reward = load_reward(str(config.model), config.device)
+    records = [record for path in config.data for record in read(path, config.axes)]
+    scores = {axis: name for name, axis in keys(reward).items()}
+    axes = measured_axes(config.axes, tuple(scores), records)
     ceilings = read_ceilings(config.gold, records, axes, config.temperature) if config.gold else {}
-    scores, kept = score_pairs(model, records, config)
+    skipped = Skipped()
+    judged = judge_pairs(reward, records, skipped, Cost(device=config.device), config.batch_size, "eval-rm")
+    skipped.enforce(config.max_bad)
+    if skipped.count:
+        print(skipped.summary())
     figures: dict[str, dict[str, Any]] = {}
     for axis in axes:
-        labels = labels_of(kept, axis)
-        figures[axis] = asdict(accuracy(*scores[axis], labels, config.ties)) | ceilings.get(axis, {})
+        figures[axis] = asdict(figure(judged, scores[axis], axis, config)) | ceilings.get(axis, {})
         print(line(axis, figures[axis]))
     print(f"tie rule: {config.ties} ({TIE_RULES[config.ties]})")
     if config.out:
         result = {"model": str(config.model), "data": [str(p) for p in config.data], "tie_rule": config.ties}
         write_json(config.out, result | {"axes": figures})
+
+
+def figure(judged: Judged, score: str, axis: str, config: EvalRmConfig) -> Estimate:
+    """The accuracy of one score on one axis; conventions that average over prompts resample these."""
+    if conventions(config)[config.ties].average == "pairs" and config.ties != "pickscore":
+        return accuracy(*judged.scores[score], labels_of(judged.records, axis), config.ties)
+    pairs = pairs_of(judged.rankings(score, axis, ""))
+    found = measure(pairs, conventions(config)[config.ties], generator(config), config.draws)
+    return Estimate(found.value, found.low, found.high, found.n)
+
+
+def rank(config: EvalRmConfig) -> None:
+    """Compare judges on sets, print the tables, and write them where asked."""
+    gathered = Gathered()
+    specs = [*([str(config.model)] if config.model else []), *config.models]
+    if specs:
+        named = zip(source_names(config.data), config.data, strict=True)
+        sets = {name: read(path, config.axes) for name, path in named}
+        gather_rewards(gathered, specs, sets, config.axes, config.batch_size, config.device)
+        gathered.skipped.enforce(config.max_bad)
+    if config.scores:
+        gather_scores(gathered, config.scores, config.axes)
+    if not gathered.judges:
+        raise UserError(f"no judge and set share an axis{': ' if config.axes else ''}{', '.join(config.axes)}")
+    rules, chance = conventions(config), generator(config)
+    comparisons = [
+        compare(source, axis, judges, rules, chance, config.draws) for (source, axis), judges in gathered.judges.items()
+    ]
+    board = Board(config.title, comparisons, rules, gathered.costs, gathered.skipped.summary())
+    print(terminal(board))
+    if config.out:
+        write(board, config.out)
+
+
+def write(board: Board, out: Path) -> None:
+    """Write the JSON alone, or page, Markdown and JSON into a folder."""
+    if out.suffix == ".json":
+        write_json(out, as_json(board))
+        return
+    write_json(out / "judges.json", as_json(board))
+    write_text(out / "judges.md", markdown(board))
+    write_text(out / "judges.html", html(board, __version__))
+    print(f"page in {out / 'judges.html'}")
+
+
+def conventions(config: EvalRmConfig) -> Conventions:
+    """Give all conventions, the chosen one first, with the threshold in its place."""
+    judge = functools.partial(pickscore, threshold=config.threshold)
+    tuned: dict[TieRule, Convention] = CONVENTIONS | {"pickscore": replace(CONVENTIONS["pickscore"], judge=judge)}
+    return {config.ties: tuned[config.ties]} | tuned
+
+
+def generator(config: EvalRmConfig) -> torch.Generator:
+    return torch.Generator().manual_seed(config.seed)
+
+
+def read(path: Path, axes: Sequence[str]) -> list[PreferenceRecord]:
+    return read_pairs(path, axes[0] if len(axes) == 1 else None)
 
 
 def line(axis: str, figure: dict[str, Any]) -> str:
@@ -69,72 +170,18 @@ def line(axis: str, figure: dict[str, Any]) -> str:
     return text
 
 
-def measured_axes(wanted: Sequence[str], model: RewardModel, records: Sequence[PreferenceRecord]) -> tuple[str, ...]:
-    """The axes that model and pairs share; raise `UserError` for a wanted one that either lacks, or for none."""
+def measured_axes(
+    wanted: Sequence[str], scored: Sequence[str], records: Sequence[PreferenceRecord]
+) -> tuple[str, ...]:  # fmt: skip
+    """The axes that judge and pairs share; raise `UserError` for a wanted one that either lacks, or for none."""
     judged = axes_of(records)
     for axis in wanted:
-        if axis not in model.axes or axis not in judged:
-            raise UserError(
-                f"axis {axis!r}: the model has {', '.join(model.axes)}; the pairs judge {', '.join(judged)}"
-            )
-    axes = tuple(wanted) or tuple(axis for axis in model.axes if axis in judged)
+        if axis not in scored or axis not in judged:
+            raise UserError(f"axis {axis!r}: the model has {', '.join(scored)}; the pairs judge {', '.join(judged)}")
+    axes = tuple(wanted) or tuple(axis for axis in scored if axis in judged)
     if not axes:
-        raise UserError(f"no axis in common: model has {', '.join(model.axes)}; pairs, {', '.join(judged)}")
+        raise UserError(f"no axis in common: model has {', '.join(scored)}; pairs, {', '.join(judged)}")
     return axes
-
-
-def labels_of(records: Sequence[PreferenceRecord], axis: str) -> PerImage:
-    return torch.tensor([record.label.get(axis, float("nan")) for record in records], dtype=torch.float64)
-
-
-@torch.no_grad()
-def score_pairs(
-    model: RewardModel, records: Sequence[PreferenceRecord], config: EvalRmConfig
-) -> tuple[dict[str, tuple[Scores, Scores]], list[PreferenceRecord]]:
-    """Score both images of every pair, and give the pairs whose images could be read.
-
-    Images of a size go through the encoder together; what is read is scored at once and let go.
-    """
-    queue: dict[tuple[int, ...], list[tuple[int, torch.Tensor]]] = {}
-    found: dict[int, dict[str, float]] = {}
-    skipped = Skipped(seen=len(records))
-    bad: set[int] = set()
-
-    def flush(size: tuple[int, ...]) -> None:
-        items = queue.pop(size)
-        images = torch.stack([image for _, image in items]).to(config.device)
-        scores = model.scores(images, [records[index // 2].prompt for index, _ in items])
-        for place, (index, _) in enumerate(items):
-            found[index] = {axis: float(values[place]) for axis, values in scores.items()}
-
-    with Progress("eval-rm", len(records)) as bar:
-        for pair, record in enumerate(records):
-            try:
-                images = load_image(record.first), load_image(record.second)
-            except UserError as error:
-                skipped.add("bad image in a pair", str(error))
-                bad.add(pair)
-                continue
-            for side, image in enumerate(images):
-                queue.setdefault(tuple(image.shape), []).append((2 * pair + side, image))
-            for size in [size for size, items in queue.items() if len(items) >= config.batch_size]:
-                flush(size)
-            bar.update()
-    skipped.enforce(config.max_bad)
-    if skipped.count:
-        print(skipped.summary())
-    for size in list(queue):
-        flush(size)
-    kept = [pair for pair in range(len(records)) if pair not in bad]
-    scores = {
-        axis: (column(found, axis, [2 * p for p in kept]), column(found, axis, [2 * p + 1 for p in kept]))
-        for axis in model.axes
-    }
-    return scores, [records[pair] for pair in kept]
-
-
-def column(found: dict[int, dict[str, float]], axis: str, places: Sequence[int]) -> Scores:
-    return torch.tensor([found[place][axis] for place in places], dtype=torch.float64)
 
 
 def read_ceilings(

@@ -2,8 +2,18 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
-from rewardkit.stats import Estimate, mean_interval, paired_difference, proportion_interval, win_rate
+from rewardkit.stats import (
+    Estimate,
+    holm,
+    mcnemar,
+    mean_interval,
+    paired_difference,
+    proportion_interval,
+    ratio_interval,
+    win_rate,
+)
 
 
 def test_the_mean_interval_is_students_t() -> None:
@@ -93,3 +103,38 @@ def test_an_estimate_says_whether_it_differs_from_zero() -> None:
     assert Estimate(1.0, 0.5, 1.5, 9).differs_from_zero
     assert Estimate(-1.0, -1.5, -0.5, 9).differs_from_zero
     assert not Estimate(1.0, -0.5, 2.5, 9).differs_from_zero
+
+
+def test_a_ratio_over_equal_clusters_has_about_the_interval_of_their_mean() -> None:
+    generator = np.random.default_rng(0)
+    totals = generator.normal(3, 1, 400)
+    found = ratio_interval(totals, np.ones(400), torch.Generator().manual_seed(0))
+    mean = mean_interval(totals)
+    assert (found.value, found.n) == (pytest.approx(mean.value), 400)
+    assert (found.low, found.high) == pytest.approx((mean.low, mean.high), abs=0.02)
+
+
+def test_a_large_cluster_weighs_what_it_holds() -> None:
+    found = ratio_interval([9.0, 0.0], [9.0, 1.0], torch.Generator().manual_seed(0))
+    assert found.value == 0.9
+    assert (found.low, found.high) == (0, 1)  # either cluster may be drawn twice
+
+
+@pytest.mark.parametrize(("totals", "value", "n"), [([], math.nan, 0), ([1.0], 0.5, 1)])
+def test_a_ratio_of_too_few_clusters_has_no_interval(totals: list[float], value: float, n: int) -> None:
+    found = ratio_interval(totals, [2.0] * n, torch.Generator())
+    assert found.value == pytest.approx(value, nan_ok=True)
+    assert (found.low, found.high, found.n) == (-math.inf, math.inf, n)
+
+
+def test_mcnemar_is_the_binomial_tail() -> None:
+    # 1 against 6: P(at most 1 of 7 heads) = (1 + 7) / 128, and twice that
+    assert mcnemar(1, 6) == mcnemar(6, 1) == pytest.approx(0.125)
+    assert mcnemar(3, 3) == mcnemar(0, 0) == 1
+
+
+def test_holm_steps_down() -> None:
+    # sorted 0.01, 0.02, 0.03: times 3, 2, 1 gives 0.03, 0.04, 0.03, and no later one may be smaller
+    assert holm([0.03, 0.01, 0.02]) == pytest.approx([0.04, 0.03, 0.04])
+    assert holm([0.6, 0.7]) == [1, 1]
+    assert holm([]) == []

@@ -1,0 +1,1 @@
+"""A leaderboard of judges: many rewards on many sets, as text, Markdown, JSON and one page."""

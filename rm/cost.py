@@ -1,0 +1,76 @@
+"""What scoring costs: seconds an image, and the memory it takes."""
+
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+STATUS = Path("/proc/self/status")
+RESET_PEAK = Path("/proc/self/clear_refs")
+
+
+@dataclass
+class Cost:
+    """What a judge took for some images, files read and decoded beforehand."""
+
+    images: int = 0
+    seconds: float = 0.0
+    peak_bytes: int = 0
+    """The most memory in use, over what was in use before the judge was loaded: of the card, or of the process."""
+    device: str = "cpu"
+
+    @property
+    def per_image(self) -> float:
+        """Seconds an image; NaN before the first."""
+        return self.seconds / self.images if self.images else float("nan")
+
+    @contextmanager
+    def clock(self, images: int) -> Iterator[None]:
+        """Count the images scored inside the block, and their time."""
+        wait(self.device)
+        start = time.perf_counter()
+        yield
+        wait(self.device)
+        self.seconds += time.perf_counter() - start
+        self.images += images
+
+
+@contextmanager
+def watched(device: str) -> Iterator[Cost]:
+    """Yield a cost to clock; at the end of the block it knows the peak of the memory used inside."""
+    cost = Cost(device=device)
+    before = reset_peak(device)
+    yield cost
+    cost.peak_bytes = max(0, peak(device) - before)
+
+
+def wait(device: str) -> None:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+
+
+def reset_peak(device: str) -> int:
+    """Begin a new peak and give the bytes in use now; the peak of a process can only be reset on Linux."""
+    if device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats(device)
+        return torch.cuda.memory_allocated(device)
+    try:
+        RESET_PEAK.write_text("5")
+    except OSError:
+        return peak(device)
+    return peak(device)
+
+
+def peak(device: str) -> int:
+    """Give the most bytes in use since the last reset, or since the process began where it cannot be reset."""
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(device)
+    if STATUS.exists():
+        line = next((line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM:")), "")
+        if line:
+            return 1024 * int(line.split()[1])
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
