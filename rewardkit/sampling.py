@@ -12,7 +12,7 @@ from typing import Literal
 
 import torch
 
-from rewardkit.base import Base
+from rewardkit.base import Base, OwnGuidance
 from rewardkit.progress import Progress
 from rewardkit.types import Conditioning, Images, Latents, NoiseLevels, PerImage
 
@@ -53,7 +53,7 @@ def guided(
     base: Base, conditioning: Conditioning, empty: Conditioning, scale: float,
     unconditional: Unconditional = "graph",
 ) -> Velocity:  # fmt: skip
-    """Velocity under guidance: `u + scale * (c - u)` (Ho and Salimans 2022, arXiv:2207.12598).
+    """Velocity under guidance: `u + scale * (c - u)` (Ho and Salimans 2022, arXiv:2207.12598), or the base's own mix.
 
     `empty` is the encoded empty prompt, one row. Scale 1 is the conditional velocity, in one pass. Where guidance is
     distilled into the base it is passed as a number. With `unconditional="detached"` the gradient goes through the
@@ -66,6 +66,8 @@ def guided(
     if scale == 1:
         return lambda latents, sigma: base.velocity(latents, sigma, conditioning)
 
+    mix = base.guide if isinstance(base, OwnGuidance) else linear
+
     def velocity(latents: Latents, sigma: PerImage) -> Latents:
         nothing = {name: value.expand(len(latents), *value.shape[1:]) for name, value in empty.items()}
         if unconditional == "graph" or not torch.is_grad_enabled():
@@ -75,9 +77,14 @@ def guided(
             with torch.no_grad():
                 without = base.velocity(latents, sigma, nothing)
             given = base.velocity(latents, sigma, conditioning)
-        return without + scale * (given - without)
+        return mix(without, given, scale)
 
     return velocity
+
+
+def linear(without: Latents, given: Latents, scale: float) -> Latents:
+    """Guidance as its paper has it."""
+    return without + scale * (given - without)
 
 
 def concatenate(rows: Sequence[Conditioning]) -> Conditioning:

@@ -1,7 +1,8 @@
 """A base model is four verbs: encode prompts, predict at a noise level, decode, make noise.
 
 Every base here is a rectified flow: `x_sigma = (1 - sigma) * image + sigma * noise`, and the velocity it predicts is
-`noise - image`. A folder in diffusers format names its pipeline in `model_index.json`; that name picks the family.
+`noise - image`; a family that was trained otherwise converts in its own file. A folder in diffusers format names its
+pipeline in `model_index.json`; that name picks the family.
 """
 
 import importlib
@@ -44,17 +45,32 @@ class Base(Protocol):
         ...
 
     def noise(self, count: int, generator: torch.Generator, size: int | None = None) -> Latents:
-        """Draw the latents at sigma 1 for square images of `size` pixels."""
+        """Draw the latents at the first noise level for square images of `size` pixels."""
         ...
 
     def sigmas(self, steps: int, size: int | None = None) -> NoiseLevels:
-        """The `steps + 1` noise levels its scheduler takes, ending on 0."""
+        """The `steps + 1` noise levels its scheduler takes, from 1 or just below it to 0."""
+        ...
+
+
+@runtime_checkable
+class OwnGuidance(Protocol):
+    """A base whose two passes of guidance are mixed in a way of its own."""
+
+    def guide(self, without: Latents, given: Latents, scale: float) -> Latents:
+        """Mix the unconditional and the conditional velocity."""
         ...
 
 
 FAMILIES = {
     "StableDiffusion3Pipeline": "rewardkit.base.sd3:StableDiffusion3Base",
     "FluxPipeline": "rewardkit.base.flux:FluxBase",
+    "QwenImagePipeline": "rewardkit.base.qwen_image:QwenImageBase",
+    "ZImagePipeline": "rewardkit.base.z_image:ZImageBase",
+    "SanaPipeline": "rewardkit.base.sana:SanaBase",
+    "PixArtSigmaPipeline": "rewardkit.base.pixart_sigma:PixArtSigmaBase",
+    "Lumina2Pipeline": "rewardkit.base.lumina2:Lumina2Base",
+    "HunyuanImagePipeline": "rewardkit.base.hunyuan_image:HunyuanImageBase",
     "SeedlingPipeline": "rewardkit.base.seedling:SeedlingBase",
 }
 """Pipeline class named in `model_index.json` -> the class that adapts it; imported on use."""

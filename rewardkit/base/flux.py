@@ -1,41 +1,27 @@
 """FLUX.1 dev and schnell: guidance is an input of the network, latents are packed two by two."""
 
-from typing import Any
-
 import torch
 from diffusers import FluxPipeline
-from torch import Tensor, nn
+from torch import Tensor
 
-from rewardkit.base.latent import decode_latents, freeze, gaussian, latent_side, scheduler_sigmas
-from rewardkit.types import Conditioning, Images, Latents, NoiseLevels, PerImage
+from rewardkit.base.family import JOINT_ATTENTION, DiffusersBase
+from rewardkit.types import Conditioning, Latents, PerImage
 
 
-class FluxBase:
+class FluxBase(DiffusersBase):
     """The four verbs over a `FluxPipeline`; its latents stay unpacked between rooms."""
 
+    pipeline_class = FluxPipeline
+    lora_targets = JOINT_ATTENTION
     distilled_guidance = True
-    lora_targets = ("to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")
-
-    def __init__(self, pipeline: FluxPipeline) -> None:
-        self.pipeline: Any = pipeline
-        self.denoiser: nn.Module = pipeline.transformer
-        self.image_size: int = pipeline.default_sample_size * pipeline.vae_scale_factor
-        freeze(self.denoiser, pipeline.vae, pipeline.text_encoder, pipeline.text_encoder_2)
-
-    @classmethod
-    def load(cls, spec: str, device: torch.device, dtype: torch.dtype) -> "FluxBase":
-        pipeline = FluxPipeline.from_pretrained(spec, dtype=dtype)
-        pipeline.to(device)
-        pipeline.vae.float()
-        return cls(pipeline)
 
     @torch.no_grad()
     def encode(self, prompts: list[str]) -> Conditioning:
-        embeds, pooled, _ = self.pipeline.encode_prompt(prompts, prompts, device=self._weight.device)
+        embeds, pooled, _ = self.pipeline.encode_prompt(prompts, prompts, device=self._device)
         return {"embeds": embeds, "pooled": pooled}
 
     def velocity(self, latents: Latents, sigma: PerImage, conditioning: Conditioning) -> Latents:
-        dtype, device = self._weight.dtype, latents.device
+        dtype, device = self._dtype, latents.device
         _, _, height, width = latents.shape
         guidance = conditioning.get("guidance", torch.ones_like(sigma))
         predicted: Tensor = self.denoiser(
@@ -50,27 +36,12 @@ class FluxBase:
         )[0]
         return unpack(predicted, height, width).to(latents.dtype)
 
-    def decode(self, latents: Latents) -> Images:
-        return decode_latents(self.pipeline.vae, latents)
-
-    def noise(self, count: int, generator: torch.Generator, size: int | None = None) -> Latents:
-        side = self._side(size)
-        shape = (self.pipeline.transformer.config.in_channels // 4, side, side)
-        dtype = torch.promote_types(self._weight.dtype, torch.float32)
-        return gaussian(count, shape, generator, self._weight.device, dtype)
-
-    def sigmas(self, steps: int, size: int | None = None) -> NoiseLevels:
-        tokens = (self._side(size) // 2) ** 2
-        even = [1 - index / steps for index in range(steps)]
-        return scheduler_sigmas(self.pipeline.scheduler.config, steps, tokens, even).to(self._weight.device)
-
-    def _side(self, size: int | None) -> int:
-        return latent_side(size or self.image_size, self.pipeline.vae_scale_factor, 2)
+    def _default_size(self) -> int:
+        return int(self.pipeline.default_sample_size * self.pipeline.vae_scale_factor)
 
     @property
-    def _weight(self) -> Tensor:
-        weight: Tensor = self.pipeline.transformer.proj_out.weight
-        return weight
+    def _channels(self) -> int:
+        return int(self.pipeline.transformer.config.in_channels) // 4
 
 
 def pack(latents: Latents) -> Tensor:

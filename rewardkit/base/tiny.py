@@ -86,10 +86,10 @@ def byte_clip_tokenizer() -> CLIPTokenizer:
     return CLIPTokenizer(vocab={word: index for index, word in enumerate(words)}, merges=[], model_max_length=77)
 
 
-def tiny_vae() -> AutoencoderKL:
-    """One 2x downsampling, four latent channels."""
+def tiny_vae(levels: int = 2, shift: float | None = 0.06) -> AutoencoderKL:
+    """Downsamples 2x between its levels; four latent channels."""
     return AutoencoderKL(
-        block_out_channels=(8, 8), layers_per_block=1, norm_num_groups=4, latent_channels=LATENT_CHANNELS,
-        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
-        scaling_factor=1.5, shift_factor=0.06, use_quant_conv=False, use_post_quant_conv=False,
+        block_out_channels=(8,) * levels, layers_per_block=1, norm_num_groups=4, latent_channels=LATENT_CHANNELS,
+        down_block_types=("DownEncoderBlock2D",) * levels, up_block_types=("UpDecoderBlock2D",) * levels,
+        scaling_factor=1.5, shift_factor=shift, use_quant_conv=False, use_post_quant_conv=False,
     ).eval()  # fmt: skip
