@@ -40,7 +40,7 @@ class DiffusersBase(ABC):
     @classmethod
     def load(cls, spec: str, device: torch.device, dtype: torch.dtype, **parts: Any) -> "DiffusersBase":
         """Load the pipeline in `dtype`, its VAE in float32; `parts` are given to it in place of the folder's."""
-        pipeline = cls.pipeline_class.from_pretrained(spec, dtype=dtype, **parts)
+        pipeline: Any = cls.pipeline_class.from_pretrained(spec, dtype=dtype, **parts)
         pipeline.to(device)
         pipeline.vae.float()
         return cls(pipeline)

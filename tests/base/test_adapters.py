@@ -122,7 +122,10 @@ def test_a_network_without_the_switch_says_so() -> None:
 
 
 def test_the_decoder_s_gradient_is_its_slope(family: Any) -> None:
-    """Against finite differences in float64, along a random direction, at latents whose pixels are inside the range."""
+    """Against a finite difference along a random direction, at latents whose pixels are inside the range.
+
+    In float64, but for an upsampling of Qwen-Image's VAE that falls back to float32: hence the wide step.
+    """
     base = family.base()
     base.pipeline.vae.double()
     generator = torch.Generator().manual_seed(2)
@@ -135,5 +138,5 @@ def test_the_decoder_s_gradient_is_its_slope(family: Any) -> None:
     assert pixels.max() < 1
     (pixels * weight).sum().backward()
     with torch.no_grad():
-        ends = [(base.decode(latents + sign * 1e-5 * way) * weight).sum() for sign in (1, -1)]
-    torch.testing.assert_close((latents.grad * way).sum(), (ends[0] - ends[1]) / 2e-5, rtol=1e-6, atol=1e-8)
+        ends = [(base.decode(latents + sign * 1e-3 * way) * weight).sum() for sign in (1, -1)]
+    torch.testing.assert_close((latents.grad * way).sum(), (ends[0] - ends[1]) / 2e-3, rtol=2e-3, atol=1e-4)
