@@ -1,11 +1,9 @@
-"""Losses of preference learning; `label` is P(first is better) in [0, 1], 0.5 a tie, NaN not judged.
-
-Every loss is a mean over the judged pairs of a batch, and 0 (with a gradient of 0) when none is judged.
-"""
+"""Losses on pairs of scores: Bradley-Terry with soft labels, and two models of a tie as an outcome of its own."""
 
 import math
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from rewardkit.types import Mask, PerImage, Scalar, Scores
@@ -16,8 +14,7 @@ def bradley_terry(first: Scores, second: Scores, label: PerImage) -> Scalar:
 
     A tie pulls the two scores together: its least loss is at equal scores.
     """
-    judged = ~label.isnan()
-    target = torch.where(judged, label, torch.full_like(label, 0.5))
+    target, judged = filled(label)
     losses = F.binary_cross_entropy_with_logits(first - second, target, reduction="none")
     return masked_mean(losses, judged)
 
@@ -34,15 +31,39 @@ def rao_kupper(first: Scores, second: Scores, label: PerImage, threshold: float)
     win, loss = F.logsigmoid(difference - threshold), F.logsigmoid(-difference - threshold)
     # 1 - P(first) - P(second) = P(first) P(second) (e^(2t) - 1), which keeps its digits far from zero too.
     tie = win + loss + math.log(math.expm1(2 * threshold))
-    judged = ~label.isnan()
-    target = torch.where(judged, label, torch.full_like(label, 0.5))
-    losses = torch.where(target == 0.5, -tie, -(target * win + (1 - target) * loss))
-    return masked_mean(losses, judged)
+    return outcome_loss(win, loss, tie, label)
+
+
+def davidson(first: Scores, second: Scores, label: PerImage, tie: float | Scalar) -> Scalar:
+    """The Bradley-Terry loss with a tie as an outcome of its own (Davidson 1970).
+
+    P(first) : P(tie) : P(second) = e^(d/2) : tie : e^(-d/2), where d is the difference of scores; `tie` > 0 may be a
+    tensor, and learned. Equal images tie with probability tie / (2 + tie), and given that there is no tie the model is
+    Bradley-Terry's. A label of exactly 0.5 is a tie.
+    """
+    half = (first - second) / 2
+    weight = torch.as_tensor(tie, dtype=half.dtype, device=half.device)
+    if not bool(weight > 0):
+        raise ValueError(f"tie must be positive, for a tie to have a probability; got {float(weight)}")
+    win, tied, loss = torch.stack([half, weight.log().expand_as(half), -half]).log_softmax(0)
+    return outcome_loss(win, loss, tied, label)
+
+
+def outcome_loss(win: PerImage, loss: PerImage, tie: PerImage, label: PerImage) -> Scalar:
+    """Minus the mean log-probability of what was judged, given those of the three outcomes."""
+    target, judged = filled(label)
+    return masked_mean(torch.where(target == 0.5, -tie, -(target * win + (1 - target) * loss)), judged)
 
 
 def mismatch(own: Scores, other: Scores, weight: PerImage) -> Scalar:
     """Ask that an image score higher with its own prompt than with another's: -log sigmoid(own - other), weighted."""
     return (weight * -F.logsigmoid(own - other)).sum() / weight.sum().clamp_min(1e-12)
+
+
+def filled(label: PerImage) -> tuple[Tensor, Tensor]:
+    """Put 0.5 where a label is NaN, so that no NaN gets into a gradient; also give which were judged."""
+    judged = ~label.isnan()
+    return torch.where(judged, label, torch.full_like(label, 0.5)), judged
 
 
 def masked_mean(values: PerImage, mask: Mask) -> Scalar:
