@@ -11,7 +11,7 @@ from torch import Tensor
 from rewardkit.errors import UserError
 from rewardkit.images import image_size, load_image
 from rewardkit.pairs import ImageRef, PreferenceRecord, Skipped
-from rewardkit.preprocess import Preprocess, centre
+from rewardkit.preprocess import Framed, Preprocess, centre
 from rewardkit.progress import Progress
 from rewardkit.types import Images
 
@@ -59,7 +59,7 @@ def read_images(
     return kept, ImageStore(pixels, {image: row for row, image in enumerate(images) if image not in broken})
 
 
-def frame(images: Images, preprocess: Preprocess) -> Images:
+def frame(images: Images, preprocess: Preprocess) -> Framed:
     return centre(images, preprocess.size) if preprocess.fit == "native" else preprocess.frame(images)
 
 

@@ -48,14 +48,17 @@ def test_the_hubs_layout_streams(
 ) -> None:
     monkeypatch.setenv("REWARDKIT_CACHE", str(tmp_path / "cache"))
     pickapic("set/data/train-0.parquet", dicts=True)
-    pickapic("set/data/validation-0.parquet")
+    pickapic("set/data/validation-0.parquet", dicts=True)
     source = f"hub:{tmp_path / 'set'}"
     records = read_records(f"{source}@validation[:2]")
     assert [record.label["preference"] for record in records] == [1.0, 0.0]
     assert isinstance(records[0].first, Path)
     assert records[0].first.read_bytes() == image(10)
     assert [r.ids for r in read_records(f"{source}@train")] == [("u0", "u1"), ("u1", "u2"), ("u3", "u4")]
-    assert len(list((tmp_path / "cache" / "images").rglob("?" * 62))) == 5  # each image once
+    assert len(list((tmp_path / "cache" / "images").rglob("?" * 62))) == 7  # of eight, two are alike
+    pickapic("raw/data/train-0.parquet")  # no Image feature: the bytes themselves
+    raw = read_records(f"hub:{tmp_path / 'raw'}")
+    assert [one.first for one in raw[:2]] == [one.first for one in records]
     with pytest.raises(UserError, match="several splits; add one of @train, @validation"):
         read_records(source)
     with pytest.raises(UserError, match="cannot open hub:"):
