@@ -1,12 +1,12 @@
 """Encoders: from images and prompts to the features that reward heads read, in one forward pass of the tower.
 
-`load_encoder` reads a name or a folder (see `rewardkit.encoders.load` for the names); what it gives is an `Encoder`: a CLIP
-of open_clip (`ClipEncoder`), a CLIP-like model of transformers (`TransformersEncoder`), or `rewardkit.conv`.
+`load_encoder` reads a name or a folder (`rewardkit.encoders.load` lists the names) and gives an `Encoder`: a CLIP of
+open_clip (`ClipEncoder`), a CLIP-like model of transformers (`TransformersEncoder`), or `rewardkit.conv`.
 """
 
 from rewardkit.encoders.base import Colours, Embedding, Encoder, ImageFeatures, Tokens, colours
 from rewardkit.encoders.load import load_encoder
-from rewardkit.encoders.openclip import ClipEncoder
+from rewardkit.encoders.openclip import ClipEncoder, load_clip_folder, load_clip_name, preprocess_of
 from rewardkit.encoders.transformers_clip import TransformersEncoder
 
 __all__ = [
@@ -18,5 +18,8 @@ __all__ = [
     "Tokens",
     "TransformersEncoder",
     "colours",
+    "load_clip_folder",
+    "load_clip_name",
     "load_encoder",
+    "preprocess_of",
 ]

@@ -123,7 +123,7 @@ def load_clip_folder(folder: Path, fit: Fit | None) -> ClipEncoder:
         raise UserError(f"{folder} holds {CONFIG} but no weights; put {WEIGHTS} beside it")
     source = f"local-dir:{folder}"
     try:
-        model_cfg = json.loads((folder / CONFIG).read_text())["model_cfg"]
+        model_cfg = json.loads((folder / CONFIG).read_text()).get("model_cfg", {})
         clip = open_clip.create_model(source, weights_only=True, **own_text_tower(folder, model_cfg))
         tokenizer = open_clip.get_tokenizer(source)
     except LOADING_ERRORS as error:

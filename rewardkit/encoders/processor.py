@@ -1,4 +1,4 @@
-"""How transformers prepares images for a model, read from its preprocessor_config.json into a `Preprocess`, and back."""
+"""How transformers prepares images for a model: its preprocessor_config.json as a `Preprocess`, and back."""
 
 from typing import Any, Literal
 
@@ -23,9 +23,7 @@ def preprocess_from(settings: dict[str, Any], side: int, *, crops: bool, fit: Fi
     """
     resample = settings.get("resample", 3)
     if resample not in INTERPOLATIONS:
-        raise UserError(
-            f"the image processor resizes by method {resample}; this one knows bilinear (2) and bicubic (3)"
-        )
+        raise UserError(f"the image processor resizes by method {resample}; known are bilinear (2) and bicubic (3)")
     found, size = framing(settings, side, crops)
     if size != (side, side):
         raise UserError(f"the image processor makes {size[0]} x {size[1]} images, but the tower takes {side} x {side}")

@@ -107,12 +107,11 @@ class TransformersEncoder(Encoder):
         """Let the last blocks learn, and with them what comes after: the last norm, the pooling, the projection."""
         model: Any = self.model
         blocks = model.vision_model.encoder.layers
-        after = [
-            module for name, module in model.vision_model.named_children() if name not in ("embeddings", "encoder")
-        ]
+        parts = dict(model.vision_model.named_children())
+        after = [module for name, module in parts.items() if name not in ("embeddings", "encoder", "pre_layrnorm")]
         after += [model.visual_projection] if self.family.class_token else []
-        chosen = [model.vision_model, *after] if layers < 0 else [*blocks[max(0, len(blocks) - layers) :], *after]
-        for module in chosen if layers else []:
+        learning = [model.vision_model] if layers < 0 else blocks[max(0, len(blocks) - layers) :]
+        for module in [*learning, *after] if layers else []:
             module.requires_grad_(True)
             self.reference = ""
 
@@ -156,6 +155,8 @@ def load_transformers(spec: str, fit: Fit | None) -> TransformersEncoder:
     from transformers import AutoConfig, AutoModel, AutoTokenizer
     from transformers.image_processing_base import ImageProcessingMixin
 
+    from rewardkit.base.quiet import quiet
+
     source, revision = split_revision(spec.removeprefix(PREFIX))
     where: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
     try:
@@ -165,9 +166,10 @@ def load_transformers(spec: str, fit: Fit | None) -> TransformersEncoder:
         preprocess = preprocess_from(
             settings, config.vision_config.image_size, crops=FAMILIES[config.model_type].crops, fit=fit
         )
-        model, loaded = AutoModel.from_pretrained(
-            source, config=config, dtype=torch.float32, weights_only=True, output_loading_info=True, **where
-        )
+        with quiet():
+            model, loaded = AutoModel.from_pretrained(
+                source, config=config, dtype=torch.float32, weights_only=True, output_loading_info=True, **where
+            )
         tokenizer = AutoTokenizer.from_pretrained(source, **where)
     except LOADING_ERRORS as error:
         raise UserError(f"cannot load the encoder {spec}: {first_line(error)}") from error
