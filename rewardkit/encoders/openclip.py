@@ -26,6 +26,9 @@ WEIGHTS = "open_clip_model.safetensors"
 TEXT_TOWER = "text_tower"
 """Sub-folder with the configuration of a text tower that is transformers' own (XLM-RoBERTa and the like)."""
 
+CONTEXT_LENGTH = 77
+"""Tokens of a prompt where the configuration does not say, as open_clip has it."""
+
 FIT_NAMES: dict[Fit, str] = {"crop": "shortest", "stretch": "squash", "pad": "longest", "native": "native"}
 LOADING_ERRORS = (ValueError, OSError, RuntimeError, SafetensorError, pickle.UnpicklingError)
 """What the libraries raise for files that are missing, broken, or of another model."""
@@ -53,7 +56,7 @@ class ClipEncoder(Encoder):
         self.preprocess = preprocess
         self.reference = reference
         self.embed_dim = int(model_cfg["embed_dim"])
-        self.context_length = int(self.tokenizer([""]).shape[-1])
+        self.context_length = int(model_cfg["text_cfg"].get("context_length", CONTEXT_LENGTH))
         clip.requires_grad_(False).eval()
         with torch.no_grad():
             self.token_width = self.image(torch.zeros(1, 3, *preprocess.size)).tokens.shape[-1]
