@@ -13,15 +13,13 @@ def read_train(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iter
     """Read pairs; one without a winner on either side is left out and counted."""
     for row in rows:
         prompt, paths = str(row.need("prompt")), row.pair("file_path")
-        first, second = (float(value) for value in row.pair("human_preference"))
-        if first + second <= 0:
+        liked, other = (float(value) for value in row.pair("human_preference"))
+        if liked + other <= 0:
             left_out.add("without a preference", row.where)
             continue
-        images = [find(row.file.parent, str(path), "train") for path in paths]
-        share = first / (first + second)
-        yield PreferenceRecord(
-            prompt, *images, {axis or OVERALL: share}, group=prompt, source="HPDv2", version=row.file.stem
-        )
+        first, second = (find(row.file.parent, str(path), "train") for path in paths)
+        label = {axis or OVERALL: liked / (liked + other)}
+        yield PreferenceRecord(prompt, first, second, label, group=prompt, source="HPDv2", version=row.file.stem)
 
 
 def read_test(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iterator[RankedRecord]:

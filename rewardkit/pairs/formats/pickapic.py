@@ -25,10 +25,12 @@ def read(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iterator[P
             left_out.add("never judged (has_label is False)", row.where)
             continue
         ids = str(values[4]), str(values[5])
-        images = [known.setdefault(uid, row.image(name)) for uid, name in zip(ids, ("jpg_0", "jpg_1"), strict=True)]
+        first = known.setdefault(ids[0], row.image("jpg_0"))
+        second = known.setdefault(ids[1], row.image("jpg_1"))
         yield PreferenceRecord(
             str(values[0]),
-            *images,
+            first,
+            second,
             {axis or OVERALL: label(float(values[2]), float(values[3]), row)},
             group=str(values[0]),
             source=NAME,
