@@ -11,7 +11,7 @@ import torch
 from rewardkit import __version__
 from rewardkit.errors import UserError
 from rewardkit.files import write_text
-from rewardkit.pairs import PreferenceRecord, Skipped, axes_of, read_pairs, read_rows, write_json
+from rewardkit.pairs import PreferenceRecord, Skipped, axes_of, read_records, read_rows, write_json
 from rewardkit.posters.preferences import TEMPERATURE
 from rewardkit.registry import load_reward
 from rewardkit.reward import keys
@@ -34,7 +34,7 @@ class EvalRmConfig:
     model: Path | None = None
     """One judge: the folder of a reward model, or any reward's name."""
     data: tuple[Path, ...] = ()
-    """Files of pairs that were not trained on."""
+    """Files, folders, globs or hub ids of pairs that were not trained on: ours or of a public set."""
     models: tuple[str, ...] = ()
     """Judges to compare on a leaderboard: rewards by name, folder or "module:Class", or NAME=one of these."""
     scores: tuple[Path, ...] = ()
@@ -159,7 +159,7 @@ def generator(config: EvalRmConfig) -> torch.Generator:
 
 
 def read(path: Path, axes: Sequence[str]) -> list[PreferenceRecord]:
-    return read_pairs(path, axes[0] if len(axes) == 1 else None)
+    return read_records(path, axes[0] if len(axes) == 1 else None)
 
 
 def line(axis: str, figure: dict[str, Any]) -> str:

@@ -42,10 +42,16 @@ def ranking_of(
 ) -> Ranking:  # fmt: skip
     """Make a ranking of two images from a pair; a soft label counts as its likelier side."""
     label = record.label[axis]
+    group = record.group or record.prompt
     ranks = (float(label < 0.5), float(label > 0.5))
     origin = {"source": record.source} if record.source else {}
     return Ranking(
-        record.prompt, scores, ranks, f"{source}#{place}", record.group, record.group,
+        record.prompt,
+        scores,
+        ranks,
+        f"{source}#{place}",
+        group,
+        group,
         origin | of_the_prompt(record.prompt),
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from rewardkit.errors import UserError
-from rewardkit.pairs import Skipped, read_rows
+from rewardkit.pairs import OVERALL, Skipped, read_rows
 from rewardkit.prompts import has_text, language
 
 Difference = Float[Tensor, " pairs"]
@@ -24,9 +24,6 @@ Truth = Float[Tensor, " pairs"]
 
 Places = Int[Tensor, " pairs"]
 """A whole number a pair."""
-
-ANY_AXIS = "preference"
-"""The axis of ready scores that name none."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +97,7 @@ def read_rankings(path: Path, skipped: Skipped) -> dict[tuple[str, str], list[Ra
     for number, row in enumerate(read_rows(path), start=1):
         where = f"{path}, row {number}"
         skipped.seen += 1
-        judge = str(row.get("name") or path.stem), str(row.get("axis") or ANY_AXIS)
+        judge = str(row.get("name") or path.stem), str(row.get("axis") or OVERALL)
         prompt = required(row, "prompt", where)
         one = to_ranking(row, str(prompt), where, seen[(*judge, str(prompt))])
         seen[(*judge, str(prompt))] += 1
