@@ -59,6 +59,11 @@ class Learner:
         finally:
             self.ema.restore(self.parameters.values())
 
+    def take(self, weights: Mapping[str, Tensor]) -> None:
+        """Copy weights into the adapter, by name; those not given stay."""
+        for name, value in weights.items():
+            self.parameters[name].data.copy_(value)
+
     def state(self) -> dict[str, dict[str, Tensor]]:
         """Everything to go on from, as named tensors."""
         moments = {

@@ -1,7 +1,7 @@
 """A LoRA on the denoiser (Hu et al. 2021, arXiv:2106.09685): attach, switch off, save for stock diffusers."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from safetensors.torch import save as serialise
 from torch import nn
 
@@ -54,6 +56,24 @@ def initialise(name: str, parameter: nn.Parameter, rank: int, generator: torch.G
 def named_parameters(denoiser: nn.Module) -> dict[str, nn.Parameter]:
     """The adapter's parameters, in the order of the network."""
     return {name: parameter for name, parameter in denoiser.named_parameters() if ".lora_" in name}
+
+
+def take_up(parameters: Mapping[str, nn.Parameter], folder: Path) -> None:
+    """Start from an adapter that `save` wrote; raise `UserError` where it is of another rank or other layers."""
+    path = folder / WEIGHTS_NAME
+    if not path.is_file():
+        raise UserError(f"no LoRA in {folder}: {WEIGHTS_NAME} is missing; give the `lora` folder of a refl run")
+    try:
+        saved = load_file(path)
+    except SafetensorError as error:
+        raise UserError(f"{path} cannot be read as safetensors ({error}); write it again") from error
+    names = {name: f"{PREFIX}.{name.replace(f'.{ADAPTER}.', '.')}" for name in parameters}
+    if set(names.values()) != set(saved) or any(saved[names[n]].shape != p.shape for n, p in parameters.items()):
+        raise UserError(
+            f"the LoRA in {folder} is of another rank or other layers; give the --rank and --target-modules it had"
+        )
+    for name, parameter in parameters.items():
+        parameter.data.copy_(saved[names[name]])
 
 
 @contextmanager

@@ -16,20 +16,21 @@ from rewardkit.sampling import image_batches
 
 
 def load_panel(
-    specs: Sequence[str], weights: Mapping[str, float], targets: Mapping[str, float], device: torch.device
-) -> Panel:
+    specs: Sequence[str], weights: Mapping[str, float], targets: Mapping[str, float], device: torch.device, *,
+    differentiable: bool = True,
+) -> Panel:  # fmt: skip
     """Load rewards, with weights and targets by score name or by axis.
 
-    Raise `UserError` for a reward without a gradient: ReFL has no use for it.
+    Raise `UserError` for a reward without a gradient where one is needed, as all objectives do but `nft`.
     """
     if not specs:
         raise UserError("no reward given; name one or more, like: --rewards runs/rm colourfulness")
     rewards = load_rewards(list(specs), device)
     blind = [reward.name for reward in rewards if not reward.differentiable]
-    if blind:
+    if blind and differentiable:
         raise UserError(
-            f"reward {blind[0]!r} is not differentiable, and ReFL descends its gradient; "
-            "leave it out here and use it in `rewardkit leaderboard`"
+            f"reward {blind[0]!r} is not differentiable, and this objective descends its gradient; "
+            "train on it by --objective nft, or give it to --judges"
         )
     panel = Panel(rewards)
     weight, target = by_score(weights, panel, "weights"), by_score(targets, panel, "targets")

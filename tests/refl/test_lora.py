@@ -125,3 +125,20 @@ def test_adapters_that_cannot_be_are_refused(
 ) -> None:
     with pytest.raises(UserError, match=words):
         lora.attach(base.denoiser, rank=rank, alpha=1.0, targets=targets, generator=torch.Generator())
+
+
+def test_a_run_can_start_from_a_saved_adapter(
+    base: StableDiffusion3Base, adapter: dict[str, nn.Parameter], stir: Callable, tmp_path: Path
+) -> None:
+    stir(adapter)
+    lora.save(base.denoiser, tmp_path)
+    fresh = StableDiffusion3Base(tiny_sd3())
+    options: Any = {"alpha": 8.0, "targets": base.lora_targets, "generator": torch.Generator()}
+    parameters = lora.attach(fresh.denoiser, rank=4, **options)
+    lora.take_up(parameters, tmp_path)
+    assert all(torch.equal(parameters[name], adapter[name]) for name in adapter)
+    other = StableDiffusion3Base(tiny_sd3())
+    with pytest.raises(UserError, match="another rank"):
+        lora.take_up(lora.attach(other.denoiser, rank=3, **options), tmp_path)
+    with pytest.raises(UserError, match="is missing"):
+        lora.take_up(parameters, tmp_path / "nowhere")

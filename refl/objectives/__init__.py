@@ -1,0 +1,29 @@
+"""Ways to learn from rewards, a file each; `estimator` picks one with a gradient by name, `nft` is the one without."""
+
+from functools import partial
+from typing import Literal
+
+from refl.chain import Estimator
+from refl.objectives.direct_align import direct_align
+from refl.objectives.draft_k import draft_k
+from refl.objectives.draft_lv import draft_lv
+from refl.objectives.drtune import drtune
+from refl.objectives.refl import refl
+
+Objective = Literal["refl", "draft-k", "draft-lv", "direct-align", "drtune", "nft"]
+
+LATE, ANY = (0.5, 1.0), (0.0, 1.0)
+WINDOWS = {"refl": LATE, "drtune": LATE, "direct-align": ANY, "nft": ANY}
+"""Shares of the chain a step is drawn from where the user says nothing."""
+
+
+def estimator(name: Objective, *, window: tuple[float, float], grad_steps: int, noises: int) -> Estimator:
+    """The estimator of an objective with a gradient, its settings bound."""
+    known: dict[str, Estimator] = {
+        "refl": partial(refl, window=window),
+        "draft-k": partial(draft_k, grad_steps=grad_steps),
+        "draft-lv": partial(draft_lv, noises=noises),
+        "direct-align": partial(direct_align, window=window),
+        "drtune": partial(drtune, window=window, grad_steps=grad_steps),
+    }
+    return known[name]

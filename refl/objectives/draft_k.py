@@ -1,0 +1,15 @@
+"""DRaFT-K (Clark et al. 2023, arXiv:2309.17400): a graph through the last K steps of the chain, each into the next."""
+
+from refl.chain import Chain, Estimate
+from rewardkit.sampling import sample
+
+
+def draft_k(chain: Chain, *, grad_steps: int) -> Estimate:
+    """Sample to the end; memory grows with `grad_steps`, the paper's K, and never with the steps before."""
+    first = chain.steps - grad_steps
+    latents = sample(chain.prefix, chain.noise, chain.sigmas, stop=first)
+    visits = []
+    for i in range(first, chain.steps):
+        visits.append(chain.visit(latents, chain.sigmas[i]))
+        latents = latents + (chain.sigmas[i + 1] - chain.sigmas[i]) * visits[-1].slope
+    return Estimate(latents, visits)

@@ -1,0 +1,89 @@
+"""DiffusionNFT (Zheng et al. 2025, arXiv:2509.16117): policy improvement for rewards without a gradient.
+
+Nothing is differentiated but the velocity at a noised image of our own (the forward process). A good image is
+one to move towards, a bad one one to move away from: with `v_old` that of the policy which drew the images, `beta` how
+far apart the two stand,
+
+    v_plus  = (1 - beta) v_old + beta v        fits images as far as they are good (r),
+    v_minus = (1 + beta) v_old - beta v        fits images as far as they are bad (1 - r),
+
+and what is good (r in [0, 1]) is said among images of the same prompt. The old policy is the moving average of the
+weights. Left out: several updates on one set of drawn images.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor, nn
+
+from refl.backpropagate import Outcome
+from refl.chain import Chain, Visit, bounds, distance
+from rewardkit.reward import Panel
+from rewardkit.sampling import sample
+from rewardkit.types import Images, Latents, PerImage, Scalar, Scores
+
+BETA = 1.0
+"""How far the good and the bad velocity stand from the old one (the paper takes 1 or 0.1)."""
+
+
+def nft(
+    chain: Chain, decode: Callable[[Latents], Images], panel: Panel, prompts: Sequence[str], *, denoiser: nn.Module,
+    old: Callable[[], AbstractContextManager[None]], group: int, noises: int, window: tuple[float, float],
+    kl: float = 0.0,
+) -> Outcome:  # fmt: skip
+    """Loss of one batch, in which `group` images in a row share their prompt; within `old()` the old policy draws.
+
+    Every image is noised `noises` times, to levels drawn from `window`, shares of the chain.
+    """
+    with torch.no_grad(), old():
+        drawn = sample(chain.prefix, chain.noise, chain.sigmas)
+        raw = panel.raw(decode(drawn), prompts)
+        noisings = [noising(chain, drawn, window, chain.random(f"noising {i}")) for i in range(noises)]
+        before = [chain.window(noisy, sigma) for noisy, sigma, _ in noisings]
+    good = optimality(rewards(panel, raw, prompts), group)
+    visits = [chain.visit(noisy, sigma) for noisy, sigma, _ in noisings]
+    losses = [
+        contrast(visit, held, target, good)
+        for visit, held, (_, _, target) in zip(visits, before, noisings, strict=True)
+    ]
+    loss = torch.stack(losses).mean()
+    apart = distance(visits, chain.window, denoiser) if kl else loss.new_zeros(())
+    return Outcome(loss + kl * apart, raw, apart.detach())
+
+
+def rewards(panel: Panel, raw: dict[str, Scores], prompts: Sequence[str]) -> Scores:
+    """The panel's loss of each image alone, negated: weights, gates and targets count as they do everywhere."""
+    alone = ({name: value[i : i + 1] for name, value in raw.items()} for i in range(len(prompts)))
+    return -torch.stack([panel.loss(each, [prompt]) for each, prompt in zip(alone, prompts, strict=True)])
+
+
+def optimality(rewards: Scores, group: int) -> PerImage:
+    """How good each image is among those of its prompt, in [0, 1]: half, plus or minus up to one standard deviation."""
+    centred = rewards.view(-1, group) - rewards.view(-1, group).mean(1, keepdim=True)
+    return 0.5 + 0.5 * (centred / centred.std().clamp_min(1e-6)).clamp(-1, 1).flatten()
+
+
+def noising(
+    chain: Chain, drawn: Latents, window: tuple[float, float], generator: torch.Generator
+) -> tuple[Latents, PerImage, Latents]:
+    """Noise each image to a level of its own; return it, the level, and the velocity that leads back."""
+    steps = torch.randint(*bounds(chain.steps, window), (len(drawn),), generator=generator, device=generator.device)
+    sigma = chain.sigmas[steps.to(chain.sigmas.device)]
+    fresh = torch.randn(drawn.shape, generator=generator, device=generator.device).to(drawn)
+    level = sigma.to(drawn).view(-1, 1, 1, 1)
+    return (1 - level) * drawn + level * fresh, sigma, fresh - drawn
+
+
+def contrast(visit: Visit, held: Latents, target: Latents, good: PerImage, beta: float = BETA) -> Scalar:
+    """Fit the good velocity to images that are good and the bad one to those that are bad."""
+    towards = misfit(held + beta * (visit.slope - held), target, visit.sigma)
+    away = misfit(held - beta * (visit.slope - held), target, visit.sigma)
+    good = good.to(towards)
+    return (good * towards + (1 - good) * away).mean()
+
+
+def misfit(slope: Latents, target: Latents, sigma: PerImage) -> Tensor:
+    """Squared error of the image estimate over its own mean absolute error, which weighs all noise levels alike."""
+    error = sigma.to(slope).view(-1, 1, 1, 1) * (slope - target)
+    return error.square().mean((1, 2, 3)) / error.detach().abs().mean((1, 2, 3)).clamp_min(1e-5)

@@ -1,0 +1,102 @@
+"""The page a run ends with: what the rewards did, what the judges say, images before and after, and the cost."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from refl.config import ReflConfig
+from refl.guard import LIMITS, Values, change
+from refl.watch import Watch
+from rewardkit.files import write_text
+from rewardkit.leaderboard.format import interval, signed
+from rewardkit.leaderboard.plots import Interval, Series, curves, forest
+from rewardkit.leaderboard.report import Card, Html, Row, Section, cards, charts, gallery, page, text
+from rewardkit.leaderboard.thumbnails import picture
+
+SMOOTH = 10
+"""Updates that a point of a reward's curve is averaged over: a single one sees few images."""
+
+
+def write_report(config: ReflConfig, watch: Watch | None, updates: int, seconds: float) -> Path:
+    """Write `report.html` into the run's folder and return its path; `updates` and `seconds` are of this start."""
+    rows = [json.loads(line) for line in (config.out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    sections = [glance(config, rows, watch, updates, seconds), rewards(rows)]
+    sections += [judged(watch)] if watch else []
+    sections += [images(config.out / "samples")] if config.grid_every else []
+    path = config.out / "report.html"
+    subtitle = f"{config.base}, objective {config.objective}, rewards {', '.join(map(str, config.rewards))}"
+    write_text(path, page("ReFL run", sections, subtitle=subtitle))
+    return path
+
+
+def glance(
+    config: ReflConfig, rows: list[dict[str, Any]], watch: Watch | None, updates: int, seconds: float
+) -> Section:
+    """How far it came, what it cost, and the guard's sentence."""
+    done = rows[-1]["step"] if rows else 0
+    cost = f"{seconds / updates:.2f} s an update of {config.batch_size} images" if updates else "nothing was left to do"
+    items = [Card("Updates", str(done), f"of {config.steps}"), Card("Time", f"{seconds / 60:.1f} min", cost)]
+    if watch is None:
+        return Section("At a glance", [cards(items), text("No judges rode along (--judges), so nothing was guarded.")])
+    start, end = watch.checks[0], watch.checks[-1]
+    for label, (before, after) in {
+        "Trained reward": (start.trained, end.trained),
+        "Judges": (start.mean, end.mean),
+    }.items():
+        found = change(before, after)
+        good = True if found.low > 0 else False if found.high < 0 else None
+        items.append(
+            Card(label, signed(found.value), f"standard deviations\n{interval(found)}, n {found.n}", good=good)
+        )
+    return Section("At a glance", [cards(items), text(f"Guard: {watch.verdict.sentence}.")])
+
+
+def rewards(rows: list[dict[str, Any]]) -> Section:
+    """Curves of the rewards as z-scores, and of the distance to the base."""
+    names = sorted({name for row in rows for name in row if name.startswith("z/")})
+    drawn = [curves(name.removeprefix("z/"), [series(rows, name)]) for name in [*names, "kl", "grad_norm"]]
+    words = f"Training batches, averaged over {SMOOTH} updates; rewards as z-scores of the base's own images."
+    return Section("Rewards", [charts(*drawn)], words)
+
+
+def series(rows: list[dict[str, Any]], name: str) -> Series:
+    """One quantity over the updates that have it."""
+    points = [(row["step"], row[name]) for row in rows if row.get(name) is not None]
+    values = [value for _, value in points]
+    parts = [values[max(0, i - SMOOTH + 1) : i + 1] for i in range(len(values))]
+    return Series(name, [step for step, _ in points], [sum(part) / len(part) for part in parts])
+
+
+def judged(watch: Watch) -> Section:
+    """The judges beside the trained reward, over the checks and at the end, and the probes."""
+    checks = watch.checks
+    start, end = checks[0], checks[-1]
+
+    def line(name: str, pairs: list[tuple[Values, Values]]) -> Series:
+        found = [change(before, after) for before, after in pairs]
+        lows, highs = [one.low for one in found], [one.high for one in found]
+        return Series(name, [check.step for check in checks], [one.value for one in found], lows, highs)
+
+    both = [
+        line("trained reward", [(start.trained, check.trained) for check in checks]),
+        line("judges", [(start.mean, check.mean) for check in checks]),
+    ]
+    probes = [
+        curves(name, [line(name, [(start.probes[name], each.probes[name]) for each in checks])]) for name in LIMITS
+    ]
+    each = forest([Interval(name, change(before, end.judges[name])) for name, before in start.judges.items()])
+    words = (
+        f"Changes since the start on {len(start.trained)} images of the same prompts and noise, with 95 % intervals, "
+        "the rewards' in standard deviations of the start's images. Judges are never trained on."
+    )
+    return Section("Judges", [charts(curves("judges", both)), each, charts(*probes)], words)
+
+
+def images(folder: Path) -> Section:
+    """The first and the last grid."""
+    grids = sorted(folder.glob("step_*.png"))
+    shown: list[Html] = []
+    if grids:
+        pictures = [picture(path, f"update {int(path.stem[5:])}", side=720) for path in (grids[0], grids[-1])]
+        shown = [gallery([Row("", pictures)])]
+    return Section("Before and after", shown, "The same prompts from the same noise.")

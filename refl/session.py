@@ -1,0 +1,118 @@
+"""What a run holds: the base with its LoRA, the rewards with their frozen scale, the judges, the last checkpoint."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from refl import lora, panel, prompts
+from refl.config import ReflConfig
+from refl.learner import Learner
+from refl.watch import Subject, Watch
+from rewardkit.base import Base, load_base
+from rewardkit.encoders import load_encoder
+from rewardkit.errors import UserError
+from rewardkit.prompts import read_prompts
+from rewardkit.registry import load_rewards
+from rewardkit.reward import Panel
+from rewardkit.run import Run
+from rewardkit.types import Conditioning
+
+FIT_IMAGES = 64
+"""Base images that the rewards' means and spreads are frozen on."""
+
+GUARD_SEED = 7919
+"""Added to the seed, so that the judges' noise is none that anything else uses."""
+
+GUARD_ENCODER = "seedling"
+"""Its features say how alike images are; it ships with the package."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """What an update needs and none changes (the learner and the watch apart)."""
+
+    config: ReflConfig
+    run: Run
+    base: Base
+    panel: Panel
+    texts: list[str]
+    learner: Learner
+    cache: prompts.PromptCache
+    empty: Conditioning
+    watch: Watch | None
+    """Where judges ride along."""
+
+
+def begin(config: ReflConfig) -> Session:
+    """Load everything, put the LoRA on, freeze the rewards' scale, and take up the last checkpoint."""
+    texts = read(config.prompts)
+    device = torch.device(config.device)
+    trained = panel.load_panel(
+        config.rewards, config.weights, config.targets, device, differentiable=config.objective != "nft"
+    )
+    judges = load_judges(config, trained, device)
+    base = load_base(config.base, config.device, getattr(torch, config.dtype))
+    run = Run.start(config.out, config, resume=config.resume, tensorboard=config.tensorboard)
+    trained = scaled(trained, base, texts, config, run.folder / "panel.json")
+    parameters = lora.attach(
+        base.denoiser, rank=config.rank, alpha=config.alpha or float(config.rank),
+        targets=config.target_modules or base.lora_targets, generator=run.generator(0, "lora"),
+    )  # fmt: skip
+    if config.start is not None:
+        lora.take_up(parameters, config.start)
+    learner = Learner(parameters, lr=config.lr, warmup=config.warmup, clip=config.clip, ema=config.ema)
+    watch = watcher(config, base, trained, judges, texts) if judges else None
+    last = run.latest() if config.resume else None
+    if last is not None:
+        learner.load(last.step, last.tensors)
+    if last is not None and watch is not None:
+        watch.load(last.tensors)
+    return Session(config, run, base, trained, texts, learner, prompts.PromptCache(base), base.encode([""]), watch)
+
+
+def read(path: Path) -> list[str]:
+    """Texts of a file of prompts; raise `UserError` where it holds none."""
+    texts = [prompt.text for prompt in read_prompts(path)]
+    if not texts:
+        raise UserError(f"{path} holds no prompts; write one a line")
+    return texts
+
+
+def load_judges(config: ReflConfig, trained: Panel, device: torch.device) -> Panel | None:
+    """Load what is never trained on; raise `UserError` for a judge that is."""
+    if not config.judges:
+        return None
+    judges = Panel(load_rewards(list(config.judges), device))
+    both = sorted(judges.axes.keys() & trained.axes.keys())
+    if both:
+        raise UserError(f"{both[0]!r} is trained on, so it cannot judge; take it out of --judges or of --rewards")
+    return judges
+
+
+def watcher(config: ReflConfig, base: Base, trained: Panel, judges: Panel, texts: Sequence[str]) -> Watch:
+    """Choose the prompts that the judges see at every look."""
+    seen = read(config.guard_prompts) if config.guard_prompts else texts
+    subject = Subject(
+        base, trained, judges, load_encoder(GUARD_ENCODER).to(config.device), spread(seen, config.guard_images),
+        config.sampling_steps, config.guidance, config.seed + GUARD_SEED, config.batch_size,
+    )  # fmt: skip
+    return Watch(subject, config.patience if config.guard else 0, config.steps)
+
+
+def scaled(trained: Panel, base: Base, texts: Sequence[str], config: ReflConfig, path: Path) -> Panel:
+    """Freeze the z-scores on the base's own images, or read what an earlier start of the run froze."""
+    if config.resume and path.is_file():
+        return panel.read(trained, path)
+    trained = panel.fit(
+        trained, base, spread(texts, FIT_IMAGES), steps=config.sampling_steps, guidance=config.guidance,
+        seed=config.seed, batch_size=config.batch_size,
+    )  # fmt: skip
+    panel.write(trained, path)
+    return trained
+
+
+def spread(texts: Sequence[str], count: int) -> list[str]:
+    """Take `count` prompts evenly from a file (its kinds often stand in blocks), or repeat a short one."""
+    return [texts[index * len(texts) // count] for index in range(count)]

@@ -1,0 +1,128 @@
+"""Draw held-out prompts from fixed noise now and then, ask the judges, and keep the weights they liked most."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from refl.guard import Check, Values, Verdict, judge
+from refl.probes import probe
+from rewardkit.base import Base
+from rewardkit.encoders import Encoder
+from rewardkit.reward import Panel
+from rewardkit.sampling import image_batches
+from rewardkit.types import Images, Scores
+
+TRAINED = "trained"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is watched, and by whom."""
+
+    base: Base
+    panel: Panel
+    """What is trained on."""
+    judges: Panel
+    """What never is."""
+    encoder: Encoder
+    """Its features say how alike images are."""
+    prompts: Sequence[str]
+    sampling_steps: int
+    guidance: float
+    seed: int
+    batch_size: int
+
+    def measure(self) -> dict[str, Tensor]:
+        """Draw with the weights as they are; raw scores and probes, float64, one number an image."""
+        images = torch.cat(
+            list(
+                image_batches(
+                    self.base, self.prompts, steps=self.sampling_steps, guidance=self.guidance, seed=self.seed,
+                    batch_size=self.batch_size,
+                )
+            )
+        ).to(next(self.base.denoiser.parameters()).device)  # fmt: skip
+        return {name: value.detach().cpu().double() for name, value in self.ask(images).items()}
+
+    @torch.no_grad()
+    def ask(self, images: Images) -> dict[str, Scores]:
+        """Judge a batch at a time: what draws within memory is scored within it."""
+        parts = []
+        for first in range(0, len(images), self.batch_size):
+            some = images[first : first + self.batch_size]
+            told = self.prompts[first : first + self.batch_size]
+            raw = self.panel.raw(some, told)
+            said = self.judges.raw(some, told)
+            parts.append({TRAINED: self.panel.total(raw, told)} | {f"judge/{name}": said[name] for name in said})
+        scores = {name: torch.cat([part[name].float() for part in parts]) for name in parts[0]}
+        return scores | {f"probe/{name}": value for name, value in probe(images, self.encoder).items()}
+
+
+@dataclass
+class Watch:
+    """The checks of a run so far, and the adapter that the judges liked most."""
+
+    subject: Subject
+    patience: int
+    """Bad checks in a row that stop the run; 0 never does."""
+    last: int
+    """The run's last update: there one bad check is enough, for there is nothing to wait for."""
+    steps: list[int] = field(default_factory=list)
+    measured: list[dict[str, Tensor]] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
+    verdict: Verdict = field(default_factory=lambda: Verdict(False, 0, 0))
+
+    def look(self, step: int, adapter: Mapping[str, Tensor]) -> None:
+        """Check the weights that the base now holds; keep them if they are the best so far."""
+        self.steps.append(step)
+        self.measured.append(self.subject.measure())
+        self.verdict = self.decide()
+        if self.verdict.best == step:
+            self.best = {name: value.detach().clone() for name, value in adapter.items()}
+
+    def decide(self) -> Verdict:
+        return judge(self.checks, min(self.patience, 1) if self.steps[-1] == self.last else self.patience)
+
+    @property
+    def checks(self) -> list[Check]:
+        """Every check, the judges on the z-scale of the first."""
+        prompts, judges = self.subject.prompts, self.subject.judges
+        gates = judges.gates(prompts)
+        first = {name: self.measured[0][f"judge/{name}"] for name in judges.axes}
+        scaled = judges.fit(first, prompts)
+
+        def check(step: int, values: Mapping[str, Tensor]) -> Check:
+            z = scaled.normalise({name: values[f"judge/{name}"] for name in judges.axes})
+            return Check(
+                step,
+                numbers(values[TRAINED]),
+                {name: np.where(gates[name].numpy(), numbers(value), np.nan) for name, value in z.items()},
+                {name[len("probe/") :]: numbers(value) for name, value in values.items() if name.startswith("probe/")},
+            )
+
+        return [check(step, values) for step, values in zip(self.steps, self.measured, strict=True)]
+
+    def state(self) -> dict[str, dict[str, Tensor]]:
+        """Everything to go on from, as named tensors; nothing before the first check."""
+        if not self.steps:
+            return {}
+        history = {name: torch.stack([values[name] for values in self.measured]) for name in self.measured[0]}
+        return {"guard": history | {"step": torch.tensor(self.steps)}, "best": self.best}
+
+    def load(self, state: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Take up a saved state; one of other judges or prompts is left, and watching starts anew."""
+        history = dict(state.get("guard", {}))
+        known = {TRAINED, *(f"judge/{name}" for name in self.subject.judges.axes)}
+        if not known <= history.keys() or history[TRAINED].shape[1] != len(self.subject.prompts):
+            return
+        self.steps = history.pop("step").tolist()
+        self.measured = [{name: value[i] for name, value in history.items()} for i in range(len(self.steps))]
+        self.best = dict(state["best"])
+        self.verdict = self.decide()
+
+
+def numbers(values: Tensor) -> Values:
+    return values.double().numpy()

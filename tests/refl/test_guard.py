@@ -1,0 +1,121 @@
+"""The guard's rules on numbers made by hand, and its probes against closed forms."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+
+from refl.guard import LIMITS, Check, judge
+from refl.probes import clipping, diversity, high_frequency, saturation
+
+N = 24
+NOISE = np.random.default_rng(0).normal(size=N)
+STEADY = {name: np.full(N, 0.5) for name in LIMITS}
+
+
+def check(
+    step: int, judges: float | Sequence[float], trained: float = 0.0, spread: float = 0.1, **probes: float
+) -> Check:
+    """Images that differ among themselves by 1, and whose changes differ by `spread`."""
+    levels = [judges] if isinstance(judges, float) else judges
+    wobble = np.random.default_rng(step).normal(size=N)
+    wobble = spread * (wobble - wobble.mean()) / wobble.std() if step else 0.0
+    return Check(
+        step,
+        NOISE + trained + wobble,
+        {f"judge-{i}": NOISE + level + wobble for i, level in enumerate(levels)},
+        STEADY | {name: np.full(N, 0.5) + value for name, value in probes.items()},
+    )
+
+
+def test_a_reward_that_rises_while_the_judges_fall_stops_the_run_at_the_best() -> None:
+    checks = [check(0, 0.0), check(10, 0.4, 0.5), check(20, 0.2, 1.0), check(30, 0.1, 1.5)]
+    assert not judge(checks[:3], patience=2).stop
+    verdict = judge(checks, patience=2)
+    assert (verdict.stop, verdict.step, verdict.best) == (True, 30, 10)
+    assert "the judges fell since update 10 (-0.30 [" in verdict.sentence
+    assert "the trained reward rose (+1.00 [" in verdict.sentence
+    assert verdict.sentence.endswith("the weights of update 10 stand")
+    assert "\n" not in verdict.sentence
+
+
+def test_judges_that_rise_are_left_alone() -> None:
+    verdict = judge([check(10 * i, 0.1 * i, 0.3 * i) for i in range(6)], patience=1)
+    assert not verdict.stop
+    assert verdict.best == 50
+    assert verdict.sentence == "nothing found wrong up to update 50"
+
+
+@pytest.mark.parametrize(
+    ("last", "spread"),
+    [(0.35, 0.01), (0.2, 2.0)],
+    ids=["less than a tenth", "no more than chance"],
+)
+def test_a_small_or_uncertain_fall_is_none(last: float, spread: float) -> None:
+    assert judge([check(0, 0.0), check(10, 0.4), check(20, last, 1.0, spread)], patience=1).reasons == ()
+
+
+def test_a_dip_that_recovers_does_not_stop() -> None:
+    checks = [check(0, 0.0), check(10, 0.4), check(20, 0.1), check(30, 0.5), check(40, 0.2)]
+    assert not any(judge(checks[: i + 1], patience=2).stop for i in range(len(checks)))
+    assert judge(checks[:3], patience=1).stop
+
+
+def test_patience_0_warns_and_never_stops() -> None:
+    verdict = judge([check(0, 0.0), check(10, -1.0, 1.0), check(20, -2.0, 2.0)], patience=0)
+    assert not verdict.stop
+    assert verdict.sentence.startswith("warning: at update 20 the judges fell")
+
+
+def test_one_judge_that_crashes_is_not_outvoted() -> None:
+    """The mean rises, so the newest check would be the best, but what broke something never is."""
+    verdict = judge([check(0, (0.0, 0.0)), check(10, (0.2, 0.1)), check(20, (3.0, -0.9))], patience=1)
+    assert (verdict.stop, verdict.best) == (True, 10)
+    assert verdict.reasons[0].startswith("judge judge-1 fell since the start (-0.90")
+
+
+@pytest.mark.parametrize(
+    ("probe", "change", "words"),
+    [
+        ("clipping", 0.3, "clipped"), ("saturation", 0.3, "saturation"), ("frequency", 1.2, "high-frequency"),
+        ("diversity", -0.3, "distance"),
+    ],
+)  # fmt: skip
+def test_images_that_go_to_pieces_count_unless_the_judges_rose(probe: str, change: float, words: str) -> None:
+    bad = {probe: change}
+    assert words in judge([check(0, 0.0), check(10, 0.0, 1.0, **bad)], patience=1).sentence
+    assert judge([check(0, 0.0), check(10, 0.3, 1.0, **bad)], patience=1).reasons == ()
+    assert judge([check(0, 0.0), check(10, 0.0, 1.0, **{probe: change / 3})], patience=1).reasons == ()
+    assert judge([check(0, 0.0), check(10, 0.0, 1.0, **{probe: -change / 2})], patience=1).reasons == ()
+
+
+def test_a_score_that_does_not_apply_is_left_out() -> None:
+    start, later = check(0, (0.0, 0.0)), check(10, (0.0, -5.0))
+    later.judges["judge-1"][1:] = np.nan
+    start.judges["judge-1"][1:] = np.nan
+    assert later.mean[1:] == pytest.approx(later.judges["judge-0"][1:])
+    assert later.mean[0] == pytest.approx((later.judges["judge-0"][0] + later.judges["judge-1"][0]) / 2)
+    assert judge([start, later], patience=1).reasons == ()  # one image is no evidence
+
+
+def test_clipping_and_saturation_of_flat_images() -> None:
+    flat = torch.tensor([[0.0, 0.0, 0.0], [0.5, 0.5, 0.5], [1.0, 0.2, 0.6]])
+    images = flat[:, :, None, None].expand(-1, -1, 8, 8)
+    assert clipping(images).tolist() == pytest.approx([1, 0, 1 / 3])
+    assert saturation(images).tolist() == pytest.approx([0, 0, 0.8])
+
+
+def test_high_frequency_is_the_power_of_the_fine_patterns() -> None:
+    """A chequerboard of +-a has power a^2, all of it at the Nyquist frequency; one wave over the image has none."""
+    board = (torch.arange(16)[:, None] + torch.arange(16)) % 2 * 2.0 - 1
+    wave = torch.sin(2 * torch.pi * torch.arange(16) / 16).expand(16, 16)
+    images = torch.stack([0.5 + 0.1 * board, 0.5 + 0.2 * board, 0.5 + 0.2 * wave])[:, None].expand(-1, 3, -1, -1)
+    power = high_frequency(images).exp()
+    assert power.tolist() == pytest.approx([0.01, 0.04, 0], abs=2e-6)
+
+
+def test_diversity_is_the_mean_cosine_distance_to_the_others() -> None:
+    assert diversity(torch.ones(4, 3)).tolist() == pytest.approx([0] * 4, abs=1e-6)
+    assert diversity(torch.eye(3) * 5).tolist() == pytest.approx([1] * 3)
+    assert diversity(torch.tensor([[1.0, 0], [1, 0], [0, 1]])).tolist() == pytest.approx([0.5, 0.5, 1])
