@@ -1,0 +1,61 @@
+"""Read text with the tesseract program, where it is installed: a second engine, and the one for Korean.
+
+It is called as a program, so nothing needs to be installed for Python. What it can read depends on the language files
+that came along (`tesseract --list-langs`).
+"""
+
+import io
+import os
+import shutil
+import subprocess
+from functools import cache
+
+from rewardkit.errors import UserError
+from rewardkit.images import OneImage, to_pil
+
+TALLEST = 512
+"""Small images are enlarged until their longer side has this many pixels: tesseract wants letters of 30 or so."""
+
+
+@cache
+def languages() -> frozenset[str]:
+    """Languages that the installed tesseract reads, by its own three-letter names; empty where it is not installed."""
+    if shutil.which("tesseract") is None:
+        return frozenset()
+    listed = subprocess.run(["tesseract", "--list-langs"], capture_output=True, text=True, check=False)
+    return frozenset(listed.stdout.split("\n")[1:]) - {"", "osd"}
+
+
+class Tesseract:
+    """Reads images in one or several languages."""
+
+    def __init__(self, *wanted: str, layout: int = 11) -> None:
+        """`layout` is tesseract's --psm: 11 finds text anywhere, 7 takes the image for one line.
+
+        Raises `UserError` naming the language that is not installed.
+        """
+        for language in wanted:
+            if language not in languages():
+                has = ", ".join(sorted(languages())) or "no tesseract at all"
+                raise UserError(f"tesseract cannot read {language!r} here (there is {has}); install its language file")
+        self.command = ["tesseract", "stdin", "stdout", "-l", "+".join(wanted), "--psm", str(layout)]
+
+    def read(self, image: OneImage) -> str:
+        """Read one image in [0, 1]: its lines joined by spaces; empty when there is no text."""
+        picture = to_pil(image)
+        scale = TALLEST / max(picture.size)
+        if scale > 1:
+            picture = picture.resize((round(picture.width * scale), round(picture.height * scale)))
+        data = io.BytesIO()
+        picture.save(data, format="BMP", dpi=(300, 300))
+        # One thread: several images are read side by side, and its threads only wait for each other.
+        done = subprocess.run(
+            self.command,
+            input=data.getvalue(),
+            capture_output=True,
+            check=False,
+            env={**os.environ, "OMP_THREAD_LIMIT": "1"},
+        )
+        if done.returncode:
+            raise UserError(f"tesseract failed: {' '.join(done.stderr.decode(errors='replace').split())[:200]}")
+        return " ".join(done.stdout.decode(errors="replace").split())
