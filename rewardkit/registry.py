@@ -23,6 +23,7 @@ from rewardkit.types import Images, Scores
 REWARDS = {
     "colourfulness": "rewardkit.simple_rewards:Colourfulness",
     "ocr": "rewardkit.ocr:OcrReward",
+    "ocr-ctc": "rewardkit.ocr_ctc:OcrCtcReward",
     "posters-alignment": "rewardkit.posters.judge:PostersAlignment",
     "posters-aesthetic": "rewardkit.posters.judge:PostersAesthetic",
     "posters-text": "rewardkit.posters.judge:PostersText",
