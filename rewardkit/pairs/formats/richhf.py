@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from rewardkit.errors import UserError
-from rewardkit.images import SUFFIXES
 from rewardkit.pairs.format import Format
 from rewardkit.pairs.record import OVERALL, ImageRef, RankedRecord
 from rewardkit.pairs.rows import Row, number, read_rows
@@ -53,6 +52,8 @@ def read(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iterator[R
 
 def partners(folder: Path) -> Partners:
     """Find the prompts and images that lie beside the scores; raise `UserError` when none does."""
+    from rewardkit.images import SUFFIXES  # imports torch, which no other reader needs
+
     found: Partners = {}
     for file in sorted(folder.glob("*.parquet")):
         for place, values in enumerate(read_rows(file), start=1):
