@@ -30,6 +30,22 @@ REWARDS = {
 }
 """Name -> where it lives; built without arguments, or with `device` if it takes one."""
 
+SCORERS = {
+    "aesthetic-v2.5": "rewardkit.scorers.aesthetic:load_aesthetic_v25",
+    "clipscore": "rewardkit.scorers.clip:load_clipscore",
+    "clipscore-hf": "rewardkit.scorers.clip:load_clipscore_hf",
+    "clipscore-paper": "rewardkit.scorers.clip:load_clipscore_paper",
+    "hpsv2": "rewardkit.scorers.hpsv2:load_hpsv2",
+    "hpsv2.1": "rewardkit.scorers.hpsv2:load_hpsv21",
+    "hpsv3": "rewardkit.scorers.hpsv3:load_hpsv3",
+    "imagereward": "rewardkit.scorers.imagereward:load_imagereward",
+    "laion-aesthetic": "rewardkit.scorers.aesthetic:load_laion_aesthetic",
+    "mps": "rewardkit.scorers.mps:load_mps",
+    "pickscore": "rewardkit.scorers.clip:load_pickscore",
+    "vqascore": "rewardkit.scorers.vqascore:load_vqascore",
+}
+"""Published scorers: name -> what loads them, from the hub, or from a file, folder or hub id after a colon."""
+
 REWARD_MODEL = "rm.model:RewardModel"
 """What a folder holds whose config.json says `rewardkit_reward_model`."""
 
@@ -51,6 +67,8 @@ class AxisView:
 
 def load_reward(spec: str, device: torch.device | str = "cpu") -> AnyReward:
     """Build a reward from its name, a folder, or "module:Class"; `SPEC#axis` picks one axis of several.
+
+    A published scorer takes its weights from what follows a colon: `pickscore:/a/folder`, `clipscore:owner/name`.
 
     Raises `UserError` for an unknown name (with the near one), a folder without a reward model, a class that is no
     reward, and an axis it does not have.
@@ -87,7 +105,7 @@ def pick(reward: AnyReward, axis: str, spec: str) -> Reward:
 
 def names() -> list[str]:
     """Every name `load_reward` knows: built in, and from installed packages."""
-    return sorted({*REWARDS, *(point.name for point in entry_points(group=GROUP))})
+    return sorted({*REWARDS, *SCORERS, *(point.name for point in entry_points(group=GROUP))})
 
 
 def resolve(where: str) -> Any:
@@ -118,6 +136,9 @@ def _public(members: dict[str, Any]) -> list[str]:
 def _build(base: str, device: torch.device) -> Any:
     if base in REWARDS:
         return _call(resolve(REWARDS[base]), device)
+    scorer, _, where = base.partition(":")
+    if scorer in SCORERS:
+        return _call(resolve(SCORERS[scorer]), device, where)
     if Path(base).is_dir():
         return _call(resolve(REWARD_MODEL).load, device, _reward_model_folder(Path(base)))
     for point in entry_points(group=GROUP):
