@@ -27,10 +27,12 @@ def preprocess_from(settings: dict[str, Any], side: int, *, crops: bool, fit: Fi
     found, size = framing(settings, side, crops)
     if size != (side, side):
         raise UserError(f"the image processor makes {size[0]} x {size[1]} images, but the tower takes {side} x {side}")
+    mean: Any = settings.get("image_mean", CLIP_MEAN)
+    std: Any = settings.get("image_std", CLIP_STD)
     return Preprocess(
         size=size,
-        mean=tuple(settings.get("image_mean", CLIP_MEAN)),
-        std=tuple(settings.get("image_std", CLIP_STD)),
+        mean=tuple(mean),
+        std=tuple(std),
         fit=fit or settings.get(FIT, found),
         interpolation=INTERPOLATIONS[resample],
     )
