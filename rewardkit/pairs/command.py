@@ -122,7 +122,7 @@ def axis_lines(axis: str, figure: Mapping[str, Any]) -> Iterator[str]:
         f"{figure['ties']:,} ties ({percent(figure['tie_share'])}), {figure['soft']:,} soft labels"
     )
     if place["n"]:
-        note = ": the place gives the label away" if biased else ""
+        note = ": not half (by luck in one set of twenty)" if biased else ""
         yield f"{'! ' if biased else '  '}first preferred in {percent(place)} of {place['n']:,}{note}"
 
 
