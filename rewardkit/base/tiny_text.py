@@ -32,7 +32,7 @@ def qwen_tokenizer() -> Qwen2Tokenizer:
 def gemma_tokenizer() -> GemmaTokenizer:
     """One token a byte, after a token that begins the text."""
     words = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", *(f"<0x{byte:02X}>" for byte in range(256))]
-    return GemmaTokenizer(vocab={word: index for index, word in enumerate(words)}, merges=[])
+    return GemmaTokenizer(vocab={word: index for index, word in enumerate(words)}, merges=[], add_bos_token=True)
 
 
 def qwen_vl() -> Qwen2_5_VLForConditionalGeneration:

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from refl import lora
 from rewardkit.base import Base
 from rewardkit.base.checkpointing import checkpoint_blocks
+from rewardkit.base.qwen_image import QwenImageBase
+from rewardkit.base.sana import SanaBase
 from rewardkit.errors import UserError
 from rewardkit.lora import WEIGHTS_NAME, load_loras
 from rewardkit.sampling import clean, generate_images, guided
@@ -75,7 +77,9 @@ def test_a_saved_lora_draws_the_same_to_the_bit(family: Any, prompts: list[str],
     fresh = family.base(pipeline)
     if how == "ours":
         load_loras(fresh, [tmp_path])
-    assert torch.equal(generate_images(fresh, prompts, steps=2, size=family.size), tuned)
+    # Sana's linear attention adds up in an order that depends on where its tensors lie in memory.
+    slack = 1e-6 if family.adapter is SanaBase else 0.0
+    torch.testing.assert_close(generate_images(fresh, prompts, steps=2, size=family.size), tuned, atol=slack, rtol=0)
     assert (tuned - before).abs().max() > 1e-4
 
 
@@ -122,21 +126,23 @@ def test_a_network_without_the_switch_says_so() -> None:
 
 
 def test_the_decoder_s_gradient_is_its_slope(family: Any) -> None:
-    """Against a finite difference along a random direction, at latents whose pixels are inside the range.
+    """Against a finite difference along a random direction, over the pixels that are well inside the range.
 
-    In float64, but for an upsampling of Qwen-Image's VAE that falls back to float32: hence the wide step.
+    In float64, but for layers of Qwen-Image's and Sana's VAEs that fall back to float32: hence their wide step.
     """
     base = family.base()
     base.pipeline.vae.double()
     generator = torch.Generator().manual_seed(2)
-    latents = 0.1 * base.noise(1, generator, family.size).double()
+    step = 1e-4 if isinstance(base, QwenImageBase | SanaBase) else 1e-6
+    latents = base.noise(1, generator, family.size).double()
     way = torch.randn(latents.shape, generator=generator, dtype=torch.float64)
     weight = torch.rand(1, 3, family.size, family.size, generator=generator, dtype=torch.float64)
     latents.requires_grad_()
     pixels = base.decode(latents)
-    assert pixels.min() > 0
-    assert pixels.max() < 1
+    inside = (pixels > 0.05) & (pixels < 0.95)
+    assert inside.float().mean() > 0.5
+    weight *= inside
     (pixels * weight).sum().backward()
     with torch.no_grad():
-        ends = [(base.decode(latents + sign * 1e-3 * way) * weight).sum() for sign in (1, -1)]
-    torch.testing.assert_close((latents.grad * way).sum(), (ends[0] - ends[1]) / 2e-3, rtol=2e-3, atol=1e-4)
+        ends = [(base.decode(latents + sign * step * way) * weight).sum() for sign in (1, -1)]
+    torch.testing.assert_close((latents.grad * way).sum(), (ends[0] - ends[1]) / (2 * step), rtol=2e-3, atol=1e-4)
