@@ -38,7 +38,7 @@ class Match:
     difference: Estimate
     """Accuracy of the first less that of the second, prompts resampled."""
     only_first: int
-    """Pairs that the first has right and the second wrong; what the convention calls half right tells nothing here."""
+    """Pairs about which the first is more right than the second; half right, where there is such, is between."""
     only_second: int
     p: float
     """McNemar's exact two-sided p: it takes pairs for independent, which pairs of one prompt are not quite."""
@@ -147,7 +147,7 @@ def match(
     mine, other = (convention.judge(pairs.difference, pairs.truth) for pairs in (ours, theirs))
     gain, count = by_group(mine - other, ours, convention)  # NaN, not counted, is where people tie: in both alike
     difference = ratio_interval(gain, count, generator, draws)
-    only_first, only_second = (int(((a == 1) & (b == 0)).sum()) for a, b in ((mine, other), (other, mine)))
+    only_first, only_second = (int((a > b).sum()) for a, b in ((mine, other), (other, mine)))
     return first, second, difference, only_first, only_second, mcnemar(only_first, only_second)
 
 

@@ -124,14 +124,13 @@ def match_rows(one: Comparison) -> list[list[Text]]:
 
 
 def match_cells(match: Match) -> list[Text]:
-    adjusted = span("good" if match.adjusted < 0.05 else "", p_value(match.adjusted))
     return [
         f"{match.first} – {match.second}",
         difference_cell(match.difference),
         str(match.only_first),
         str(match.only_second),
         p_value(match.p),
-        adjusted,
+        p_value(match.adjusted),
     ]
 
 

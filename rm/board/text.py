@@ -69,7 +69,7 @@ def match_row(match: Match) -> list[str]:
     ]
 
 
-MATCH_HEADER = ["judges", "difference", "only the first right", "only the second right", "McNemar p", "Holm p"]
+MATCH_HEADER = ["judges", "difference", "first more right", "second more right", "McNemar p", "Holm p"]
 CORRELATION_HEADER = ["judge", "Spearman", "Kendall tau-b", "prompts"]
 COST_HEADER = ["judge", "an image", "peak memory", "images", "device"]
 

@@ -136,6 +136,9 @@ def test_ready_scores_meet_every_convention_and_each_other(tmp_path: Path) -> No
     assert first["kendall"]["value"] == 1
     assert second["kendall"]["value"] == 0
     assert found["comparisons"][0]["agreement"][0][1] == 0.5
+    (match,) = found["comparisons"][0]["matches"]  # right on four pairs, against half right on each
+    assert (match["difference"]["value"], match["only_first"], match["only_second"]) == (0.5, 4, 0)
+    assert match["p"] == 2 / 2**4
     page = (tmp_path / "board/judges.html").read_text()
     assert "<b>flat" not in page
     assert "&lt;b&gt;flat" in page
