@@ -44,8 +44,8 @@ def draw(checks: Sequence[Check], verdict: Verdict, path: Path) -> None:
     for name in start.judges:
         level = [change(start.judges[name], check.judges[name]).value for check in checks]
         above.plot([check.step for check in checks], level, linewidth=0.8, linestyle=":", label=name)
-    for name, (_, what) in LIMITS.items():
-        band(below, what.partition(" (")[0], checks, [(start.probes[name], check.probes[name]) for check in checks])
+    for name in LIMITS:
+        band(below, name, checks, [(start.probes[name], check.probes[name]) for check in checks])
     for axes, label in ((above, "standard deviations"), (below, "change of the probe")):
         axes.axvline(verdict.best, color="grey", linestyle="--", linewidth=1)
         axes.set_ylabel(label)
