@@ -1,0 +1,161 @@
+"""Check `rewardkit plan` against measured runs: parameters, and bytes that the graph keeps.
+
+On a CPU the bytes are those of the tensors that autograd really saves (hooks on real tensors); with `--device cuda` the
+peak of every phase is compared with `torch.cuda.max_memory_allocated`. Weights are random; nothing is downloaded.
+
+    python benchmarks/plan_check.py                                        # seedling and two tiny families, CPU
+    python benchmarks/plan_check.py --device cuda --base sd3.5-medium      # a real size on a card
+"""
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from refl import lora
+from rewardkit.base import Base
+from rewardkit.base.tiny import tiny_flux, tiny_sd3
+from rewardkit.plan import simulate
+from rewardkit.plan.bases import build, recipe
+from rewardkit.plan.config import PlanConfig
+from rewardkit.plan.planner import Planner
+
+TINY = {"tiny-sd3": tiny_sd3, "tiny-flux": tiny_flux}
+
+TINY_SIZE = 16
+"""Pixels; a saved FLUX pipeline does not say its own."""
+
+RANK = 4
+
+
+@dataclass
+class SavedTensors:
+    """Bytes that autograd saves in each phase, a storage once, weights left out."""
+
+    weights: set[int]
+    phases: dict[str, int] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        storages: dict[int, int] = {}
+
+        def pack(tensor: Tensor) -> Tensor:
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in self.weights:
+                storages[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            yield
+        self.phases[name] = sum(storages.values())
+
+
+@dataclass
+class CudaMemory:
+    """Most bytes that the allocator gave out in each phase, above what was there before the run."""
+
+    before: int
+    phases: dict[str, int] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        torch.cuda.reset_peak_memory_stats()
+        yield
+        torch.cuda.synchronize()
+        self.phases[name] = torch.cuda.max_memory_allocated() - self.before
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison."""
+
+    what: str
+    planned: int
+    measured: int
+
+    @property
+    def off(self) -> float:
+        """Relative error of the plan."""
+        return self.planned / self.measured - 1
+
+
+def compare(spec: str, config: PlanConfig, device: torch.device) -> list[Row]:
+    """Plan a run, do it on real tensors, and put both side by side."""
+    planner = Planner(config, kernels="cuda" if device.type == "cuda" else "cpu")
+    step = planner.step(config)
+    base = build(recipe(spec), step.dtype, device)
+    with torch.device(device):
+        lora.attach(
+            base.denoiser, rank=config.rank, alpha=config.rank, targets=planner.targets, generator=torch.Generator()
+        )
+    vae = parts(base)["vae"]
+    simulate.switch(base.denoiser, config.gradient_checkpointing)
+    rows = [counted(planner, base)]
+    planned = {**planner.denoise(config), **planner.decode(config)}
+    if device.type == "cuda":
+        cuda = CudaMemory(torch.cuda.memory_allocated())
+        simulate.run_denoiser(cuda, base, step, device)
+        simulate.run_decoder(cuda, base, step, device)
+        return rows + [Row(f"peak, {name}", planned[name].peak, size) for name, size in cuda.phases.items()]
+    saved = SavedTensors(pointers(base.denoiser, vae))
+    simulate.run_denoiser(saved, base, step, device)
+    simulate.run_decoder(saved, base, step, device)
+    images = 4 * 3 * step.batch_size * step.size**2  # alive after the decoder, and nothing that autograd saves
+    grown = {
+        "window": planned["window"].held - planned["prefix"].held, "decode": planned["decode"].held - images,
+    }  # fmt: skip
+    return rows + [Row(f"graph, {name}", size, saved.phases[name]) for name, size in grown.items()]
+
+
+def counted(planner: Planner, base: Base) -> Row:
+    """Weights planned and built; the LoRA is on both."""
+    built = sum(weight.numel() for part in parts(base).values() for weight in part.parameters())
+    return Row("parameters", sum(planner.parameters.values()) - planner.parameters["rewards"], built)
+
+
+def parts(base: Base) -> dict[str, nn.Module]:
+    pipeline: Any = base.pipeline  # type: ignore[attr-defined]
+    return {name: part for name, part in pipeline.components.items() if isinstance(part, nn.Module)}
+
+
+def pointers(*modules: nn.Module) -> set[int]:
+    """Where the weights and buffers are, which a graph saves without keeping anything more."""
+    tensors = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
+    return {tensor.untyped_storage().data_ptr() for tensor in tensors}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--base", nargs="*", default=["seedling", *TINY], help="known sizes, folders, or tiny-...")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--size", type=int, default=0)
+    parser.add_argument("--batch-size", type=int, default=2)
+    parser.add_argument("--dtype", default="", help="float32 on a CPU, bfloat16 on a card where not given")
+    args = parser.parse_args()
+    device = torch.device(args.device)
+    dtype = args.dtype or ("bfloat16" if device.type == "cuda" else "float32")
+    print("| base | checkpointing | what | planned | measured | off |\n|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in args.base:
+            spec = str(Path(folder) / name) if name in TINY else name
+            if name in TINY:
+                TINY[name]().save_pretrained(spec)
+            for again in (False, True):
+                config = PlanConfig(
+                    base=spec, rewards=("seedling",), batch_size=args.batch_size, rank=RANK,
+                    size=args.size or (TINY_SIZE if name in TINY else 0),
+                    dtype=dtype, gradient_checkpointing=again,
+                )  # fmt: skip
+                for row in compare(spec, config, device):
+                    shown = f"{row.planned:,} | {row.measured:,} | {row.off:+.1%}"
+                    print(f"| {name} | {'yes' if again else 'no'} | {row.what} | {shown} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

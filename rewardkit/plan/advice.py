@@ -1,0 +1,46 @@
+"""What to change when a run does not fit: a ladder, each rung on top of the one before."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from rewardkit.plan.config import PlanConfig
+from rewardkit.plan.planner import Plan, Planner
+
+WORTH = 0.99
+"""A change is left out that keeps more than this share of the peak."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A change, and the plan with it and all changes before it."""
+
+    change: str
+    plan: Plan
+
+
+def changes(config: PlanConfig) -> Iterator[tuple[str, dict[str, object]]]:
+    """Changes that a config leaves open: those that alter no result first, then a smaller batch and image."""
+    if config.text_encoders:
+        yield "--no-text-encoders", {"text_encoders": False}
+    if not config.checkpoint_decode:
+        yield "--checkpoint-decode", {"checkpoint_decode": True}
+    if not config.gradient_checkpointing:
+        yield "--gradient-checkpointing", {"gradient_checkpointing": True}
+    if config.batch_size > 1:
+        yield "--batch-size 1", {"batch_size": 1}
+    if config.size > 512:
+        yield f"--size {config.size // 2}", {"size": config.size // 2}
+
+
+def climb(planner: Planner, plan: Plan) -> list[Rung]:
+    """Go up the ladder until the run fits; nothing where it fits already."""
+    rungs: list[Rung] = []
+    config, peak = plan.config, plan.worst.peak
+    for change, values in changes(plan.config):
+        if (rungs[-1].plan if rungs else plan).fits:
+            break
+        tried = planner.plan(replace(config, **values))  # type: ignore[arg-type]
+        if tried.worst.peak <= WORTH * peak:
+            config, peak = tried.config, tried.worst.peak
+            rungs.append(Rung(change, tried))
+    return rungs

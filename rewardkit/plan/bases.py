@@ -1,0 +1,142 @@
+"""A base on the meta device, built from configuration files alone: a known name, a diffusers folder, or a hub id."""
+
+import importlib
+import inspect
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from torch import nn
+
+from rewardkit.base import BUILT_IN, FAMILIES, Base
+from rewardkit.base.quiet import quiet
+from rewardkit.errors import UserError
+from rewardkit.plan.dry import META
+
+KNOWN = Path(__file__).parent / "known.toml"
+
+SCHEDULERS = {
+    "PixArtSigmaPipeline": diffusers.DPMSolverMultistepScheduler,
+    "SanaPipeline": diffusers.DPMSolverMultistepScheduler,
+}
+"""Kinds of scheduler a family needs beside the flow-matching Euler one; its settings change no cost."""
+
+WEIGHTED = ("transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3", "glyph_encoder")
+"""Parts that have weights, by their name in `model_index.json`."""
+
+Part = Mapping[str, Any]
+"""One part's settings, and under "class" its library and class, joined by a dot."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a base is made of, before anything is built."""
+
+    name: str
+    pipeline: str
+    parts: Mapping[str, Part]
+
+
+def known_bases() -> list[str]:
+    """Names whose real sizes ship with the package."""
+    return [*BUILT_IN, *read_known()["bases"]]
+
+
+@cache
+def read_known() -> dict[str, Any]:
+    return tomllib.loads(KNOWN.read_text(encoding="utf-8"))
+
+
+def recipe(spec: str) -> Recipe:
+    """Read what a base is made of; raise `UserError` where the name or the folder says nothing of the kind."""
+    known = read_known()["bases"].get(spec.lower())
+    if known is not None:
+        shared = read_known()["parts"]
+        named = {name: part for name, part in known.items() if name != "pipeline"}
+        parts = {name: shared[part] if isinstance(part, str) else part for name, part in named.items()}
+        return Recipe(spec.lower(), known["pipeline"], parts)
+    folder = Path(BUILT_IN.get(spec, spec))
+    return from_folder(spec, folder if folder.exists() else fetched(spec))
+
+
+def fetched(spec: str) -> Path:
+    """Fetch the configuration files of a hub id, and no weights."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    try:
+        return Path(snapshot_download(spec, allow_patterns=["model_index.json", "*/config.json"]))
+    except (OSError, HfHubHTTPError, HFValidationError) as error:
+        raise UserError(
+            f"no base {spec!r}: it is neither a known size ({', '.join(known_bases())}), nor a folder in diffusers "
+            f"format, nor a hub id that can be read ({str(error).strip().splitlines()[0]})"
+        ) from error
+
+
+def from_folder(spec: str, folder: Path) -> Recipe:
+    """Read `model_index.json` and the parts' own files."""
+    index = read_json(folder / "model_index.json")
+    pipeline = str(index.get("_class_name"))
+    if pipeline not in FAMILIES:
+        raise UserError(f"base {spec!r} is a {pipeline}, which is not supported; supported are {', '.join(FAMILIES)}")
+    parts = {}
+    for name in WEIGHTED:
+        library, kind = index.get(name) or (None, None)
+        if library is not None:
+            settings = read_json(folder / name / "config.json")
+            parts[name] = {"class": f"{library}.{kind}"} | {
+                key: value for key, value in settings.items() if not key.startswith("_")
+            }
+    return Recipe(spec, pipeline, parts)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; raise `UserError` naming the file where there is none."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path} ({error}); give a folder in diffusers format") from error
+    return found
+
+
+def build(made_of: Recipe, dtype: torch.dtype, device: torch.device = META) -> Base:
+    """Build the family's base: real classes, and no data where the device is meta; the VAE in float32, as in a run."""
+    with torch.device(device), quiet():
+        modules = {name: module(part) for name, part in made_of.parts.items()}
+    for name, each in modules.items():
+        # `nn.Module.to`: diffusers' own warns, and transformers' asks for weights that are there.
+        nn.Module.to(each, torch.float32 if name == "vae" else dtype)
+    module_name, _, class_name = FAMILIES[made_of.pipeline].partition(":")
+    family = getattr(importlib.import_module(module_name), class_name)
+    base: Base = family(assemble(made_of.pipeline, modules))
+    return base
+
+
+def module(part: Part) -> nn.Module:
+    """Build one part from its settings, on the current device."""
+    library, _, name = part["class"].rpartition(".")
+    if library not in ("diffusers", "transformers") and not library.startswith("rewardkit."):
+        raise UserError(f"a part of the base is a {part['class']}; only diffusers and transformers classes are built")
+    kind = getattr(importlib.import_module(library), name)
+    settings = {key: value for key, value in part.items() if key != "class"}
+    built: nn.Module = kind(kind.config_class(**settings)) if library == "transformers" else kind.from_config(settings)
+    return built
+
+
+def assemble(pipeline: str, modules: Mapping[str, nn.Module]) -> Any:
+    """Put the parts in their pipeline, without tokenizers."""
+    kind = getattr(diffusers, pipeline, None)
+    if kind is None:
+        from rewardkit.seedling.pipeline import SeedlingPipeline as kind  # the only family of ours
+    scheduler = SCHEDULERS.get(pipeline, diffusers.FlowMatchEulerDiscreteScheduler)()
+    asked = inspect.signature(kind.__init__).parameters.values()
+    needed = {each.name for each in asked if each.default is each.empty and each.kind is each.POSITIONAL_OR_KEYWORD}
+    absent = {name: None for name in needed - {"self", "scheduler", *modules}}
+    with quiet():
+        return kind(**absent, **modules, scheduler=scheduler)

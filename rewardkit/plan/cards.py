@@ -1,0 +1,57 @@
+"""What cards can do, as their makers' data sheets say: dense, without sparsity."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rewardkit.plan.dry import Account
+
+
+@dataclass(frozen=True)
+class Card:
+    """One device."""
+
+    memory: float
+    """GiB."""
+    half: float
+    """Peak of bfloat16 and float16 matrix products that add in float32, 10^12 FLOP/s."""
+    tf32: float
+    """Peak of TF32, which torch's convolutions in float32 use by default."""
+    single: float
+    """Peak of float32, which torch's matrix products in float32 use by default."""
+    bandwidth: float
+    """Of the memory, 10^9 bytes/s."""
+
+
+CARDS = {
+    "rtx-3090": Card(24, 71, 35.6, 35.6, 936),
+    "rtx-4090": Card(24, 165, 82.6, 82.6, 1008),
+    "rtx-5090": Card(32, 210, 105, 105, 1792),
+    "l4": Card(24, 121, 60, 30.3, 300),
+    "a10": Card(24, 125, 62.5, 31.2, 600),
+    "l40s": Card(48, 362, 183, 91.6, 864),
+    "a100-40gb": Card(40, 312, 156, 19.5, 1555),
+    "a100-80gb": Card(80, 312, 156, 19.5, 2039),
+    "h100": Card(80, 989, 495, 67, 3350),
+    "h200": Card(141, 989, 495, 67, 4800),
+}
+"""Names for --card."""
+
+
+def seconds(account: Account, card: Card, share: float) -> float:
+    """Estimate the time of a phase: FLOPs at a share of each peak, and after them the bytes of all other operators.
+
+    Eager operators run one after another, so the two times add up.
+    """
+    busy = sum(flops / peak(card, *kind) for kind, flops in account.flops.items()) / (share * 1e12)
+    return busy + account.traffic / (card.bandwidth * 1e9)
+
+
+def peak(card: Card, dtype: str, kind: str) -> float:
+    if dtype in ("bfloat16", "float16"):
+        return card.half
+    return card.tf32 if kind == "conv" else card.single
+
+
+def totals(accounts: Mapping[str, Account]) -> int:
+    """FLOPs of all phases."""
+    return sum(sum(account.flops.values()) for account in accounts.values())

@@ -1,0 +1,20 @@
+"""`rewardkit plan`: expected memory and time of a ReFL run, from configuration files alone."""
+
+import json
+
+from rewardkit.files import write_text
+from rewardkit.plan.advice import climb
+from rewardkit.plan.config import PlanConfig, check
+from rewardkit.plan.planner import Planner
+from rewardkit.plan.report import as_json, text
+
+
+def plan(config: PlanConfig) -> None:
+    """Say what a ReFL run will need, before anything is loaded: memory by phase, time, and what to change."""
+    check(config)
+    planner = Planner(config)
+    planned = planner.plan(config)
+    rungs = climb(planner, planned)
+    print(text(planned, rungs))
+    if config.out is not None:
+        write_text(config.out, json.dumps(as_json(planned, rungs), indent=2) + "\n")

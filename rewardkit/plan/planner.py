@@ -1,0 +1,184 @@
+"""From a config to a plan: what is held all the time, what each phase adds to it, how long an update takes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import nn
+
+from rewardkit.base import Base
+from rewardkit.plan import simulate
+from rewardkit.plan.bases import Recipe, build, recipe
+from rewardkit.plan.cards import CARDS, seconds
+from rewardkit.plan.config import PlanConfig
+from rewardkit.plan.dry import Account, Kernels
+from rewardkit.plan.towers import Tower
+
+GIB = 2**30
+
+RESERVE = 0.05
+"""Share of a card's memory that a plan leaves to the driver's context, libraries' workspaces and fragmentation."""
+
+Accounts = Mapping[str, Account]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase of an update."""
+
+    name: str
+    times: int
+    peak: int
+    """Most bytes on the device during it, everything included."""
+    graph: int
+    """Bytes it leaves behind for the way back."""
+    flops: int
+    """Of all its times."""
+    seconds: float
+    """Estimate for all its times."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is expected to need."""
+
+    config: PlanConfig
+    parameters: Mapping[str, int]
+    """Weights by part."""
+    held: Mapping[str, int]
+    """Bytes by part, held all the time."""
+    phases: tuple[Phase, ...]
+
+    @property
+    def worst(self) -> Phase:
+        """The phase with the highest peak."""
+        return max(self.phases, key=lambda phase: phase.peak)
+
+    @property
+    def seconds(self) -> float:
+        """Estimate for one update."""
+        return sum(phase.seconds for phase in self.phases)
+
+    @property
+    def capacity(self) -> float:
+        """GiB that the run may take."""
+        return (self.config.memory or CARDS[self.config.card].memory) * (1 - RESERVE)
+
+    @property
+    def fits(self) -> bool:
+        return self.worst.peak <= self.capacity * GIB
+
+
+class Planner:
+    """A base and its rewards on the meta device, and the accounts that were taken of them already."""
+
+    def __init__(self, config: PlanConfig, made_of: Recipe | None = None, kernels: Kernels = "cuda") -> None:
+        self.recipe = made_of or recipe(config.base)
+        self.kernels = kernels
+        self.base: Base = build(self.recipe, getattr(torch, config.dtype))
+        self.targets = config.target_modules or self.base.lora_targets
+        self.lora = sum(weight.numel() for weight in simulate.attach(self.base, config.rank, self.targets))
+        self.towers = [Tower(name) for name in config.rewards]
+        self._taken: dict[tuple[Any, ...], dict[str, Account]] = {}
+
+    def plan(self, config: PlanConfig) -> Plan:
+        """Plan a config of the same base, dtype, LoRA and rewards as the first."""
+        config = replace(config, size=config.size or self.base.image_size)
+        held = self.held(config)
+        return Plan(config, self.parameters, held, tuple(self.phases(config, sum(held.values()))))
+
+    @cached_property
+    def parts(self) -> dict[str, nn.Module]:
+        """Modules with weights, by their name in the pipeline."""
+        pipeline: Any = self.base.pipeline  # type: ignore[attr-defined]
+        return {name: part for name, part in pipeline.components.items() if isinstance(part, nn.Module)}
+
+    @cached_property
+    def parameters(self) -> dict[str, int]:
+        counts = {name: sum(weight.numel() for weight in part.parameters()) for name, part in self.parts.items()}
+        counts["transformer"] -= self.lora
+        rewards = sum(weight.numel() for tower in self.towers for weight in tower.parameters())
+        return {**counts, "lora": self.lora, "rewards": rewards}
+
+    def held(self, config: PlanConfig) -> dict[str, int]:
+        """Bytes held all the time, by part: weights and buffers, and what the optimizer keeps of the LoRA."""
+        parts = {name: weight_bytes(part) for name, part in self.parts.items()}
+        parts["transformer"] -= 4 * self.lora
+        if not config.text_encoders:
+            parts = {name: size for name, size in parts.items() if name in ("transformer", "vae")}
+        copies = {"LoRA": 4, "its gradient": 4, "AdamW's moments": 8} | ({"its average": 4} if config.ema else {})
+        learned = {name: size * self.lora for name, size in copies.items()}
+        return {**parts, "rewards": sum(map(weight_bytes, self.towers)), **learned}
+
+    def phases(self, config: PlanConfig, static: int) -> list[Phase]:
+        """Stack the phases' own accounts on what is held beneath each."""
+        denoise, decode, rewards = self.denoise(config), self.decode(config), self.rewards(config)
+        window, images = denoise["window"].held, decode["decode"].held
+        fresh = static - 4 * self.lora  # the way back through the denoiser makes the gradient anew
+        beneath = {
+            "prefix": static, "window": static, "decode": static + window, "rewards": static + window + images,
+            "rewards backward": static + window + images, "decode backward": static + window,
+            "window backward": fresh,
+        }  # fmt: skip
+        accounts = {**denoise, **decode, **rewards}
+        times = {"prefix": config.sampling_steps - config.grad_steps}
+        return [phase(name, accounts[name], beneath[name], times.get(name, 1), config) for name in beneath]
+
+    def denoise(self, config: PlanConfig) -> dict[str, Account]:
+        step, deep = self.step(config), config.gradient_checkpointing
+        return self.taken(("denoise", step, deep), lambda: simulate.denoise(self.base, step, deep))
+
+    def decode(self, config: PlanConfig) -> dict[str, Account]:
+        step, again = self.step(config), config.checkpoint_decode
+        return self.taken(
+            ("decode", step.batch_size, step.size, again),
+            lambda: simulate.decode(self.base, self.parts["vae"], step, again),
+        )
+
+    def rewards(self, config: PlanConfig) -> dict[str, Account]:
+        """All towers one after another; their graphs wait together for the way back."""
+        step = self.step(config)
+        return self.taken(("rewards", step.batch_size, step.size), lambda: stacked(self.towers, step))
+
+    def taken(self, key: tuple[Any, ...], take: Any) -> dict[str, Account]:
+        if key not in self._taken:
+            self._taken[key] = take()
+        return self._taken[key]
+
+    def step(self, config: PlanConfig) -> simulate.Step:
+        return simulate.Step(
+            pipeline=self.recipe.pipeline, batch_size=config.batch_size, size=config.size or self.base.image_size,
+            grad_steps=config.grad_steps, guidance=config.guidance, window_guidance=config.window_guidance,
+            tokens=config.prompt_tokens, dtype=getattr(torch, config.dtype), kernels=self.kernels,
+        )  # fmt: skip
+
+
+def phase(name: str, account: Account, beneath: int, times: int, config: PlanConfig) -> Phase:
+    """Put an account on what is held beneath it."""
+    graph = 0 if name == "prefix" or name.endswith("backward") else account.held
+    flops = times * sum(account.flops.values())
+    estimate = times * seconds(account, CARDS[config.card], config.share)
+    return Phase(name, times, beneath + account.peak, graph, flops, estimate)
+
+
+def stacked(towers: list[Tower], step: simulate.Step) -> dict[str, Account]:
+    """Accounts of several towers in turn, as one."""
+    total = {"rewards": Account(), "rewards backward": Account()}
+    for tower in towers:
+        below = total["rewards"].held
+        for name, account in simulate.reward(tower, step).items():
+            whole = total[name]
+            whole.peak = max(whole.peak, below + account.peak)
+            whole.traffic += account.traffic
+            whole.flops.update(account.flops)
+            if name == "rewards":
+                whole.held += account.held
+    return total
+
+
+def weight_bytes(module: nn.Module) -> int:
+    """Bytes of a module's weights and buffers, shared ones once."""
+    tensors = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())

@@ -1,0 +1,48 @@
+"""Image towers of rewards on the meta device, by the name of their backbone."""
+
+import logging
+
+import open_clip
+import torch
+from torch import nn
+
+from rewardkit.encoders import ClipEncoder, load_encoder, preprocess_of
+from rewardkit.errors import UserError
+from rewardkit.plan.dry import META
+from rewardkit.suggest import did_you_mean
+from rewardkit.types import Images, Scores
+
+LIKE = {"pickscore": "ViT-H-14", "hpsv2": "ViT-H-14", "clipscore": "ViT-L-14", "laion": "ViT-L-14"}
+"""Published scorers -> the backbone they stand on."""
+
+
+class Tower(nn.Module):
+    """A frozen encoder and, in place of a head, the sum of its embedding: one number an image."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.encoder = encoder(name)
+
+    def forward(self, images: Images) -> Scores:
+        return self.encoder.image(images).pooled.sum(-1)
+
+
+def encoder(name: str) -> nn.Module:
+    """Build a tower without weights; raise `UserError` for a name open_clip does not have."""
+    name = LIKE.get(name.lower(), name)
+    if name == "seedling":
+        return load_encoder(name).to(META)
+    config = open_clip.get_model_config(name)
+    if config is None:
+        raise UserError(f"no backbone {name!r}; {did_you_mean(name, [*LIKE, 'seedling', *open_clip.list_models()])}")
+    logging.disable(logging.WARNING)  # open_clip warns that there are no weights, which is the point
+    try:
+        with torch.device(META):
+            clip = open_clip.create_model(name, pretrained=None, device="meta").eval()
+            return ClipEncoder(clip, untold, config, preprocess_of(clip, None))
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def untold(_: list[str]) -> torch.Tensor:
+    raise RuntimeError("a planned tower reads no text")
