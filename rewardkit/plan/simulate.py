@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from peft import LoraConfig
@@ -24,6 +24,7 @@ from rewardkit.sampling import clean, guided, sample
 from rewardkit.types import Images, Latents
 
 
+@runtime_checkable
 class Meter(Protocol):
     """What takes the measure of a phase: a dry run here, memory of a real device in `benchmarks/plan_check.py`."""
 
