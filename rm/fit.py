@@ -15,6 +15,7 @@ from rewardkit.run import Checkpoint, Run
 from rewardkit.stats import Estimate
 from rewardkit.types import PerImage, Scalar, Scores
 from rm.accuracy import accuracy
+from rm.average import Average
 from rm.features import PairFeatures
 from rm.heads import Features
 from rm.losses import bradley_terry, rao_kupper
@@ -40,6 +41,8 @@ class FitOptions(Protocol):
     def weight_decay(self) -> float: ...
     @property
     def warmup(self) -> float: ...
+    @property
+    def ema(self) -> float: ...
     @property
     def mismatch(self) -> float: ...
     @property
@@ -80,21 +83,22 @@ def fit(model: RewardModel, train: PairFeatures, held: PairFeatures, run: Run, o
     optimizer = make_optimizer(model, lr=options.lr, encoder_lr=options.encoder_lr, weight_decay=options.weight_decay)
     per_epoch = math.ceil(len(train) / options.batch_size)
     total = per_epoch * options.epochs
-    best, start = Best(), 0
+    best, start, average = Best(), 0, Average(model, options.ema)
     checkpoint = run.latest()
     if checkpoint is not None:
-        best, start = restore(checkpoint, model, optimizer)
+        best, start = restore(checkpoint, model, optimizer, average)
     with Progress("train-rm", total, start * per_epoch) as bar:
         for epoch in range(start, options.epochs):
             if epoch - max(best.epoch.values(), default=epoch) >= options.patience:
                 break
-            losses = train_epoch(model, optimizer, train, run, options, epoch * per_epoch, total, bar)
-            found = measure(model, held, options.batch_size)
-            keep_best(best, model, found, epoch)
+            losses = train_epoch(model, optimizer, average, train, run, options, epoch * per_epoch, total, bar)
+            with average.worn():
+                found = measure(model, held, options.batch_size)
+                keep_best(best, model, found, epoch)
             step = (epoch + 1) * per_epoch
             run.log(step, {"epoch": float(epoch + 1), **losses, **flat(found)})
             if (epoch + 1) % options.save_every == 0 or epoch + 1 == options.epochs:
-                run.save(step, state(model, optimizer, best), meta(best, epoch + 1))
+                run.save(step, state(optimizer, average, best), meta(best, epoch + 1))
             bar.update(0, **losses, **{axis: one.accuracy.value for axis, one in found.items()})
     model.load_state_dict(best.weights, strict=False)
     return best
@@ -103,6 +107,7 @@ def fit(model: RewardModel, train: PairFeatures, held: PairFeatures, run: Run, o
 def train_epoch(
     model: RewardModel,
     optimizer: Optimizer,
+    average: Average,
     train: PairFeatures,
     run: Run,
     options: FitOptions,
@@ -122,6 +127,7 @@ def train_epoch(
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         set_rate(optimizer, rate(step, total, options.warmup))
         optimizer.step()
+        average.update()
         for axis, loss in losses.items():
             sums.setdefault(f"loss/{axis}", []).append(loss.item())
         step += 1
@@ -200,21 +206,21 @@ def flat(found: Mapping[str, Held]) -> dict[str, float]:
     return values | {f"held_out_loss/{axis}": one.loss for axis, one in found.items()}
 
 
-def state(model: RewardModel, optimizer: Optimizer, best: Best) -> dict[str, dict[str, Tensor]]:
+def state(optimizer: Optimizer, average: Average, best: Best) -> dict[str, dict[str, Tensor]]:
     """Everything a resumed run needs, as named tensors."""
-    learning = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-    weights = {name: value for name, value in model.state_dict().items() if name in learning}
-    return {"model": weights, "optimizer": moments(optimizer), "best": best.weights}
+    weights = {name: value.detach() for name, value in average.learning.items()}
+    return {"model": weights, "optimizer": moments(optimizer), "average": average.weights, "best": best.weights}
 
 
 def meta(best: Best, epochs: int) -> dict[str, object]:
     return {"epochs": epochs, "accuracy": best.accuracy, "loss": best.loss, "epoch": best.epoch}
 
 
-def restore(checkpoint: Checkpoint, model: RewardModel, optimizer: Optimizer) -> tuple[Best, int]:
+def restore(checkpoint: Checkpoint, model: RewardModel, optimizer: Optimizer, average: Average) -> tuple[Best, int]:
     """Put a checkpoint back; return the best so far and the number of epochs done."""
     model.load_state_dict(checkpoint.tensors["model"], strict=False)
     load_moments(optimizer, checkpoint.tensors["optimizer"])
+    average.load(checkpoint.tensors["average"], checkpoint.step)
     about = checkpoint.meta
     best = Best(about["accuracy"], about["loss"], about["epoch"], checkpoint.tensors["best"])
     return best, int(about["epochs"])

@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from rewardkit.encoders import ClipEncoder, Encoder, load_encoder
+from rewardkit.encoders import Encoder, load_encoder
 from rewardkit.errors import UserError
 from rewardkit.files import new_folder
 from rewardkit.images import to_tensor
@@ -48,7 +48,7 @@ class RewardModel(nn.Module):
         self.kind = head
         self.encoder = encoder
         shapes = Shapes(encoder.token_width, encoder.embed_dim)
-        scale = encoder.scale if isinstance(encoder, ClipEncoder) else 1.0
+        scale = encoder.scale
         self.heads = nn.ModuleDict({axis: build_head(axis, head, shapes, scale) for axis in axes})
         # What a typical score is, by axis: (mean, standard deviation) on the training images; for sums over axes.
         self.typical: dict[str, tuple[float, float]] = {axis: (0.0, 1.0) for axis in axes}

@@ -8,11 +8,12 @@ both comparisons cost no label.
 from dataclasses import fields, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Generator, Tensor
+from torch.nn import functional as F
 
 from rewardkit.types import Scalar, Scores
-from rm.glyphs import PAD, Glyphs
+from rm.glyphs import MAX_BYTES, PAD, Glyphs
 from rm.heads import Features
 from rm.losses import mismatch
 from rm.model import RewardModel
@@ -49,23 +50,40 @@ def wrong_prompts(features: Features, generator: Generator, *, misspell: bool) -
     moved = torch.arange(count, device=features.glyphs.device).roll(turn)
     text, glyphs = features.text[moved], features.glyphs[moved]
     if misspell:
+        slips = misspelt(features.glyphs, generator)
+        own, glyphs = (F.pad(one, (0, slips.shape[1] - one.shape[1]), value=PAD) for one in (features.glyphs, glyphs))
         wrong = torch.rand(count, generator=generator) < 0.5
-        glyphs = torch.where(wrong.to(glyphs.device)[:, None], misspelt(features.glyphs, generator), glyphs)
-        both = ((glyphs != PAD).any(1)) & ((features.glyphs != PAD).any(1))
-        return replace(features, text=text, glyphs=glyphs), both & (glyphs != features.glyphs).any(1)
+        glyphs = torch.where(wrong.to(glyphs.device)[:, None], slips, glyphs)
+        both = (glyphs != PAD).any(1) & (own != PAD).any(1)
+        return replace(features, text=text, glyphs=glyphs), both & (glyphs != own).any(1)
     return replace(features, text=text, glyphs=glyphs), (text != features.text).any(1)
 
 
-def misspelt(glyphs: Glyphs, generator: Generator) -> Glyphs:
-    """Replace one byte of each text by a byte of some text of the batch."""
-    length = (glyphs != PAD).sum(1)
-    place = (torch.rand(len(glyphs), generator=generator).to(length.device) * length).long()
+def misspelt(glyphs: Glyphs, generator: Generator) -> Int[Tensor, "batch slipped"]:
+    """Make one slip in each text: a byte replaced by one of the batch, swapped with the next, missing, or doubled.
+
+    Such are the slips of image models. (B, length + 1), for a doubled byte, unless that is more than a text may have.
+    """
     letters = glyphs[glyphs != PAD]
     if not len(letters):
         return glyphs
-    drawn = letters[torch.randint(len(letters), (len(glyphs),), generator=generator).to(letters.device)]
-    changed = glyphs.scatter(1, place[:, None], drawn[:, None])
-    return torch.where(glyphs != PAD, changed, glyphs)
+    length = (glyphs != PAD).sum(1, keepdim=True)
+    glyphs = F.pad(glyphs, (0, int(glyphs.shape[1] < MAX_BYTES)), value=PAD)
+    chance = torch.rand(len(glyphs), 1, generator=generator).to(glyphs.device)
+    drawn = letters[torch.randint(len(letters), (len(glyphs), 1), generator=generator).to(glyphs.device)]
+    replaced = glyphs.scatter(1, (chance * length).long(), drawn)
+    at, here = (chance * (length - 1).clamp_min(1)).long(), torch.arange(glyphs.shape[1], device=glyphs.device)
+    sources = (
+        torch.where(here == at, at + 1, torch.where(here == at + 1, at, here)),
+        here + (here >= at).long(),
+        here - (here > at).long(),
+    )
+    with_end = F.pad(glyphs, (0, 1), value=PAD)
+    slips = torch.stack([replaced, *(with_end.gather(1, source) for source in sources)])
+    kind = torch.randint(len(slips), (len(glyphs),), generator=generator).to(glyphs.device)
+    kind = kind.where(length[:, 0] > 1, 0)  # one letter alone can only be another one
+    chosen = slips[kind, torch.arange(len(glyphs), device=glyphs.device)]
+    return torch.where(length > 0, chosen, glyphs)
 
 
 def pick(features: Features, rows: Tensor) -> Features:

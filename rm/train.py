@@ -42,6 +42,8 @@ class RmConfig:
     """Peak learning rate of the heads."""
     encoder_lr: float = 1e-5
     """Peak learning rate of what is unfrozen of a pretrained encoder; `conv` starts from nothing and takes `lr`."""
+    ema: float = 0.98
+    """Decay of the averaged weights, which are what is measured and kept; 0 takes the last weights."""
     weight_decay: float = 0.05
     """AdamW's weight decay, on matrices only."""
     warmup: float = 0.05

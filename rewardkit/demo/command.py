@@ -17,9 +17,9 @@ class DemoConfig:
 
     out: Path = Path("runs/demo")
     """Folder of the demo; done steps found there are not run again."""
-    pairs: int = 4200
+    pairs: int = 4800
     """Preference pairs to train the reward model on."""
-    held_out_pairs: int = 1700
+    held_out_pairs: int = 1800
     """Preference pairs to measure it on."""
     updates: int = 70
     """Updates of ReFL."""
@@ -49,8 +49,9 @@ def judges(steps: Steps, config: DemoConfig) -> None:
     """Reward model: pairs drawn by the base and by hand, three heads, accuracy against the ceiling."""
     out = steps.out
     pairs = ["--kind", "pairs", "--base", "seedling", "--base-share", 0.12, "--steps", 10, "--batch-size", 64]
+    pairs += ["--text-share", 0.9]
     steps.command("pairs", "posters", *pairs, "--count", config.pairs, "--seed", config.seed + 10)
-    held_out = ["--count", config.held_out_pairs, "--text-share", 0.9, "--seed", config.seed + 11]
+    held_out = ["--count", config.held_out_pairs, "--seed", config.seed + 11, "--exclude", out / "pairs/pairs.jsonl"]
     steps.command("pairs-held-out", "posters", *pairs, *held_out)
     steps.command("rm", "train-rm", "--data", out / "pairs/pairs.jsonl", "--epochs", 12, "--seed", config.seed)
     steps.command(

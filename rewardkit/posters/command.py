@@ -41,6 +41,8 @@ class PostersConfig:
     """pairs: sampling steps of the base."""
     guidance: float = 1.0
     """pairs: guidance of the base; 1 is none."""
+    exclude: tuple[Path, ...] = ()
+    """pairs: files of pairs whose prompts must not come again, for a held-out set that shares none with training."""
     batch_size: int = 32
     """Images drawn or judged at once."""
     device: str = "cpu"

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
+from rewardkit.errors import UserError
 from rewardkit.files import write_text
 from rewardkit.images import save_image, to_tensor
-from rewardkit.pairs import PreferenceRecord, write_pairs
+from rewardkit.pairs import PreferenceRecord, read_pairs, write_pairs
 from rewardkit.posters.command import PostersConfig
 from rewardkit.posters.draw import draw
 from rewardkit.posters.flaws import flawed, pick_font
@@ -53,7 +54,7 @@ def prompts(config: PostersConfig, generator: Generator) -> None:
 def pairs(config: PostersConfig, fonts: Fonts, generator: Generator) -> None:
     """Write pairs.jsonl and images/ for `train-rm`; gold.jsonl keeps the gold scores apart, for the ceiling only."""
     drawn = round(config.base_share * config.count) if config.base else 0
-    asked = [random_request(generator, config.languages, config.style, config.text_share) for _ in range(config.count)]
+    asked = new_requests(config, generator)
     batches = _batches(config, asked, config.count - drawn, fonts, generator)
     (config.out / "images").mkdir(parents=True, exist_ok=True)
     records: list[PreferenceRecord] = []
@@ -81,6 +82,19 @@ def pairs(config: PostersConfig, fonts: Fonts, generator: Generator) -> None:
             f"{axis}: Bayes ceiling {found['ceiling']:.3f} on {found['n']} pairs without ties (T = {TEMPERATURE[axis]})"
         )
     print(f"{len(records)} pairs in {config.out / 'pairs.jsonl'}, {drawn} of them drawn by {config.base or 'no base'}")
+
+
+def new_requests(config: PostersConfig, generator: Generator) -> list[Request]:
+    """Draw requests whose prompts are in none of the excluded files."""
+    known = {record.prompt for path in config.exclude for record in read_pairs(path)}
+    asked: list[Request] = []
+    for _ in range(100 * config.count):
+        request = random_request(generator, config.languages, config.style, config.text_share)
+        if request.prompt not in known:
+            asked.append(request)
+        if len(asked) == config.count:
+            return asked
+    raise UserError(f"nearly every prompt is in the excluded files; found {len(asked)} of {config.count} new ones")
 
 
 def _batches(

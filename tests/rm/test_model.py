@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from rewardkit.conv import ConvEncoder
 from rewardkit.encoders import ClipEncoder
@@ -14,6 +15,7 @@ from rewardkit.errors import UserError
 from rewardkit.images import to_pil
 from rewardkit.reward import MultiReward, Reward, keys, score_all
 from rm import RewardModel
+from rm.average import Average
 from rm.glyphs import glyphs
 from rm.heads import Features, Shapes, TextHead, grid_positions
 from rm.negatives import misspelt, wrong_prompts
@@ -190,12 +192,39 @@ def test_wrong_prompts_say_where_they_really_differ() -> None:
     for _ in range(10):
         wrong, differs = wrong_prompts(batch, generator, misspell=True)
         assert not differs[3]
-        assert torch.equal(differs[:3], (wrong.glyphs != batch.glyphs).any(1)[:3] & (wrong.glyphs != 0).any(1)[:3])
+        own = nn.functional.pad(batch.glyphs, (0, 1))
+        assert torch.equal(differs[:3], (wrong.glyphs != own).any(1)[:3] & (wrong.glyphs != 0).any(1)[:3])
         assert torch.equal(wrong.tokens, batch.tokens)
 
 
-def test_a_misspelt_text_keeps_its_length_and_changes_one_byte_at_most() -> None:
+def test_a_misspelt_text_has_one_slip_of_each_kind_in_turn() -> None:
     texts = glyphs(['"ABC"', '"D"', "none"])
-    changed = misspelt(texts, torch.Generator().manual_seed(3))
-    assert torch.equal(changed == 0, texts == 0)
-    assert (changed != texts).sum(1).max() <= 1
+    generator = torch.Generator().manual_seed(3)
+    seen: set[str] = set()
+    for _ in range(200):
+        slips = ["".join(chr(byte - 1) for byte in row if byte) for row in misspelt(texts, generator).tolist()]
+        assert len(slips[1]) in (1, 2)
+        assert slips[2] == ""
+        seen.add(slips[0])
+    replaced = {"ABC"[:i] + letter + "ABC"[i + 1 :] for i in range(3) for letter in "ABCD"}
+    assert {"BAC", "ACB", "BC", "AC", "AABC", "ABBC"} <= seen
+    assert seen <= replaced | {"BAC", "ACB", "AB", "BC", "AC", "AABC", "ABBC", "ABCC"}
+
+
+def test_a_text_as_long_as_may_be_keeps_its_length() -> None:
+    texts = glyphs(['"' + 64 * "A" + '"'])
+    assert misspelt(texts, torch.Generator().manual_seed(0)).shape == (1, 64)
+
+
+def test_the_average_is_the_closed_form_and_is_taken_off_again() -> None:
+    model = nn.Linear(1, 1, bias=False)
+    average = Average(model, 0.5)
+    expected = model.weight.item()
+    for update, value in enumerate((1.0, 3.0, -2.0)):
+        model.weight.data.fill_(value)
+        average.update()
+        keep = min(0.5, (1 + update) / (10 + update))
+        expected = keep * expected + (1 - keep) * value
+    with average.worn():
+        assert model.weight.item() == pytest.approx(expected)
+    assert model.weight.item() == -2.0
