@@ -50,7 +50,7 @@ class SeedlingConfig:
     """Updates of the VAE, of 64 posters each."""
     base_steps: int = 4000
     """Updates of the transformer and its text encoders, of 64 posters each."""
-    clip_steps: int = 1200
+    clip_steps: int = 2400
     """Updates of the CLIP, of 128 posters each."""
     rewriter_steps: int = 500
     """Updates of the rewriter's language model, of 64 texts each."""
