@@ -4,6 +4,7 @@ Left out on purpose: several processes, and offloading. Every random choice of a
 `run.generator(step, stream)`, so that a run killed at any moment resumes to the same weights.
 """
 
+import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Literal
@@ -17,6 +18,7 @@ from refl.chain import Chain
 from refl.config import ReflConfig, check, window
 from refl.objectives import estimator
 from refl.objectives.nft import nft
+from refl.report import write_report
 from refl.session import Session, begin, spread
 from refl.verdict import write_verdict
 from rewardkit.files import new_folder
@@ -32,8 +34,9 @@ GRID_IMAGES = 16
 def train(config: ReflConfig) -> None:
     """Run ReFL from start, or from the last checkpoint, to a LoRA in `out/lora`."""
     check(config)
+    began = time.monotonic()
     session = begin(config)
-    learner, run = session.learner, session.run
+    learner, run, first = session.learner, session.run, session.learner.step
     if learner.step == 0:
         draw_grid(session)
     look(session)
@@ -49,7 +52,8 @@ def train(config: ReflConfig) -> None:
             if config.grid_every and (learner.step % config.grid_every == 0 or last):
                 draw_grid(session)
     finish(session)
-    print(f"LoRA written to {config.out / 'lora'}")
+    report = write_report(config, session.watch, learner.step - first, time.monotonic() - began)
+    print(f"LoRA written to {config.out / 'lora'}, report to {report}")
 
 
 def update(session: Session) -> tuple[dict[str, float], dict[str, float]]:
