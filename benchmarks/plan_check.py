@@ -92,7 +92,11 @@ def compare(spec: str, config: PlanConfig, device: torch.device) -> list[Row]:
     base = build(recipe(spec), step.dtype, device)
     with torch.device(device):
         lora.attach(
-            base.denoiser, rank=config.rank, alpha=config.rank, targets=planner.targets, generator=torch.Generator()
+            base.denoiser,
+            rank=config.rank,
+            alpha=float(config.rank),
+            targets=planner.targets,
+            generator=torch.Generator(),
         )
     vae = parts(base)["vae"]
     simulate.switch(base.denoiser, config.gradient_checkpointing)

@@ -61,13 +61,13 @@ class Stack(nn.Module):
     def __init__(self, depth: int) -> None:
         super().__init__()
         self.first = linear()
-        self.layers = nn.ModuleList(linear() for _ in range(depth))
+        self.layers = nn.ModuleList(nn.Sequential(linear(), nn.GELU(), linear(), nn.GELU()) for _ in range(depth))
         self.others = nn.ModuleList(nn.Sequential(linear(), nn.GELU()) for _ in range(2))
 
     def forward(self, x: Tensor, again: bool = False) -> Tensor:
         x = self.first(x)
         for layer in self.layers:
-            x = checkpoint(nn.Sequential(layer, nn.GELU()), x, use_reentrant=False) if again else F.gelu(layer(x))
+            x = checkpoint(layer, x, use_reentrant=False) if again else layer(x)
         for layer in self.others:
             x = layer(x)
         return x

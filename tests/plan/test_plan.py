@@ -72,7 +72,7 @@ def test_the_ladder_ends_where_the_run_fits(seedling: Any) -> None:
     assert peaks == sorted(peaks, reverse=True)
     assert not seedling.plan(small).fits
     assert "Does not fit" in verdict(seedling.plan(small), rungs)
-    roomy = config(base="seedling", size=64, memory=8)
+    roomy = config(base="seedling", size=64, memory=8.0)
     assert seedling.plan(roomy).fits
     assert climb(seedling, seedling.plan(roomy)) == []
     between = peaks[0] / 2**30 / 0.95 * 1.0001
