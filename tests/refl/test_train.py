@@ -17,15 +17,20 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from refl import prompts
-from refl.train import ReflConfig, spread, train
+from refl.config import ReflConfig, window
+from refl.objectives import Objective
+from refl.session import spread
+from refl.train import train
 from rewardkit.base import load_base
 from rewardkit.base.tiny import tiny_sd3
+from rewardkit.config import parse
 from rewardkit.errors import UserError
 from rewardkit.generate import GenerateConfig, generate
 from rewardkit.images import load_image
 from rewardkit.lora import WEIGHTS_NAME
 from rewardkit.sampling import image_seed
 from rewardkit.simple_rewards import colourfulness
+from rewardkit.toml import to_toml
 
 
 @pytest.fixture(scope="module")
@@ -69,15 +74,35 @@ def test_a_run_leaves_weights_metrics_and_grids(config: ReflConfig) -> None:
     assert panel["colourfulness"]["std"] > 0
 
 
-def test_stopping_and_resuming_gives_the_same_bits(config: ReflConfig, tmp_path: Path) -> None:
+@pytest.mark.parametrize("objective", ["refl", "direct-align", "nft"])  # every stream of random numbers is in these
+def test_stopping_and_resuming_gives_the_same_bits(config: ReflConfig, tmp_path: Path, objective: Objective) -> None:
+    config = replace(config, objective=objective, group=2, grid_every=4 if objective == "refl" else 0, batch_size=4)
     train(config)
     halves = replace(config, out=tmp_path / "halves")
     train(replace(halves, steps=2))
     train(replace(halves, resume=True))
     assert same(weights(config.out), weights(halves.out))
     assert rows(config.out) == rows(halves.out)
+    assert any(value.abs().max() > 0 for name, value in weights(config.out).items() if "lora_B" in name)
     grid = "samples/step_000004.png"
-    assert (config.out / grid).read_bytes() == (halves.out / grid).read_bytes()
+    if config.grid_every:
+        assert (config.out / grid).read_bytes() == (halves.out / grid).read_bytes()
+
+
+def test_nft_climbs_a_judge_that_is_no_network(config: ReflConfig) -> None:
+    train(replace(config, objective="nft", rewards=("posters-aesthetic",), group=2, steps=1, guidance=2.0))
+    assert any(value.abs().max() > 0 for name, value in weights(config.out).items() if "lora_B" in name)
+
+
+def test_a_run_goes_on_from_another_and_ends_with_a_page(config: ReflConfig, tmp_path: Path) -> None:
+    first = replace(config, steps=1, lr=1e-1, warmup=1, ema=0.0)
+    train(first)
+    second = replace(first, out=tmp_path / "second", start=first.out / "lora", lr=0.0)
+    train(second)
+    assert same(weights(first.out), weights(second.out))
+    page = (first.out / "report.html").read_text()
+    assert "colourfulness" in page
+    assert "data:image/webp" in page
 
 
 def test_a_run_killed_at_any_moment_resumes_to_the_same_bits(config: ReflConfig, tmp_path: Path) -> None:
@@ -150,6 +175,13 @@ def test_a_nan_reward_stops_with_one_line_and_the_checkpoint_stays(
         ({"batch_size": 0}, "batch_size"),
         ({"ema": 1.0}, "ema"),
         ({"sampling_steps": 0}, "sampling_steps"),
+        ({"rewards": ("posters-aesthetic",)}, "not differentiable.*--objective nft"),
+        ({"objective": "draft-k", "grad_steps": 4}, "grad_steps must be between 1 and 3"),
+        ({"objective": "nft", "group": 3}, "group must be"),
+        ({"objective": "nft", "group": 2, "balance": True}, "balance"),
+        ({"judges": ("colourfulness",)}, "'colourfulness' is trained on"),
+        ({"judges": ("posters-aesthetic",), "guard_images": 1}, "guard_images"),
+        ({"start": Path("nowhere")}, "no LoRA in nowhere"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*local_dir_use_symlinks.*:UserWarning")  # diffusers' own
@@ -226,3 +258,16 @@ def test_colourfulness_has_a_gradient_even_on_grey() -> None:
     grey = torch.full((1, 3, 4, 4), 0.5, requires_grad=True)
     colourfulness(grey).sum().backward()
     assert grey.grad.isfinite().all()
+
+
+def test_the_options_are_spelled_as_they_were(tmp_path: Path) -> None:
+    """The window became optional; a file that a run wrote reads back to the same options."""
+    words = ["--prompts", "p.txt", "--out", "o", "--rewards", "a", "b"]
+    plain = parse(ReflConfig, words, prog="refl", description="")
+    assert (window(plain), window(replace(plain, objective="direct-align"))) == ((0.5, 1.0), (0.0, 1.0))
+    given = ["--window", "0.2", "0.8", "--judges", "c", "d", "--no-guard", "--objective", "draft-lv"]
+    full = parse(ReflConfig, [*words, *given], prog="refl", description="")
+    assert (window(full), full.judges, full.guard, full.objective) == ((0.2, 0.8), ("c", "d"), False, "draft-lv")
+    for config in (plain, full):
+        (tmp_path / "run.toml").write_text(to_toml(config))
+        assert parse(ReflConfig, ["--config", str(tmp_path / "run.toml")], prog="refl", description="") == config
