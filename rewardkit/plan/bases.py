@@ -13,6 +13,7 @@ from typing import Any
 import diffusers
 import torch
 from torch import nn
+from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
 from rewardkit.base import BUILT_IN, FAMILIES, Base
 from rewardkit.base.quiet import quiet
@@ -130,13 +131,18 @@ def module(part: Part) -> nn.Module:
 
 
 def assemble(pipeline: str, modules: Mapping[str, nn.Module]) -> Any:
-    """Put the parts in their pipeline, without tokenizers."""
-    kind = getattr(diffusers, pipeline, None)
-    if kind is None:
-        from rewardkit.seedling.pipeline import SeedlingPipeline as kind  # the only family of ours
+    """Put the parts in their pipeline, without tokenizers; seedling's cannot do without its own."""
+    absent: dict[str, Any] = {}
+    if pipeline == "SeedlingPipeline":
+        from rewardkit.seedling.pipeline import SeedlingPipeline as kind
+
+        words = PreTrainedTokenizerFast.from_pretrained(BUILT_IN["seedling"] / "tokenizer")
+        absent = {"tokenizer": words, "glyph_tokenizer": ByT5Tokenizer()}
+    else:
+        kind = getattr(diffusers, pipeline)
     scheduler = SCHEDULERS.get(pipeline, diffusers.FlowMatchEulerDiscreteScheduler)()
     asked = inspect.signature(kind.__init__).parameters.values()
     needed = {each.name for each in asked if each.default is each.empty and each.kind is each.POSITIONAL_OR_KEYWORD}
-    absent = {name: None for name in needed - {"self", "scheduler", *modules}}
+    absent = {name: None for name in needed - {"self", "scheduler", *modules}} | absent
     with quiet():
         return kind(**absent, **modules, scheduler=scheduler)
