@@ -73,7 +73,7 @@ class OcrCtcReward:
             quads = self.lines(image, target)
         if strength == 0:
             return best_run(self.recogniser.frames([self._cut(image, quad, target) for quad in quads]), target)
-        generator = Generator().manual_seed(zlib.crc32(image.detach().float().cpu().contiguous().numpy()))
+        generator = Generator().manual_seed(zlib.crc32(image.detach().float().cpu().contiguous().numpy().tobytes()))
         views = self.views * len(quads)
         cuts = [self._cut(image, shake(quads[i % len(quads)], generator, strength), target) for i in range(views)]
         frames = self.recogniser.frames([wear(line, generator, strength) for line in cuts])

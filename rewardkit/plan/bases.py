@@ -134,8 +134,9 @@ def assemble(pipeline: str, modules: Mapping[str, nn.Module]) -> Any:
     """Put the parts in their pipeline, without tokenizers; seedling's cannot do without its own."""
     absent: dict[str, Any] = {}
     if pipeline == "SeedlingPipeline":
-        from rewardkit.seedling.pipeline import SeedlingPipeline as kind
+        from rewardkit.seedling.pipeline import SeedlingPipeline
 
+        kind: Any = SeedlingPipeline
         words = PreTrainedTokenizerFast.from_pretrained(BUILT_IN["seedling"] / "tokenizer")
         absent = {"tokenizer": words, "glyph_tokenizer": ByT5Tokenizer()}
     else:

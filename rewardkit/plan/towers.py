@@ -1,6 +1,7 @@
 """Image towers of rewards on the meta device, by the name of their backbone."""
 
 import logging
+from typing import Any
 
 import open_clip
 import torch
@@ -24,7 +25,9 @@ class Tower(nn.Module):
         self.encoder = encoder(name)
 
     def forward(self, images: Images) -> Scores:
-        return self.encoder.image(images).pooled.sum(-1)
+        tower: Any = self.encoder
+        scores: Scores = tower.image(images).pooled.sum(-1)
+        return scores
 
 
 def encoder(name: str) -> nn.Module:

@@ -63,6 +63,7 @@ class Aesthetic(Scorer):
     """An image tower and a linear chain on its unit embedding; about 1 to 10, ordinary pictures 4 to 7.5."""
 
     axis = "aesthetic"
+    head: nn.Module
 
     def embed(self, pixels: Framed) -> Tensor:
         raise NotImplementedError

@@ -67,8 +67,8 @@ class Residual(nn.Module):
 def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
     """Attention of many heads to one head of keys and values; (B, heads, n, d) and (B, m, d) to (B, n, heads * d)."""
     heads = queries.shape[1]
-    shared = (part.unsqueeze(1).expand(-1, heads, -1, -1) for part in (keys, values))
-    return F.scaled_dot_product_attention(queries, *shared, attn_mask=mask).transpose(1, 2).flatten(2)
+    keys, values = (part.unsqueeze(1).expand(-1, heads, -1, -1) for part in (keys, values))
+    return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask).transpose(1, 2).flatten(2)
 
 
 class CrossAttention(nn.Module):
@@ -131,8 +131,8 @@ class CrossModel(nn.Module):
         )
 
     def forward(self, images: Tokens, texts: Words, mask: AttentionMask) -> Tokens:
-        for pair in self.layers:
-            cross, alone = pair  # type: ignore[misc]
+        pairs: list[Any] = list(self.layers)
+        for cross, alone in pairs:
             images = alone(cross(images, texts, mask))
         return images
 

@@ -59,7 +59,7 @@ def test_noise_levels_fall_to_zero(family: Any) -> None:
 def test_a_saved_folder_loads_by_its_class_name(family: Any, tmp_path: Path) -> None:
     pipeline = family.build()
     pipeline.save_pretrained(tmp_path)
-    base = load_base(str(tmp_path), dtype=torch.bfloat16)
+    base: Any = load_base(str(tmp_path), dtype=torch.bfloat16)
     assert type(base) is family.adapter
     assert FAMILIES[type(pipeline).__name__].endswith(f":{type(base).__name__}")
     assert next(base.denoiser.parameters()).dtype == torch.bfloat16

@@ -73,6 +73,7 @@ def test_gradient_of_the_likelihood_against_finite_differences() -> None:
         step[frame, place] = 1e-5
         with torch.no_grad():
             ahead, behind = (target.log_likelihood((logits + s).log_softmax(-1)) for s in (step, -step))
+        assert logits.grad is not None
         assert float(logits.grad[frame, place]) == pytest.approx(float((ahead - behind) / 2e-5), abs=1e-7)
 
 
@@ -177,6 +178,7 @@ def test_the_gradient_reaches_wrong_text_and_stops_at_the_target() -> None:
     judge = reward(views=1)
     judge.score(images, [PROMPT, 'a sign "SALE"']).sum().backward()
     again = judge.score(images, [PROMPT, 'a sign "SALE"'])
+    assert images.grad is not None
     assert images.grad[1].abs().max() > 0
     assert torch.equal(again, judge.score(images, [PROMPT, 'a sign "SALE"']))  # the draws are the picture's own
 

@@ -240,7 +240,7 @@ def test_genaibench(tmp_path: Path, image: Callable[..., bytes]) -> None:
     assert sum(record.tie("alignment") for record in reading.records) == 1
 
 
-REFUSED = {
+REFUSED: dict[str, dict[str, Any]] = {
     "train.json": {"human_preference": [1, 0], "prompt": "x", "file_path": ["a", "b"]},
     "test.json": {"prompt": "x", "image_path": ["a", "b"], "rank": [1, 2], "raw_annotations": []},
     "hpdv3.json": {"prompt": "x", "path1": "a", "path2": "b"},

@@ -20,7 +20,7 @@ def check(
     """Images that differ among themselves by 1, and whose changes differ by `spread`."""
     levels = [judges] if isinstance(judges, float) else judges
     wobble = np.random.default_rng(step).normal(size=N)
-    wobble = spread * (wobble - wobble.mean()) / wobble.std() if step else 0.0
+    wobble = spread * (wobble - wobble.mean()) / wobble.std() if step else np.zeros(N)
     return Check(
         step,
         NOISE + trained + wobble,

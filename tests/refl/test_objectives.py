@@ -391,7 +391,7 @@ def test_nft_climbs_a_reward_without_a_gradient(
 def test_nft_counts_weights_and_targets_an_image() -> None:
     class Two:
         name = "two"
-        axes = ("alignment", "aesthetic")
+        axes: tuple[str, ...] = ("alignment", "aesthetic")
         differentiable = False
 
         def scores(self, images: Tensor, prompts: Sequence[str]) -> dict[str, Tensor]:

@@ -91,7 +91,8 @@ def loud(module: torch.nn.Module) -> torch.nn.Module:
 
 
 def save_clip(folder: Path) -> None:
-    loud(CLIPModel(CLIPConfig(**CLIP))).save_pretrained(folder)
+    saved: Any = loud(CLIPModel(CLIPConfig(**CLIP)))
+    saved.save_pretrained(folder)
 
 
 def pickscore(folder: Path) -> Scorer:
@@ -132,7 +133,8 @@ def aesthetic_v25(folder: Path) -> Scorer:
     vision = TOWER | {"image_size": 32, "patch_size": 8}
     text = TOWER | {"hidden_size": 16, "vocab_size": 50, "bos_token_id": 1, "eos_token_id": 2}
     siglip = SiglipModel(SiglipConfig(vision_config=vision, text_config=text))
-    loud(siglip).save_pretrained(folder)
+    saved: Any = loud(siglip)
+    saved.save_pretrained(folder)
     head = loud(linear_chain(32, dropped=4))
     state = {f"scoring_head.{k}": v for k, v in head.state_dict().items()}
     torch.save(state, folder / "aesthetic_predictor_v2_5.pth")
@@ -193,7 +195,7 @@ def qwen_config(words: int) -> Qwen2VLConfig:
 
 def vqascore(folder: Path) -> Scorer:
     tokenizer = chat_tokenizer()
-    model = loud(Qwen2VLForConditionalGeneration(qwen_config(len(tokenizer))))
+    model: Any = loud(Qwen2VLForConditionalGeneration(qwen_config(len(tokenizer))))
     model.save_pretrained(folder)
     pictures = Qwen2VLImageProcessor(patch_size=4, min_pixels=16 * 64, max_pixels=32 * 64)
     films = Qwen2VLVideoProcessor(patch_size=4)

@@ -121,7 +121,8 @@ def test_imagereward_is_a_z_score_of_the_first_text_token(built: Built) -> None:
 def test_blips_vit_is_timms(built: Built) -> None:
     from timm.models.vision_transformer import VisionTransformer
 
-    ours = built("imagereward").blip.visual_encoder
+    scorer: Any = built("imagereward")
+    ours = scorer.blip.visual_encoder
     theirs = VisionTransformer(32, 8, embed_dim=32, depth=2, num_heads=2, num_classes=0, global_pool="").eval()
     theirs.load_state_dict(ours.state_dict())
     pixels = torch.randn(2, 3, 32, 32)
@@ -145,7 +146,8 @@ def test_mps_condition_masks_tokens_of_each_prompt_by_itself(built: Built) -> No
 
 
 def test_mps_padding_is_the_end_token(built: Built) -> None:
-    ids = built("mps").tokenize(["a"])[0]
+    scorer: Any = built("mps")
+    ids = scorer.tokenize(["a"])[0]
     assert ids[0] == 49406
     assert (ids[2:] == 49407).all()
 
