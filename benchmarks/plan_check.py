@@ -140,10 +140,14 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--size", type=int, default=0)
     parser.add_argument("--batch-size", type=int, default=2)
-    parser.add_argument("--dtype", default="", help="float32 on a CPU, bfloat16 on a card where not given")
+    parser.add_argument(
+        "--dtype",
+        choices=("bfloat16", "float16", "float32"),
+        help="float32 on a CPU, bfloat16 on a card where not given",
+    )
     args = parser.parse_args()
     device = torch.device(args.device)
-    dtype = args.dtype or ("bfloat16" if device.type == "cuda" else "float32")
+    dtype: Any = args.dtype or ("bfloat16" if device.type == "cuda" else "float32")
     print("| base | checkpointing | what | planned | measured | off |\n|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for name in args.base:
