@@ -69,6 +69,15 @@ def test_same_seed_same_pairs(made: Path, tmp_path: Path) -> None:
     assert (tmp_path / "pairs.jsonl").read_text() == (made / "pairs.jsonl").read_text()
 
 
+def test_excluded_prompts_do_not_come_again(tmp_path: Path) -> None:
+    first = PostersConfig(out=tmp_path / "a", kind="pairs", count=6, seed=5, text_share=0.0)
+    make(first)
+    make(replace(first, out=tmp_path / "b", exclude=(tmp_path / "a/pairs.jsonl",)))
+    known, new = ({record.prompt for record in read_pairs(tmp_path / name / "pairs.jsonl")} for name in "ab")
+    assert len(new) == 6
+    assert not known & new
+
+
 def test_prompt_splits_share_nothing(tmp_path: Path) -> None:
     make(PostersConfig(tmp_path, kind="prompts", count=200, style="mixed", languages=("en", "zh", "ko"), held_out=0.25))
     train, held = read_prompts(tmp_path / "train.jsonl"), read_prompts(tmp_path / "held_out.jsonl")

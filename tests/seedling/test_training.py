@@ -7,12 +7,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from rewardkit.posters.scene import Scene
+from rewardkit.posters.scene import CHOICES, Scene
 from rewardkit.seedling.data import Noise, PosterSet, disturb, misspell, training_caption
 from rewardkit.seedling.muon import Muon, orthogonalise
 from rewardkit.seedling.text import build_tokenizer, sample_captions
 from rewardkit.seedling.train_base import rate, train_base
-from rewardkit.seedling.train_clip import spell, train_clip
+from rewardkit.seedling.train_clip import Attributes, contrast_loss, family_batch, number, spell, train_clip
 from rewardkit.seedling.train_rewriter import train_rewriter
 from rewardkit.seedling.train_vae import measure_latents, train_vae
 from rewardkit.seedling.vae import SeedlingVAE
@@ -124,3 +124,26 @@ def test_rewriter_learns_and_opens_in_transformers(tmp_path: Path) -> None:
     turns = [{"role": "user", "content": "red circle"}]
     prompt = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_tensors="pt", return_dict=True)
     assert model.generate(**prompt, max_new_tokens=4, do_sample=False).shape[1] == prompt["input_ids"].shape[1] + 4
+
+
+def test_attributes_are_numbered_and_told() -> None:
+    scene = Scene("circle", "orange", "right", "large", "navy", "muted", "SALE")
+    wanted = number([scene])
+    assert wanted.tolist() == [[0, 1, 2, 1, 2, 1]]
+    told = Attributes(4)
+    torch.nn.init.zeros_(told.tell.weight)
+    torch.nn.init.zeros_(told.tell.bias)
+    chance = sum(torch.tensor(float(len(choices))).log() for choices in CHOICES.values()) / len(CHOICES)
+    assert told(torch.ones(1, 4) / 2, wanted).item() == pytest.approx(float(chance))
+
+
+def test_families_stay_together() -> None:
+    index = family_batch(40, 8, torch.Generator().manual_seed(0))
+    assert (index.view(2, 4) - index.view(2, 4)[:, :1]).tolist() == [[0, 1, 2, 3]] * 2
+    assert (index[::4] % 4 == 0).all()
+
+
+def test_contrast_is_the_closed_form() -> None:
+    same = contrast_loss(torch.eye(3), torch.eye(3), torch.tensor(2.0))
+    e = torch.tensor(2.0).exp()
+    assert same.item() == pytest.approx(-(e / (e + 2)).log().item())
