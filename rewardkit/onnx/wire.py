@@ -4,6 +4,7 @@ import struct
 from collections import defaultdict
 
 from rewardkit.errors import UserError
+from rewardkit.protobuf import int64, varint
 
 Value = int | memoryview
 """A varint, or the bytes of a fixed-size or length-delimited field."""
@@ -39,21 +40,9 @@ def _value(data: memoryview, at: int, kind: int) -> tuple[Value, int]:
     return data[at : at + length], at + length
 
 
-def varint(data: memoryview, at: int) -> tuple[int, int]:
-    """Read an unsigned varint; give it and the place behind it."""
-    value = shift = 0
-    while True:
-        byte = data[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return value, at
-
-
 def signed(value: Value) -> int:
     """Take a varint as int64, which ONNX's integers are."""
-    number = integer(value)
-    return number - (1 << 64) if number >= 1 << 63 else number
+    return int64(integer(value))
 
 
 def integer(value: Value) -> int:

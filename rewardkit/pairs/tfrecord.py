@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rewardkit.errors import UserError
+from rewardkit.protobuf import int64, varint
 
 
 def read_tfrecord(path: Path) -> Iterator[dict[str, Any]]:
@@ -57,7 +58,7 @@ def listed(data: bytes, kind: int) -> list[Any]:
         elif kind == 2:
             values += struct.unpack(f"<{len(value) // 4}f", value)
         else:
-            values += [signed(value)] if isinstance(value, int) else list(map(signed, varints(value)))
+            values += [int64(value)] if isinstance(value, int) else list(map(int64, varints(value)))
     return values
 
 
@@ -88,26 +89,11 @@ def first(data: bytes, number: int) -> bytes:
     return next(iter(values_of(data, number)), b"")
 
 
-def varint(data: bytes, place: int) -> tuple[int, int]:
-    """Read seven bits a byte, lowest first; give the value and where it ends."""
-    value = shift = 0
-    while True:
-        byte = data[place]
-        value |= (byte & 127) << shift
-        place, shift = place + 1, shift + 7
-        if byte < 128:
-            return value, place
-
-
 def varints(data: bytes) -> Iterator[int]:
     place = 0
     while place < len(data):
         value, place = varint(data, place)
         yield value
-
-
-def signed(value: int) -> int:
-    return value - (1 << 64) if value >> 63 else value
 
 
 def masked_crc(data: bytes) -> int:

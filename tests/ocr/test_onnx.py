@@ -11,7 +11,8 @@ from rewardkit.errors import UserError
 from rewardkit.ocr import characters, recogniser_file
 from rewardkit.onnx import Graph, Node, TorchGraph, read_graph, read_notes
 from rewardkit.onnx.operators import OPERATORS
-from rewardkit.onnx.wire import integers, message, signed, varint
+from rewardkit.onnx.wire import integers, message, signed
+from rewardkit.protobuf import varint
 
 
 @pytest.fixture(scope="module")
