@@ -1,6 +1,7 @@
 """A tiny Stable Diffusion 3 with a LoRA, and the toy reward the tests climb."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -53,3 +54,12 @@ def stir() -> Callable:
             parameter.data.add_(std * torch.randn(parameter.shape, generator=generator).to(parameter))
 
     return stir
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny")
+    tiny_sd3().save_pretrained(folder / "base")
+    lines = [f"a {colour} {shape}" for colour in ("red", "blue", "green") for shape in ("circle", "square")]
+    (folder / "prompts.txt").write_text("\n".join(lines))
+    return folder

@@ -22,7 +22,6 @@ from refl.objectives import Objective
 from refl.session import spread
 from refl.train import train
 from rewardkit.base import load_base
-from rewardkit.base.tiny import tiny_sd3
 from rewardkit.config import parse
 from rewardkit.errors import UserError
 from rewardkit.generate import GenerateConfig, generate
@@ -31,15 +30,6 @@ from rewardkit.lora import WEIGHTS_NAME
 from rewardkit.sampling import image_seed
 from rewardkit.simple_rewards import colourfulness
 from rewardkit.toml import to_toml
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny")
-    tiny_sd3().save_pretrained(folder / "base")
-    lines = [f"a {colour} {shape}" for colour in ("red", "blue", "green") for shape in ("circle", "square")]
-    (folder / "prompts.txt").write_text("\n".join(lines))
-    return folder
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from refl.config import ReflConfig
 from refl.train import train
-from rewardkit.base.tiny import tiny_sd3
 from rewardkit.errors import UserError
 from rewardkit.images import load_image
 from rewardkit.lora import WEIGHTS_NAME
@@ -65,15 +64,6 @@ class Share(Reward):
 
 PEAK = 0.14
 """The tiny base starts at 0.126, its images differ by 0.008."""
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny")
-    tiny_sd3().save_pretrained(folder / "base")
-    lines = [f"a {colour} {shape}" for colour in ("red", "blue", "green") for shape in ("circle", "square")]
-    (folder / "prompts.txt").write_text("\n".join(lines))
-    return folder
 
 
 @pytest.fixture
