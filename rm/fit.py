@@ -36,7 +36,9 @@ class FitOptions(Protocol):
     @property
     def lr(self) -> float: ...
     @property
-    def encoder_lr(self) -> float: ...
+    def encoder_lr(self) -> float | None: ...
+    @property
+    def lora_rank(self) -> int: ...
     @property
     def weight_decay(self) -> float: ...
     @property
@@ -80,7 +82,7 @@ class Held:
 
 def fit(model: RewardModel, train: PairFeatures, held: PairFeatures, run: Run, options: FitOptions) -> Best:
     """Train until the epochs or the patience end; leave the best weights in the model."""
-    optimizer = make_optimizer(model, lr=options.lr, encoder_lr=options.encoder_lr, weight_decay=options.weight_decay)
+    optimizer = optimizer_of(model, options)
     per_epoch = math.ceil(len(train) / options.batch_size)
     total = per_epoch * options.epochs
     best, start, average = Best(), 0, Average(model, options.ema)
@@ -104,6 +106,11 @@ def fit(model: RewardModel, train: PairFeatures, held: PairFeatures, run: Run, o
     return best
 
 
+def optimizer_of(model: RewardModel, options: FitOptions) -> Optimizer:
+    encoder_lr = options.encoder_lr or (1e-4 if options.lora_rank else 1e-5)
+    return make_optimizer(model, lr=options.lr, encoder_lr=encoder_lr, weight_decay=options.weight_decay)
+
+
 def train_epoch(
     model: RewardModel,
     optimizer: Optimizer,
@@ -116,7 +123,7 @@ def train_epoch(
     bar: Progress,
 ) -> dict[str, float]:
     """Go once over the pairs in a random order; return the mean loss of each axis."""
-    model.train()
+    model.heads.train()  # the encoder stays as it scores: no dropout, and statistics of batches as they were learned
     sums: dict[str, list[float]] = {}
     order = torch.randperm(len(train), generator=run.generator(step, "order"))
     for rows in chunks(order, options.batch_size):
@@ -189,8 +196,8 @@ def keep_best(best: Best, model: RewardModel, found: Mapping[str, Held], epoch: 
     for unit, prefix, right, loss in units(model, found):
         if best.beats(unit, right, loss):
             best.accuracy[unit], best.loss[unit], best.epoch[unit] = right, loss, epoch
-            weights = model.state_dict()
-            best.weights |= {name: weights[name].detach().cpu().clone() for name in weights if name.startswith(prefix)}
+            learning = {name: value for name, value in model.named_parameters() if value.requires_grad}
+            best.weights |= {n: value.detach().cpu().clone() for n, value in learning.items() if n.startswith(prefix)}
 
 
 def units(model: RewardModel, found: Mapping[str, Held]) -> list[tuple[str, str, float, float]]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -12,11 +13,12 @@ from rewardkit.encoders import Encoder, load_encoder
 from rewardkit.errors import UserError
 from rewardkit.pairs import PreferenceRecord, axes_of, read_records, split
 from rewardkit.run import Run
-from rm.features import AUGMENT, ImageSource, LiveImages, PairFeatures, cache_images, pair_features
+from rm.features import PairFeatures, pair_features
 from rm.fit import fit, judge_pairs, measure
 from rm.heads import Kind
 from rm.model import RewardModel
 from rm.report import curve, report, report_split
+from rm.sources import AUGMENT, ImageSource, LiveImages, LivePrompts, PromptSource, cache_images, cache_prompts
 from rm.store import ImageStore, read_images
 
 
@@ -40,8 +42,8 @@ class RmConfig:
     """Pairs a step."""
     lr: float = 1e-3
     """Peak learning rate of the heads."""
-    encoder_lr: float = 1e-5
-    """Peak learning rate of what is unfrozen of a pretrained encoder; `conv` starts from nothing and takes `lr`."""
+    encoder_lr: float | None = None
+    """Peak learning rate of a pretrained encoder; 1e-5 where none is given, 1e-4 for LoRA; `conv` takes `lr`."""
     ema: float = 0.98
     """Decay of the averaged weights, which are what is measured and kept; 0 takes the last weights."""
     weight_decay: float = 0.05
@@ -50,6 +52,10 @@ class RmConfig:
     """Share of all steps over which the learning rate rises."""
     unfreeze: int = 0
     """Last blocks of the image tower that learn too: 0 none (features are computed once), -1 all."""
+    lora_rank: int = 0
+    """Above 0: the image tower learns through LoRA of this rank, its own weights frozen; saved merged."""
+    lora_text: bool = False
+    """LoRA on the text tower too."""
     views: int = 2
     """Views of each image that a frozen encoder sees, the image itself among them."""
     augment: Literal["light", "flip", "none"] = "light"
@@ -87,7 +93,8 @@ def train(config: RmConfig) -> None:
     sides = split(records, config.holdout, config.seed)
     check_held_out(sides[1], axes)
     images = image_source(model.encoder, store, run, config)
-    train_set, held = (pair_features(side, store, images, model.encoder, axes) for side in sides)
+    prompts_of = partial(prompt_source, model.encoder, config)
+    train_set, held = (pair_features(side, store, images, prompts_of, axes) for side in sides)
     report_split(*sides)
     best = fit(model, train_set, held, run, config)
     set_typical(model, train_set, config.batch_size)
@@ -101,11 +108,21 @@ def check(config: RmConfig) -> None:
     """Raise `UserError` for options that cannot work."""
     if not 0 < config.holdout < 1:
         raise UserError(f"holdout must be between 0 and 1, as the best epoch is chosen on it; got {config.holdout}")
-    if config.augment == "flip" and config.unfreeze == 0 and config.encoder != "conv":
+    if config.augment == "flip" and config.unfreeze == 0 and not config.lora_rank and config.encoder != "conv":
         raise UserError("--augment flip is for an encoder that learns; add --unfreeze N, or use --augment light")
+    check_lora(config)
     for name in ("epochs", "batch_size", "views", "patience", "save_every"):
         if getattr(config, name) < 1:
             raise UserError(f"{name} must be 1 or more; got {getattr(config, name)}")
+
+
+def check_lora(config: RmConfig) -> None:
+    if config.lora_rank < 0:
+        raise UserError(f"lora_rank must be 0 (none) or more; got {config.lora_rank}")
+    if config.lora_rank and config.unfreeze:
+        raise UserError("--lora-rank freezes the tower's own weights and --unfreeze trains them; give one of the two")
+    if config.lora_text and not config.lora_rank:
+        raise UserError("--lora-text adds to LoRA on the image tower; give --lora-rank N too")
 
 
 def single(axes: Sequence[str]) -> str | None:
@@ -134,7 +151,10 @@ def new_model(config: RmConfig, axes: Sequence[str]) -> RewardModel:
         torch.manual_seed(config.seed)
         encoder = load_encoder(config.encoder)
         encoder.requires_grad_(False)
-        encoder.unfreeze(-1 if config.encoder == "conv" else config.unfreeze)
+        if config.lora_rank:
+            encoder.adapt(config.lora_rank, float(config.lora_rank), text=config.lora_text)
+        else:
+            encoder.unfreeze(-1 if config.encoder == "conv" else config.unfreeze)
         return RewardModel(encoder, axes, head=config.head).to(config.device)
 
 
@@ -153,6 +173,11 @@ def image_source(encoder: Encoder, store: ImageStore, run: Run, config: RmConfig
         device=device,
         file=config.out / "cache" / "tokens.bin",
     )
+
+
+def prompt_source(encoder: Encoder, config: RmConfig, prompts: Sequence[str]) -> PromptSource:
+    """Encode prompts once, unless the text tower learns."""
+    return LivePrompts(encoder, prompts) if config.lora_text else cache_prompts(encoder, prompts)
 
 
 def set_typical(model: RewardModel, pairs: PairFeatures, batch_size: int) -> None:

@@ -5,16 +5,20 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from rewardkit.encoders import load_encoder
 from rewardkit.errors import UserError
 from rewardkit.images import load_image
 from rewardkit.pairs import PreferenceRecord, read_pairs, write_pairs
+from rewardkit.run import latest
 from rm import RewardModel
 from rm.evaluate import EvalRmConfig, evaluate
-from rm.train import RmConfig, train
+from rm.fit import optimizer_of
+from rm.train import RmConfig, new_model, train
 
 MakePairs = Callable[..., Path]
 AXES = ("alignment", "aesthetic", "text")
@@ -58,6 +62,10 @@ def test_a_separable_set_is_learnt_on_every_axis(
 
 
 def test_a_resumed_run_ends_with_the_same_weights(config: RmConfig, tmp_path: Path) -> None:
+    resume_gives_the_same(config, tmp_path)
+
+
+def resume_gives_the_same(config: RmConfig, tmp_path: Path) -> None:
     train(config)
     whole = weights(config.out / "rm")
     cut = replace(config, out=tmp_path / "cut")
@@ -69,20 +77,56 @@ def test_a_resumed_run_ends_with_the_same_weights(config: RmConfig, tmp_path: Pa
     for name, value in weights(cut.out / "rm").items():
         assert torch.equal(value, whole[name]), name
     rows = [json.loads(line) for line in (cut.out / "metrics.jsonl").read_text().splitlines()]
-    assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
+    assert [row["epoch"] for row in rows] == list(range(1, config.epochs + 1))
 
 
 @pytest.mark.parametrize("unfreeze", [1, -1])
 def test_an_encoder_that_learns_is_saved_with_the_model(config: RmConfig, encoder_folder: str, unfreeze: int) -> None:
     train(replace(config, epochs=1, unfreeze=unfreeze, encoder_lr=1e-3, axes=("aesthetic",)))
-    from rewardkit.encoders import load_encoder
-
     before = load_encoder(encoder_folder).state_dict()
     after = RewardModel.load(config.out / "rm").encoder.state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert any("visual.transformer" in name for name in changed)
     assert not any(name.startswith("clip.transformer") for name in changed)
     assert ("clip.visual.conv1.weight" in changed) == (unfreeze == -1)
+
+
+def adapted(config: RmConfig, **options: Any) -> RmConfig:
+    return replace(config, lora_rank=4, encoder_lr=1e-2, epochs=3, mismatch=0.0, **options)
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_lora_is_saved_merged_and_scores_the_same(config: RmConfig, encoder_folder: str, text: bool) -> None:
+    config = adapted(config, lora_text=text, axes=("alignment",))
+    train(config)
+    found = RewardModel.load(config.out / "rm")
+    before = load_encoder(encoder_folder).state_dict()
+    after = found.encoder.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert before.keys() == after.keys()
+    assert any(name.startswith("clip.visual.transformer") for name in changed)
+    assert any(name.startswith("clip.transformer") for name in changed) == text
+    checkpoint = latest(config.out)
+    assert checkpoint is not None
+    unmerged = new_model(config, ("alignment",)).eval()
+    unmerged.load_state_dict(checkpoint.tensors["best"], strict=False)
+    assert all("lora_" in name or name.startswith("heads.") for name in checkpoint.tensors["best"])
+    images, prompts = torch.rand(3, 3, 20, 16), ["a", 'the text "B"', "c"]
+    torch.testing.assert_close(found.scores(images, prompts), unmerged.scores(images, prompts), atol=1e-5, rtol=1e-5)
+
+
+def test_lora_resumes_to_the_same_weights(config: RmConfig, tmp_path: Path) -> None:
+    resume_gives_the_same(adapted(config, lora_text=True, axes=("text",)), tmp_path)
+
+
+def test_lora_learns_at_a_rate_of_its_own(config: RmConfig) -> None:
+    model = new_model(replace(config, lora_rank=2), ("text",))
+    peaks = {group["peak"] for group in optimizer_of(model, replace(config, lora_rank=2)).param_groups}
+    assert peaks == {config.lr, 1e-4}
+    model = new_model(replace(config, unfreeze=1), ("text",))
+    assert {group["peak"] for group in optimizer_of(model, config).param_groups} == {config.lr, 1e-5}
+    given = replace(config, encoder_lr=3e-6)
+    assert {group["peak"] for group in optimizer_of(model, given).param_groups} == {config.lr, 3e-6}
 
 
 def test_conv_learns_from_scratch_on_an_axis_of_ones_own(make_pairs: MakePairs, tmp_path: Path) -> None:
@@ -118,6 +162,12 @@ def test_missing_things_are_named(config: RmConfig, tmp_path: Path) -> None:
         train(replace(config, axes=("beauty",)))
     with pytest.raises(UserError, match="holdout"):
         train(replace(config, holdout=0.0))
+    with pytest.raises(UserError, match="one of the two"):
+        train(replace(config, lora_rank=4, unfreeze=1))
+    with pytest.raises(UserError, match="--lora-rank N too"):
+        train(replace(config, lora_text=True))
+    with pytest.raises(UserError, match="no pretrained tower"):
+        train(replace(config, encoder="conv", lora_rank=4, axes=("aesthetic",)))
 
 
 def test_an_axis_judged_in_some_pairs_only_trains(config: RmConfig) -> None:

@@ -1,0 +1,137 @@
+"""Features of images and prompts by row: from a cache where the encoder is frozen, from itself where it learns."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from rewardkit.encoders import Embedding, Encoder, ImageFeatures
+from rewardkit.progress import Progress
+from rewardkit.types import Images
+from rm.store import ImageStore, Rows, big_tensor, chunks
+from rm.views import flip, light
+
+GeneratorOf = Callable[[int, str], Generator]
+"""A run's generators: by step and by stream."""
+
+Augment = Callable[[Images, Generator], Images]
+
+AUGMENT: dict[str, Augment | None] = {"light": light, "flip": flip, "none": None}
+
+
+@runtime_checkable
+class ImageSource(Protocol):
+    """Gives the features of images by row."""
+
+    def image(self, rows: Rows, generator: Generator | None) -> ImageFeatures:
+        """With a generator give a random view of each image; without one the image itself."""
+        ...
+
+
+@runtime_checkable
+class PromptSource(Protocol):
+    """Gives the embeddings of prompts by row; of no width where the encoder reads none."""
+
+    def text(self, rows: Rows) -> Embedding: ...
+
+
+@dataclass
+class CachedImages:
+    """Features of a frozen encoder, `views` of each image; the first view is the image itself."""
+
+    tokens: Float[Tensor, "views images tokens width"]
+    pooled: Float[Tensor, "views images dim"]
+    colours: Float[Tensor, "views images 10"]
+    device: torch.device
+
+    def image(self, rows: Rows, generator: Generator | None) -> ImageFeatures:
+        views = torch.zeros_like(rows)
+        if generator is not None:
+            views = torch.randint(len(self.tokens), rows.shape, generator=generator)
+        tokens = self.tokens[views, rows].to(self.device, torch.float32)
+        pooled, colours = self.pooled[views, rows], self.colours[views, rows]
+        return ImageFeatures(tokens, pooled.to(self.device), colours.to(self.device))
+
+
+@dataclass
+class LiveImages:
+    """Features of an encoder that learns."""
+
+    encoder: Encoder
+    store: ImageStore
+    device: torch.device
+    augment: Augment | None
+
+    def image(self, rows: Rows, generator: Generator | None) -> ImageFeatures:
+        images = self.store.images(rows)
+        if generator is not None and self.augment is not None:
+            images = self.augment(images, generator)
+        return self.encoder.image(images.to(self.device))
+
+
+@dataclass
+class CachedPrompts:
+    """Embeddings of a frozen text tower."""
+
+    embeddings: Float[Tensor, "prompts text_dim"]
+
+    def text(self, rows: Rows) -> Embedding:
+        return self.embeddings[rows]
+
+
+@dataclass
+class LivePrompts:
+    """Embeddings of a text tower that learns."""
+
+    encoder: Encoder
+    prompts: Sequence[str]
+
+    def text(self, rows: Rows) -> Embedding:
+        asked, place = rows.unique(return_inverse=True)
+        found = self.encoder.text([self.prompts[row] for row in asked.tolist()])
+        return found[place.to(found.device)]
+
+
+@torch.no_grad()
+def cache_images(
+    encoder: Encoder,
+    store: ImageStore,
+    generator: GeneratorOf,
+    *,
+    views: int,
+    augment: Augment | None,
+    batch_size: int,
+    device: torch.device,
+    file: Path,
+) -> CachedImages:
+    """Run the frozen encoder once over every view of every image; tokens are kept as float16."""
+    views = views if augment is not None else 1
+    count = len(store.pixels)
+    probe = encoder.image(store.images(torch.arange(1)).to(device)).tokens
+    tokens = big_tensor((views, count, *probe.shape[1:]), torch.float16, file)
+    pooled, colours = torch.empty(views, count, encoder.embed_dim), torch.empty(views, count, 10)
+    with Progress("features", views * count) as bar:
+        for view in range(views):
+            for batch, rows in enumerate(chunks(torch.arange(count), batch_size)):
+                images = store.images(rows)
+                if view and augment is not None:
+                    images = augment(images, generator(view, f"view of batch {batch}"))
+                found = encoder.image(images.to(device))
+                tokens[view, rows] = found.tokens.half().cpu()
+                pooled[view, rows] = found.pooled.float().cpu()
+                colours[view, rows] = found.colours.float().cpu()
+                bar.update(len(rows))
+    return CachedImages(tokens, pooled, colours, device)
+
+
+@torch.no_grad()
+def cache_prompts(encoder: Encoder, prompts: Sequence[str]) -> CachedPrompts:
+    """Encode every prompt once."""
+    if not encoder.reads_text:
+        return CachedPrompts(torch.zeros(len(prompts), 0))
+    parts = [encoder.text(prompts[start : start + 256]).float().cpu() for start in range(0, len(prompts), 256)]
+    return CachedPrompts(torch.cat(parts))
