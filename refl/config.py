@@ -1,103 +1,16 @@
-"""Options of `rewardkit refl`, and which numbers make no run."""
+"""Options of `rewardkit refl` put together, and which numbers make no run."""
 
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
+from dataclasses import dataclass
 
 from refl.chain import bounds
-from refl.objectives import WINDOWS, Objective
+from refl.objectives import WINDOWS
+from refl.options import Adapter, Guard, Machine, Objective, Rewards, Run, Sampling, Stability, Task, Updates
 from rewardkit.errors import UserError
 
 
-@dataclass(frozen=True)
-class ReflConfig:
-    """Options of `rewardkit refl`."""
-
-    prompts: Path
-    """Prompts to train on: .txt, .jsonl, .csv or .tsv."""
-    out: Path
-    """The run's folder; the LoRA is written to its `lora` folder."""
-    rewards: tuple[str, ...]
-    """What to climb: registered names, reward model folders, or module:Class; SPEC#axis picks one axis."""
-    objective: Objective = "refl"
-    """How rewards reach the weights: through one late step (refl), the last steps (draft-k), the last step under
-    several noises (draft-lv), a step from known noise (direct-align), steps whose input is detached (drtune), or, for
-    rewards without a gradient, by comparing images of a prompt (nft)."""
-    grad_steps: int = 2
-    """Steps that carry a graph: draft-k, drtune."""
-    noises: int = 2
-    """Noises averaged an image: draft-lv, nft."""
-    group: int = 4
-    """Images of one prompt in a row, compared with each other: nft."""
-    base: str = "seedling"
-    """The model to tune: "seedling", a folder in diffusers format, or a hub id."""
-    start: Path | None = None
-    """LoRA folder of an earlier run to go on from; its rank and layers must be this run's."""
-    weights: dict[str, float] = field(default_factory=dict)
-    """Weight of a reward, by its name or its axis; 1 where not given."""
-    targets: dict[str, float] = field(default_factory=dict)
-    """Z-score above which a reward stops pulling, by its name or its axis; 2 where not given."""
-    steps: int = 150
-    """Updates."""
-    batch_size: int = 16
-    """Images an update."""
-    sampling_steps: int = 10
-    """Steps from noise to image."""
-    guidance: float = 1.0
-    """Classifier-free guidance while sampling; 1 is none."""
-    window_guidance: Literal["off", "detached", "graph"] = "detached"
-    """Guidance where the graph is: off, a gradient through its conditional branch alone (detached), or through both
-    branches (graph)."""
-    window: tuple[float, float] | None = None
-    """Which share of the chain the step with a gradient is drawn from; 0.5 1 where not given, and 0 1 for direct-align
-    and nft."""
-    lr: float = 3e-4
-    """Learning rate of AdamW."""
-    warmup: int = 10
-    """Updates over which the learning rate rises to it."""
-    clip: float = 1.0
-    """Largest norm of the gradient."""
-    rank: int = 16
-    """Rank of the LoRA."""
-    alpha: float = 0.0
-    """Scale of the LoRA is alpha / rank; 0 takes the rank."""
-    target_modules: tuple[str, ...] = ()
-    """Layers the LoRA goes to; those usual for the base where not given."""
-    kl: float = 0.0
-    """Weight of the squared distance to the base's velocity."""
-    ema: float = 0.95
-    """Decay of the averaged weights, which are what is drawn and saved; 0 takes the last weights."""
-    augment: float = 1.0
-    """Strength of the small shifts, blur and noise before a reward sees an image; 0 is none; nft needs none."""
-    balance: bool = False
-    """Let every reward pull the pixels equally hard, by its weight, however steep it is."""
-    judges: tuple[str, ...] = ()
-    """Rewards that are never trained on and ride along; with them the guard is on."""
-    guard: bool = True
-    """Stop when the judges fall or the images go to pieces, and keep the best weights; without judges it does
-    nothing."""
-    guard_every: int = 10
-    """Updates between two looks of the guard."""
-    guard_prompts: Path | None = None
-    """Prompts the judges see; some of `prompts` (from noise of their own) where not given."""
-    guard_images: int = 32
-    """Images the judges see at each look, the same prompts and noise every time."""
-    patience: int = 2
-    """Bad looks in a row that stop the run."""
-    grid_every: int = 25
-    """Updates between two sample grids (same prompts, same noise); 0 draws none."""
-    save_every: int = 25
-    """Updates between two checkpoints."""
-    seed: int = 0
-    """Of all randomness."""
-    resume: bool = False
-    """Go on from the last checkpoint in `out`."""
-    device: str = "cpu"
-    """Where to run: cpu, cuda, cuda:1, mps."""
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Precision of the base; the LoRA, the decoder and the rewards stay in float32."""
-    tensorboard: bool = False
-    """Write TensorBoard event files as well."""
+@dataclass(frozen=True, kw_only=True)
+class ReflConfig(Run, Machine, Guard, Stability, Updates, Adapter, Sampling, Objective, Rewards, Task):
+    """Options of `rewardkit refl`; the sections stand in `refl.options` (see `rewardkit.sections` for their order)."""
 
 
 def window(config: ReflConfig) -> tuple[float, float]:

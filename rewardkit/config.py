@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import tyro
 
 from rewardkit.errors import UserError
+from rewardkit.sections import flat, sectioned, sections
 from rewardkit.suggest import did_you_mean
 
 T = TypeVar("T")
@@ -32,7 +33,12 @@ def parse(kind: type[T], words: Sequence[str], *, prog: str, description: str) -
     for file in files:
         spelled |= flags(read_toml(file), kind, file)
     from_files = [word for name, said in spelled.items() if name not in given for word in said]
-    return tyro.cli(kind, args=[*from_files, *typed], prog=prog, description=description)
+    words = [*from_files, *typed]
+    told: dict[str, Any] = {"args": words, "prog": prog, "description": description}
+    if not sections(kind):
+        return tyro.cli(kind, **told)
+    parsed: T = flat(kind, tyro.cli(sectioned(kind), **told, config=(tyro.conf.OmitArgPrefixes,)))
+    return parsed
 
 
 def _split(words: Sequence[str]) -> tuple[list[Path], list[str]]:

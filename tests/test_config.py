@@ -175,3 +175,46 @@ def test_what_tyro_refuses_exits_with_two(words: list[str], capsys: pytest.Captu
         read(words)
     assert left.value.code == 2
     assert "toy" in capsys.readouterr().err
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """How it is drawn."""
+
+    ink: str
+    """Colour of the pen."""
+    width: int = 2
+    """Pixels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saving:
+    """Where it goes."""
+
+    out: Path
+    """A file."""
+    sizes: tuple[int, ...] = ()
+    """Of the copies."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture(Saving, Drawing):
+    """A config in sections."""
+
+
+def picture(words: list[str]) -> Picture:
+    return parse(Picture, words, prog="toy", description="")
+
+
+def test_sections_are_headings_and_options_stay_flat(toml: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    wanted = Picture(ink="red", width=3, out=Path("o"), sizes=(1, 2))
+    assert picture(["--ink", "red", "--width", "3", "--out", "o", "--sizes", "1", "2"]) == wanted
+    assert picture(["--config", toml(to_toml(wanted))]) == wanted
+    assert picture(["--width=4", "--config", toml(to_toml(wanted))]).width == 4
+    with pytest.raises(SystemExit):
+        picture(["--help"])
+    shown = capsys.readouterr().out
+    places = [shown.rindex(words) for words in ("How it is drawn.", "--ink", "Where it goes.", "--sizes")]
+    assert places == sorted(places)
+    with pytest.raises(UserError, match="did you mean 'width'"):
+        picture(["--widht", "3"])

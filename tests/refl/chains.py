@@ -1,0 +1,82 @@
+"""What the tests of objectives stand on: a batch of the tiny base, and a linear toy with a closed form."""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from refl.backpropagate import Outcome, backpropagate
+from refl.chain import Chain, Estimator
+from refl.objectives import estimator
+from refl.objectives.nft import nft
+from rewardkit.base.sd3 import StableDiffusion3Base
+from rewardkit.reward import Panel, Part
+from rewardkit.sampling import Unconditional, guided
+
+PROMPTS = ["a red circle", "a blue square"]
+GRADIENT = ("refl", "draft-k", "draft-lv", "direct-align", "drtune")
+ALL = (*GRADIENT, "nft")
+
+
+def streams(seed: int) -> Callable[[str], torch.Generator]:
+    return lambda stream: torch.Generator().manual_seed(seed + sum(map(ord, stream)))
+
+
+def chain_of(
+    base: StableDiffusion3Base, *, steps: int = 4, guidance: float = 1.0, seed: int = 0,
+    unconditional: Unconditional = "detached", prompts: Sequence[str] = PROMPTS,
+) -> Chain:  # fmt: skip
+    told, empty = base.encode(list(prompts)), base.encode([""])
+    noise = base.noise(len(prompts), torch.Generator().manual_seed(seed))
+    velocity = guided(base, told, empty, guidance, unconditional)
+    return Chain(velocity, velocity, noise, base.sigmas(steps).to(noise), streams(seed))
+
+
+def way(name: Any, *, window: tuple[float, float] = (0.5, 0.75), grad_steps: int = 2, noises: int = 2) -> Estimator:
+    return estimator(name, window=window, grad_steps=grad_steps, noises=noises)
+
+
+def outcome_of(
+    base: StableDiffusion3Base, reward: Any, name: str = "refl", *, kl: float = 0.0, group: int = 2, std: float = 0.1,
+    ways: dict[str, Any] | None = None, **options: Any,
+) -> Outcome:  # fmt: skip
+    panel = Panel([reward], {"redness": Part(std=reward.scale * std)})
+    prompts = PROMPTS if name != "nft" else [prompt for prompt in PROMPTS for _ in range(group)]
+    chain = chain_of(base, prompts=prompts, **options)
+    if name == "nft":
+        return nft(
+            chain, base.decode, panel, prompts, denoiser=base.denoiser, old=nullcontext, group=group, noises=2,
+            window=(0.0, 1.0), kl=kl,
+        )  # fmt: skip
+    return backpropagate(chain, way(name, **(ways or {})), base.decode, panel, prompts, denoiser=base.denoiser, kl=kl)
+
+
+class Recorded(nn.Module):
+    """A linear velocity `speed * x`, whose sampling has a closed form; remembers where it was asked with a graph."""
+
+    def __init__(self, speed: float) -> None:
+        super().__init__()
+        self.speed = nn.Parameter(torch.tensor(speed, dtype=torch.float64))
+        self.seen: list[float] = []
+
+    def forward(self, latents: Tensor, sigma: Tensor) -> Tensor:
+        if torch.is_grad_enabled():
+            self.seen.append(round(sigma[0].item(), 6))
+        return self.speed * latents
+
+
+def toy(speed: float = 0.7, steps: int = 4) -> tuple[Recorded, Chain]:
+    velocity = Recorded(speed)
+    sigmas = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
+    return velocity, Chain(velocity, velocity, torch.ones(1, 1, 1, 1, dtype=torch.float64), sigmas, streams(0))
+
+
+def slope_of(velocity: Recorded, latents: Tensor) -> float:
+    (gradient,) = torch.autograd.grad(latents.sum(), velocity.speed)
+    return gradient.item()
+
+
+def fields(chain: Chain) -> tuple[Tensor, Tensor, Callable[[str], torch.Generator]]:
+    return chain.noise, chain.sigmas, chain.random

@@ -1,0 +1,44 @@
+"""What any objective keeps for the way back."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from rewardkit.base.sd3 import StableDiffusion3Base
+from tests.refl.chains import ALL, outcome_of
+
+
+def saved_bytes(base: StableDiffusion3Base, reward: Any, name: str, **options: Any) -> int:
+    held = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        held[tensor.data_ptr()] = tensor.nbytes
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        outcome = outcome_of(base, reward, name, **options)
+    assert outcome.loss.requires_grad
+    return sum(held.values())
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_memory_does_not_grow_with_the_number_of_steps(
+    base: StableDiffusion3Base, adapter: dict[str, nn.Parameter], redness: Callable, name: str
+) -> None:
+    few = saved_bytes(base, redness(), name, steps=4)
+    many = saved_bytes(base, redness(), name, steps=16)
+    assert many <= few * 1.02
+
+
+@pytest.mark.parametrize("name", ["draft-k", "drtune"])
+def test_memory_is_linear_in_the_steps_with_a_graph(
+    base: StableDiffusion3Base, adapter: dict[str, nn.Parameter], redness: Callable, name: str
+) -> None:
+    held = [
+        saved_bytes(base, redness(), name, steps=4, ways={"grad_steps": k, "window": (0.75, 1.0)}) for k in (1, 2, 4)
+    ]
+    assert held[1] - held[0] > 0
+    assert (held[2] - held[1]) / (held[1] - held[0]) == pytest.approx(2, rel=0.05)

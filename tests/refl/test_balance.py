@@ -1,0 +1,53 @@
+"""A balanced panel pulls the pixels as its weights say."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from refl.backpropagate import backpropagate
+from refl.balance import balanced
+from rewardkit.base.sd3 import StableDiffusion3Base
+from rewardkit.reward import Panel, Part
+from rewardkit.simple_rewards import Colourfulness
+from tests.refl.chains import PROMPTS, chain_of, way
+
+
+def test_a_balanced_panel_pulls_the_pixels_as_its_weights_say(
+    base: StableDiffusion3Base, adapter: dict[str, nn.Parameter]
+) -> None:
+    """A reward a thousand times as steep in the pixels, of the same spread: unbalanced it drowns the other."""
+
+    class Steep:
+        axis = "aesthetic"
+        differentiable = True
+
+        def __init__(self, name: str, channel: int, factor: float) -> None:
+            self.name, self.channel, self.factor = name, channel, factor
+
+        def score(self, images: Tensor, prompts: Sequence[str]) -> Tensor:
+            return self.factor * images[:, self.channel].mean((1, 2))
+
+    parts = {"red": Part(target=1e6), "green": Part(target=1e6, weight=3.0)}
+    panel = Panel([Steep("red", 0, 1000.0), Steep("green", 1, 1.0)], parts)
+    images = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    raw = panel.raw(images, PROMPTS)
+    loss = balanced(panel, raw, PROMPTS, images)
+    assert loss.item() == pytest.approx(panel.loss(raw, PROMPTS).item())
+    (gradient,) = torch.autograd.grad(loss, images)
+    red, green, blue = (gradient[:, i].norm().item() for i in range(3))
+    assert green / red == pytest.approx(3.0, rel=1e-4)
+    assert blue == 0
+
+
+def test_a_balanced_panel_of_one_is_the_panel(base: StableDiffusion3Base, adapter: dict[str, nn.Parameter]) -> None:
+    panel, gradients = Panel([Colourfulness()]), []
+    run = partial(backpropagate, chain_of(base), way("refl"), base.decode, panel, PROMPTS, denoiser=base.denoiser)
+    for balance in (False, True):
+        base.denoiser.zero_grad()
+        run(balance=balance).loss.backward()
+        gradients.append({name: parameter.grad.clone() for name, parameter in adapter.items()})
+    for name in adapter:
+        torch.testing.assert_close(gradients[0][name], gradients[1][name], rtol=1e-4, atol=1e-8)
