@@ -19,6 +19,8 @@ from rewardkit.reward import applies
 from rewardkit.types import Images, Scores
 from rm.glyphs import glyphs
 from rm.heads import Features, Kind, Shapes, build_head
+from rm.losses import Gaussian
+from rm.uncertainty import HeadWithUncertainty
 
 FORMAT = 1
 MARK = "rewardkit_reward_model"
@@ -33,12 +35,21 @@ class RewardModel(nn.Module):
     """Scores images against prompts on one axis or more; a `MultiReward`, differentiable down to the pixels.
 
     A score is a Bradley-Terry strength: a difference of d between two images of a prompt means that the higher one is
-    preferred with probability sigmoid(d).
+    preferred with probability sigmoid(d). Other losses say it a little otherwise: of the uncertain scores that
+    `gaussians` gives it is the mean of sigmoid(d), and Rao-Kupper's and Davidson's leave room for ties.
     """
 
     differentiable = True
 
-    def __init__(self, encoder: Encoder, axes: Sequence[str], *, head: Kind = "heads", name: str = "rm") -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        axes: Sequence[str],
+        *,
+        head: Kind = "heads",
+        name: str = "rm",
+        uncertain: bool = False,
+    ) -> None:
         super().__init__()
         needs_text = [axis for axis in axes if axis in PROMPT_AXES or head == "cosine"]
         if needs_text and not encoder.reads_text:
@@ -47,11 +58,15 @@ class RewardModel(nn.Module):
         self.axes = tuple(axes)
         self.kind = head
         self.encoder = encoder
-        shapes = Shapes(encoder.token_width, encoder.embed_dim)
-        scale = encoder.scale
-        self.heads = nn.ModuleDict({axis: build_head(axis, head, shapes, scale) for axis in axes})
+        self.uncertain = uncertain
+        self.heads = nn.ModuleDict({axis: self.new_head(axis) for axis in axes})
         # What a typical score is, by axis: (mean, standard deviation) on the training images; for sums over axes.
         self.typical: dict[str, tuple[float, float]] = {axis: (0.0, 1.0) for axis in axes}
+
+    def new_head(self, axis: str) -> nn.Module:
+        shapes = Shapes(self.encoder.token_width, self.encoder.embed_dim)
+        head = build_head(axis, self.kind, shapes, self.encoder.scale)
+        return HeadWithUncertainty(head, shapes, reads_prompt=axis in PROMPT_AXES) if self.uncertain else head
 
     def features(self, images: Images, prompts: Sequence[str]) -> Features:
         """Encode a batch once for all heads."""
@@ -64,6 +79,13 @@ class RewardModel(nn.Module):
     def judge(self, features: Features, axes: Sequence[str] | None = None) -> dict[str, Scores]:
         """Score features by the heads of some axes, or of all."""
         return {axis: self.heads[axis](features) for axis in (self.axes if axes is None else axes)}
+
+    def gaussians(self, features: Features, axes: Sequence[str] | None = None) -> dict[str, Gaussian]:
+        """Score features with their uncertainty; raise `UserError` for a model that was trained without."""
+        if not self.uncertain:
+            raise UserError("this reward model knows no uncertainty; train one with --loss gaussian")
+        heads = {axis: self.heads[axis] for axis in (self.axes if axes is None else axes)}
+        return {axis: head.gaussian(features) for axis, head in heads.items()}  # type: ignore[operator]
 
     def scores(self, images: Images, prompts: Sequence[str]) -> dict[str, Scores]:
         """Score images on every axis, in one forward pass of the encoder."""
@@ -116,6 +138,7 @@ class RewardModel(nn.Module):
             "name": self.name,
             "axes": list(self.axes),
             "head": self.kind,
+            "uncertain": self.uncertain,
             "encoder": self.encoder.reference or ENCODER,
             "preprocess": asdict(self.encoder.preprocess),
             "typical": self.typical,
@@ -128,7 +151,8 @@ class RewardModel(nn.Module):
         config = read_config(folder)
         inside = config["encoder"] == ENCODER
         encoder = load_encoder(str(folder / ENCODER) if inside else config["encoder"], fit=config["preprocess"]["fit"])
-        model = cls(encoder, config["axes"], head=config["head"], name=config["name"])
+        uncertain = config.get("uncertain", False)
+        model = cls(encoder, config["axes"], head=config["head"], name=config["name"], uncertain=uncertain)
         model.heads.load_state_dict(load_file(folder / HEADS))
         model.typical = {axis: (mean, std) for axis, (mean, std) in config["typical"].items()}
         return model.to(device).eval().requires_grad_(False)

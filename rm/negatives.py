@@ -8,7 +8,7 @@ both comparisons cost no label.
 from dataclasses import fields, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
@@ -37,10 +37,23 @@ def mismatch_loss(
     pairs = torch.arange(0, count, 2, device=label.device)
     label = label[pairs]
     better = torch.where(label >= 0.5, pairs, pairs + count)
-    own = pick(features, better)
+    return wrong_prompt_loss(model, axis, features, scores, better, ~label.isnan(), generator)
+
+
+def wrong_prompt_loss(
+    model: RewardModel,
+    axis: str,
+    features: Features,
+    scores: Scores,
+    chosen: Int[Tensor, " chosen"],
+    judged: Bool[Tensor, " chosen"],
+    generator: Generator,
+) -> Scalar:
+    """Compare some images of a batch, where they were judged, under their own prompts and under wrong ones."""
+    own = pick(features, chosen)
     wrong, differs = wrong_prompts(own, generator, misspell=axis == "text")
     other = model.judge(wrong, (axis,))[axis]
-    return mismatch(scores[better], other, (differs & ~label.isnan()).to(other))
+    return mismatch(scores[chosen], other, (differs & judged).to(other))
 
 
 def wrong_prompts(features: Features, generator: Generator, *, misspell: bool) -> tuple[Features, Tensor]:

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
+from rewardkit.encoders.adapters import is_adapted
 from rm.model import RewardModel
 
 
-def make_optimizer(model: RewardModel, *, lr: float, encoder_lr: float, weight_decay: float) -> Optimizer:
+def make_optimizer(model: RewardModel, lr: float, encoder_lr: float | None, weight_decay: float) -> Optimizer:
     """AdamW; matrices decay, and vectors (biases, norms, scales) do not; a pretrained encoder has its own rate."""
+    if encoder_lr is None:
+        encoder_lr = 1e-4 if is_adapted(model.encoder) else 1e-5
     groups = []
     encoder_lr = encoder_lr if model.encoder.pretrained else lr
     for part, peak in ((model.heads, lr), (model.encoder, encoder_lr)):

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from rewardkit.pairs import PreferenceRecord, shared_images
 from rewardkit.run import Run
 from rm.accuracy import TIE_RULES
-from rm.fit import Best, Held
+from rm.best import Best
+from rm.held import Held
 
 
 def report_split(train: Sequence[PreferenceRecord], held: Sequence[PreferenceRecord]) -> None:

@@ -12,25 +12,30 @@ BOUND = 8.0
 
 
 class HeadWithUncertainty(nn.Module):
-    """`ImageHead` with two outputs, a mean and a log-variance; called, it gives the mean, which is the score.
+    """Any head, and beside it a small network for the log-variance of its score; called, it gives the head's score.
 
     It starts at a variance of 1 for every image. Train it on `gaussian` with a loss of `rm.losses.uncertain`.
     """
 
-    def __init__(self, shapes: Shapes, width: int = 256) -> None:
+    def __init__(self, head: nn.Module, shapes: Shapes, *, reads_prompt: bool = False, width: int = 128) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(shapes.embed_dim + 2 * shapes.token_width)
-        self.mlp = mlp(shapes.embed_dim + 2 * shapes.token_width + 10, width, 2)
-        last = self.mlp[-1]
-        with torch.no_grad():
-            last.weight[1].zero_()  # type: ignore[operator, index]
-            last.bias[1].zero_()  # type: ignore[operator, index]
+        self.head = head
+        self.reads_prompt = reads_prompt
+        seen = shapes.embed_dim + 2 * shapes.token_width
+        self.norm = nn.LayerNorm(seen)
+        self.spread = mlp(seen + 10 + reads_prompt * shapes.embed_dim, width, 1)
+        last: nn.Linear = self.spread[-1]  # type: ignore[assignment]
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
 
     def gaussian(self, features: Features) -> Gaussian:
         """Give the score of each image as a Gaussian; log-variances are in (-8, 8)."""
-        seen = torch.cat([self.norm(summary(features)), COLOUR_SCALE * features.colours], dim=-1)
-        mean, raw = self.mlp(seen).unbind(-1)
-        return Gaussian(mean, BOUND * torch.tanh(raw / BOUND))
+        seen = [self.norm(summary(features)), COLOUR_SCALE * features.colours]
+        if self.reads_prompt:
+            seen.append(features.pooled * features.text * features.text.shape[-1])
+        raw = self.spread(torch.cat(seen, dim=-1)).squeeze(-1)
+        return Gaussian(self.head(features), BOUND * torch.tanh(raw / BOUND))
 
     def forward(self, features: Features) -> Scores:
-        return self.gaussian(features).mean
+        scores: Scores = self.head(features)
+        return scores

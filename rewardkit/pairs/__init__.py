@@ -6,7 +6,7 @@
 
 from rewardkit.pairs.cells import CellImage
 from rewardkit.pairs.own import labels, probability, read_pairs, to_record, to_row, write_pairs
-from rewardkit.pairs.read import Reading, read_records, read_source
+from rewardkit.pairs.read import Reading, read_aloud, read_records, read_source
 from rewardkit.pairs.record import (
     OVERALL,
     ImageRef,
@@ -30,6 +30,7 @@ __all__ = [
     "axes_of",
     "labels",
     "probability",
+    "read_aloud",
     "read_jsonl",
     "read_pairs",
     "read_records",

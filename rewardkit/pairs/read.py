@@ -33,10 +33,16 @@ class Reading:
     files: tuple[Path, ...]
     records: list[PreferenceRecord]
     """All pairs, those of the lists among them."""
+    alone: list[PreferenceRecord]
+    """The pairs that came as pairs."""
     lists: list[RankedRecord]
     """The rank lists, where the format has them."""
     left_out: Skipped
     """Rows that hold no judgement, by reason."""
+
+    def rankings(self) -> list[RankedRecord]:
+        """Every judgement once, as a list: a pair that came alone is a list of two."""
+        return [*self.lists, *(record.listed() for record in self.alone)]
 
 
 def read_records(source: Path | str, axis: str | None = None) -> list[PreferenceRecord]:
@@ -45,16 +51,22 @@ def read_records(source: Path | str, axis: str | None = None) -> list[Preference
     `axis` names what was judged where the set itself does not say (else it is `preference`, or an error for files of
     our own). Raises `UserError` naming the missing column or the bad row.
     """
+    return read_aloud(source, axis).records
+
+
+def read_aloud(source: Path | str, axis: str | None = None) -> Reading:
+    """Read a source as `read_records` does; give its lists too."""
     reading = read_source(source, axis)
     if reading.left_out.count:
         print(f"{source}: {reading.left_out.summary()}")
-    return reading.records
+    return reading
 
 
 def read_source(source: Path | str, axis: str | None = None) -> Reading:
     """Read the pairs and lists of a source, with its format and what was left out."""
     files = (Path(source),) if str(source).startswith(PREFIX) else files_of(source)
     records: list[PreferenceRecord] = []
+    alone: list[PreferenceRecord] = []
     lists: list[RankedRecord] = []
     left_out = Skipped()
     found: dict[str, tuple[str, ...]] = {}
@@ -71,10 +83,11 @@ def read_source(source: Path | str, axis: str | None = None) -> Reading:
                 records.extend(record.pairs())
             else:
                 records.append(record)
+                alone.append(record)
     if not records:
         raise UserError(f"{source} has no pair to learn from; {left_out.summary() or 'its lists hold one image each'}")
     columns = tuple(dict.fromkeys(name for names in found.values() for name in names))
-    return Reading(str(source), ", ".join(found), columns, files, records, lists, left_out)
+    return Reading(str(source), ", ".join(found), columns, files, records, alone, lists, left_out)
 
 
 def rows_of(file: Path) -> Iterator[Row]:

@@ -57,6 +57,12 @@ class PreferenceRecord:
             ids=self.ids[::-1],
         )
 
+    def listed(self) -> "RankedRecord":
+        """Say the same as a list of two; a soft label counts as its likelier side."""
+        scores = {axis: (value, 1 - value) for axis, value in self.label.items()}
+        images = (self.first, self.second)
+        return RankedRecord(self.prompt, images, scores, self.group, self.source, self.models, self.ids, self.version)
+
 
 @dataclass(frozen=True)
 class RankedRecord:
@@ -80,6 +86,18 @@ class RankedRecord:
         """Rank every image on `axis`: 1 is best, equal scores share a rank; 0 for an image that was not judged."""
         scores = self.scores[axis]
         return tuple(0 if math.isnan(one) else 1 + sum(other > one for other in scores) for one in scores)
+
+    def only(self, places: Sequence[int]) -> "RankedRecord":
+        """Keep the images of some places."""
+        return replace(
+            self,
+            images=tuple(self.images[place] for place in places),
+            scores={axis: tuple(scores[place] for place in places) for axis, scores in self.scores.items()},
+            ratings={axis: tuple(scores[place] for place in places) for axis, scores in self.ratings.items()},
+            models=tuple(self.models[place] for place in places) if self.models else (),
+            ids=tuple(self.ids[place] for place in places) if self.ids else (),
+            annotations=[[ranks[place] for place in places] for ranks in self.annotations],
+        )
 
     def pairs(self) -> Iterator[PreferenceRecord]:
         """Yield every two images as a pair, equal scores as 0.5, the order within a pair drawn by `turn`."""

@@ -9,7 +9,7 @@ import torch
 from scipy.integrate import quad
 from torch import Tensor
 
-from rm.heads import Features, Shapes
+from rm.heads import Features, Shapes, build_head
 from rm.losses import (
     Gaussian,
     bradley_terry,
@@ -173,7 +173,8 @@ def test_only_the_marginal_loss_lets_a_wrong_model_doubt() -> None:
 
 def test_the_head_gives_a_score_and_how_sure_it_is() -> None:
     torch.manual_seed(0)
-    head = HeadWithUncertainty(Shapes(token_width=4, embed_dim=3), width=16)
+    shapes = Shapes(token_width=4, embed_dim=3)
+    head = HeadWithUncertainty(build_head("aesthetic", "heads", shapes), shapes, width=16)
     count, generator = 6, torch.Generator().manual_seed(1)
     features = Features(
         torch.randn(count, 5, 4, generator=generator),
@@ -187,7 +188,7 @@ def test_the_head_gives_a_score_and_how_sure_it_is() -> None:
     assert start.mean.unique().numel() == count
     assert not start.log_variance.any()
     label = torch.tensor([1.0, 0.0, 1.0])
-    optimizer = torch.optim.Adam(head.parameters(), 0.05)
+    optimizer = torch.optim.Adam(head.parameters(), 0.005)
     losses = []
     for _ in range(30):
         means, spreads = (part.chunk(2) for part in vars(head.gaussian(features)).values())

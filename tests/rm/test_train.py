@@ -16,9 +16,10 @@ from rewardkit.images import load_image
 from rewardkit.pairs import PreferenceRecord, read_pairs, write_pairs
 from rewardkit.run import latest
 from rm import RewardModel
+from rm.config import RmConfig
 from rm.evaluate import EvalRmConfig, evaluate
-from rm.fit import optimizer_of
-from rm.train import RmConfig, new_model, train
+from rm.optim import make_optimizer
+from rm.train import new_model, train
 
 MakePairs = Callable[..., Path]
 AXES = ("alignment", "aesthetic", "text")
@@ -120,24 +121,24 @@ def test_lora_resumes_to_the_same_weights(config: RmConfig, tmp_path: Path) -> N
 
 
 def test_lora_learns_at_a_rate_of_its_own(config: RmConfig) -> None:
-    model = new_model(replace(config, lora_rank=2), ("text",))
-    peaks = {group["peak"] for group in optimizer_of(model, replace(config, lora_rank=2)).param_groups}
-    assert peaks == {config.lr, 1e-4}
-    model = new_model(replace(config, unfreeze=1), ("text",))
-    assert {group["peak"] for group in optimizer_of(model, config).param_groups} == {config.lr, 1e-5}
-    given = replace(config, encoder_lr=3e-6)
-    assert {group["peak"] for group in optimizer_of(model, given).param_groups} == {config.lr, 3e-6}
+    def peaks(encoder_lr: float | None, **options: Any) -> set[float]:
+        model = new_model(replace(config, **options), ("text",))
+        return {group["peak"] for group in make_optimizer(model, 0.5, encoder_lr, 0.0).param_groups}
+
+    assert peaks(None, lora_rank=2) == {0.5, 1e-4}
+    assert peaks(None, unfreeze=1) == {0.5, 1e-5}
+    assert peaks(3e-6, unfreeze=1) == {0.5, 3e-6}
 
 
 def test_conv_learns_from_scratch_on_an_axis_of_ones_own(make_pairs: MakePairs, tmp_path: Path) -> None:
     data = make_pairs(axes=("brightness",))
     out = tmp_path / "run"
-    train(RmConfig((data,), out, encoder="conv", epochs=8, batch_size=16, augment="flip", holdout=0.25))
+    train(RmConfig(data=(data,), out=out, encoder="conv", epochs=8, batch_size=16, augment="flip", holdout=0.25))
     assert json.loads((out / "summary.json").read_text())["axes"]["brightness"]["accuracy"] >= 0.9
 
 
-def test_the_cosine_and_ties_of_their_own_train_too(config: RmConfig) -> None:
-    train(replace(config, head="cosine", tie_threshold=0.3, epochs=1))
+def test_the_cosine_trains_too(config: RmConfig) -> None:
+    train(replace(config, head="cosine", epochs=1))
     assert RewardModel.load(config.out / "rm").kind == "cosine"
 
 

@@ -1,0 +1,48 @@
+"""The best epoch so far: of every head where the encoder is frozen, of the whole model where it learns."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import fmean
+
+from torch import Tensor
+
+from rm.held import Held
+from rm.model import RewardModel
+
+
+@dataclass
+class Best:
+    """The best epoch so far, by unit: an axis where the encoder is frozen, else the whole model, called `all`."""
+
+    accuracy: dict[str, float] = field(default_factory=dict)
+    loss: dict[str, float] = field(default_factory=dict)
+    epoch: dict[str, int] = field(default_factory=dict)
+    weights: dict[str, Tensor] = field(default_factory=dict)
+
+    def beats(self, unit: str, accuracy: float, loss: float) -> bool:
+        """Say whether figures beat the best ones; of two equal accuracies the lower loss is better."""
+        return unit not in self.epoch or (accuracy, -loss) > (self.accuracy[unit], -self.loss[unit])
+
+    def epoch_of(self, axis: str) -> int:
+        return self.epoch.get(axis, self.epoch.get("all", 0))
+
+    def keep(self, model: RewardModel, found: Mapping[str, Held], epoch: int) -> None:
+        """Keep the learned weights of every unit that got better.
+
+        Heads on a frozen encoder are independent, so each keeps its own best epoch; where the encoder learns, all of
+        the model is kept when the mean over the axes gets better.
+        """
+        learning = {name: value for name, value in model.named_parameters() if value.requires_grad}
+        for unit, prefix, accuracy, loss in units(model, found):
+            if self.beats(unit, accuracy, loss):
+                self.accuracy[unit], self.loss[unit], self.epoch[unit] = accuracy, loss, epoch
+                own = {name: value for name, value in learning.items() if name.startswith(prefix)}
+                self.weights |= {name: value.detach().cpu().clone() for name, value in own.items()}
+
+
+def units(model: RewardModel, found: Mapping[str, Held]) -> list[tuple[str, str, float, float]]:
+    """Name what is chosen on its own: (unit, prefix of its weights, accuracy, loss)."""
+    if any(parameter.requires_grad for parameter in model.encoder.parameters()):
+        mean = fmean(one.accuracy.value for one in found.values())
+        return [("all", "", mean, fmean(one.loss for one in found.values()))]
+    return [(axis, f"heads.{axis}.", one.accuracy.value, one.loss) for axis, one in found.items()]

@@ -1,0 +1,36 @@
+"""Options of `rewardkit train-rm` put together, and which of them make no run."""
+
+from dataclasses import dataclass
+
+from rewardkit.errors import UserError
+from rm.options import Judgement, Machine, Task, Tower, Updates
+
+
+@dataclass(frozen=True, kw_only=True)
+class RmConfig(Machine, Updates, Judgement, Tower, Task):
+    """Options of `rewardkit train-rm`; the sections stand in `rm.options` (their order: `rewardkit.sections`)."""
+
+
+def check(config: RmConfig) -> None:
+    """Refuse options that make no run, before anything is read."""
+    if not 0 < config.holdout < 1:
+        raise UserError(f"holdout must be between 0 and 1, as the best epoch is chosen on it; got {config.holdout}")
+    if not 0 < config.tie_probability < 1:
+        raise UserError(f"tie_probability must be between 0 and 1; got {config.tie_probability}")
+    for name in ("epochs", "batch_size", "views", "patience", "save_every"):
+        if getattr(config, name) < 1:
+            raise UserError(f"{name} must be 1 or more; got {getattr(config, name)}")
+    check_tower(config)
+
+
+def check_tower(config: RmConfig) -> None:
+    """Refuse what the encoder cannot do."""
+    if config.lora_rank < 0:
+        raise UserError(f"lora_rank must be 0 (none) or more; got {config.lora_rank}")
+    if config.lora_rank and config.unfreeze:
+        raise UserError("--lora-rank freezes the tower's own weights and --unfreeze trains them; give one of the two")
+    if config.lora_text and not config.lora_rank:
+        raise UserError("--lora-text adds to LoRA on the image tower; give --lora-rank N too")
+    learns = config.lora_rank or config.unfreeze or config.encoder == "conv"
+    if config.augment == "flip" and not learns:
+        raise UserError("--augment flip is for an encoder that learns; add --unfreeze N, or use --augment light")

@@ -1,0 +1,52 @@
+"""How a model does on pairs: scores of both images, accuracy and loss by axis."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rewardkit.stats import Estimate
+from rewardkit.types import Scores
+from rm.accuracy import accuracy
+from rm.features import PairFeatures
+from rm.heads import Features
+from rm.losses import bradley_terry
+from rm.model import RewardModel
+from rm.store import chunks
+
+
+@dataclass(frozen=True)
+class Held:
+    """How an axis does on held-out pairs."""
+
+    accuracy: Estimate
+    loss: float
+    """Bradley-Terry's on the scores, whichever loss was trained, so that runs can be compared."""
+
+
+@torch.no_grad()
+def judge_pairs(model: RewardModel, pairs: PairFeatures, batch_size: int) -> dict[str, tuple[Scores, Scores]]:
+    """Score the two images of every pair on every axis, by axis."""
+    model.eval()
+    parts: dict[str, list[Tensor]] = {axis: [] for axis in model.axes}
+    for rows in chunks(torch.arange(len(pairs)), batch_size):
+        features: Features = pairs.batch(rows, None)
+        for axis, scores in model.judge(features).items():
+            parts[axis].append(torch.stack(scores.chunk(2)).cpu())
+    joined = {axis: torch.cat(values, dim=1) for axis, values in parts.items()}
+    return {axis: (scores[0], scores[1]) for axis, scores in joined.items()}
+
+
+def measure(model: RewardModel, pairs: PairFeatures, batch_size: int) -> dict[str, Held]:
+    """Measure every axis on pairs: accuracy (ties left out) and loss."""
+    return {
+        axis: Held(accuracy(first, second, pairs.labels[axis]), float(bradley_terry(first, second, pairs.labels[axis])))
+        for axis, (first, second) in judge_pairs(model, pairs, batch_size).items()
+    }
+
+
+def set_typical(model: RewardModel, pairs: PairFeatures, batch_size: int) -> None:
+    """Note the mean and the spread of each axis on the images of the pairs that it judged."""
+    for axis, scores in judge_pairs(model, pairs, batch_size).items():
+        judged = torch.stack(scores)[:, ~pairs.labels[axis].isnan()]
+        model.typical[axis] = (float(judged.mean()), max(float(judged.std()), 1e-6))
