@@ -72,6 +72,16 @@ def test_text_embeddings_are_clips_own_and_of_unit_length(encoder: ClipEncoder) 
     assert not torch.allclose(found[0], found[1])
 
 
+def test_text_is_read_once_and_to_its_end_only(encoder: ClipEncoder) -> None:
+    prompts = ["a red circle", "one", "a red circle", "a red circle and a star on the left of it"]
+    seen: list[torch.Size] = []
+    clip: Any = encoder.clip
+    clip.token_embedding.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape))
+    found = encoder.text(prompts)
+    assert seen == [(3, 13)]  # three different prompts, the longest of eleven words, a start and an end
+    torch.testing.assert_close(found, clip.encode_text(encoder.tokens(prompts), normalize=True))
+
+
 def test_gradient_reaches_the_pixels(encoder: ClipEncoder) -> None:
     encoder = encoder.double()
     image = torch.rand(1, 3, 40, 36, dtype=torch.float64, requires_grad=True)

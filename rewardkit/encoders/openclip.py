@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from rewardkit.encoders.adapters import add_lora, merged
 from rewardkit.encoders.base import Embedding, Encoder, ImageFeatures, colours
+from rewardkit.encoders.short_text import causal_embedding, each_once
 from rewardkit.errors import UserError
 from rewardkit.preprocess import Fit, Preprocess
 from rewardkit.types import Images
@@ -73,8 +74,7 @@ class ClipEncoder(Encoder):
         return self.tokenizer(list(prompts)).to(next(self.parameters()).device)
 
     def text(self, prompts: Sequence[str]) -> Embedding:
-        embedding: Tensor = self.clip.encode_text(self.tokens(prompts), normalize=True)  # type: ignore[operator]
-        return embedding
+        return each_once(prompts, lambda some: causal_embedding(self.clip, self.tokens(some)))
 
     def token_counts(self, prompts: Sequence[str]) -> list[int]:
         tokenizer: Any = self.tokenizer

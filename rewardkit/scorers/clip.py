@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoTokenizer, CLIPConfig, CLIPModel
 
+from rewardkit.encoders.short_text import each_once, until_the_end
 from rewardkit.encoders.transformers_clip import embedding_of
 from rewardkit.errors import UserError
 from rewardkit.preprocess import Framed
@@ -116,8 +117,12 @@ class ClipCosine(Scorer):
     def cosine(self, pixels: Framed, prompts: Sequence[str]) -> Scores:
         """Cosine of each image with its own prompt, in [-1, 1]."""
         images = embedding_of(self.clip.get_image_features(pixel_values=pixels))
-        texts = embedding_of(self.clip.get_text_features(input_ids=self.tokenize(list(prompts)).to(self.device)))
+        texts = each_once(prompts, self.text)
         return (F.normalize(images, dim=-1) * F.normalize(texts, dim=-1)).sum(-1)
+
+    def text(self, prompts: list[str]) -> Tensor:
+        ids = until_the_end(self.tokenize(prompts).to(self.device), self.clip.config.text_config.eos_token_id)
+        return embedding_of(self.clip.get_text_features(input_ids=ids))
 
 
 class PickScore(ClipCosine):

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rewardkit.encoders.short_text import causal_embedding, each_once
 from rewardkit.preprocess import Framed
 from rewardkit.scorers.framing import clip_pad
 from rewardkit.scorers.scorer import Scorer, between
@@ -52,7 +53,7 @@ class HpsV2(Scorer):
 
     def rate(self, pixels: Framed, prompts: Sequence[str]) -> Scores:
         images = self.clip.encode_image(pixels, normalize=True)
-        texts = self.clip.encode_text(self.tokenize(list(prompts)).to(self.device), normalize=True)
+        texts = each_once(prompts, lambda some: causal_embedding(self.clip, self.tokenize(some).to(self.device)))
         return (images * texts).sum(-1)
 
 

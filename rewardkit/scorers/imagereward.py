@@ -52,7 +52,7 @@ class ImageReward(Scorer):
 
     def rate(self, pixels: Framed, prompts: Sequence[str]) -> Scores:
         words = self.tokenizer(
-            list(prompts), padding="max_length", truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
+            list(prompts), padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
         ).to(self.device)
         raw = self.mlp["layers"](self.blip(pixels, words.input_ids, words.attention_mask))
         return (raw.squeeze(-1) - MEAN) / STD

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import CLIPModel
 
+from rewardkit.encoders.short_text import until_the_end
 from rewardkit.encoders.transformers_clip import embedding_of
 from rewardkit.errors import UserError
 from rewardkit.images import to_pil
@@ -90,6 +91,13 @@ def test_hpsv2_is_the_bare_cosine(built: Built) -> None:
     torch.testing.assert_close(scorer.score(images, prompts), F.cosine_similarity(pictures, texts))
     assert scorer.name == "hpsv2.1"
     assert built("hpsv2").name == "hpsv2"
+
+
+def test_tokens_are_cut_behind_the_longest_prompts_first_end_mark() -> None:
+    ids = torch.tensor([[5, 3, 9, 9, 9, 9], [5, 3, 4, 9, 9, 9]])
+    assert until_the_end(ids, 9).tolist() == ids[:, :4].tolist()
+    assert until_the_end(ids, 2).tolist() == ids[:, :4].tolist()  # 2 stands for the highest token
+    assert until_the_end(ids, 7).tolist() == ids.tolist()
 
 
 @pytest.mark.parametrize("name", ["laion-aesthetic", "aesthetic-v2.5"])
