@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 
 from refl import lora
 from rewardkit.base import Base
+from rewardkit.base.checkpointing import Saving, save_memory
 from rewardkit.base.tiny import tiny_flux, tiny_sd3
 from rewardkit.plan import simulate
 from rewardkit.plan.bases import build, recipe
@@ -99,17 +100,18 @@ def compare(spec: str, config: PlanConfig, device: torch.device) -> list[Row]:
             generator=torch.Generator(),
         )
     vae = parts(base)["vae"]
-    simulate.switch(base.denoiser, config.gradient_checkpointing)
+    again = config.save_memory != "none"
+    save_memory(base.denoiser, vae, config.save_memory)
     rows = [counted(planner, base)]
     planned = {**planner.denoise(config), **planner.decode(config)}
     if device.type == "cuda":
         cuda = CudaMemory(torch.cuda.memory_allocated())
         simulate.run_denoiser(cuda, base, step, device)
-        simulate.run_decoder(cuda, base, step, device)
+        simulate.run_decoder(cuda, base, step, device, one_by_one=again)
         return rows + [Row(f"peak, {name}", planned[name].peak, size) for name, size in cuda.phases.items()]
     saved = SavedTensors(pointers(base.denoiser, vae))
     simulate.run_denoiser(saved, base, step, device)
-    simulate.run_decoder(saved, base, step, device)
+    simulate.run_decoder(saved, base, step, device, one_by_one=again)
     images = 4 * 3 * step.batch_size * step.size**2  # alive after the decoder, and nothing that autograd saves
     grown = {
         "window": planned["window"].held - planned["prefix"].held, "decode": planned["decode"].held - images,
@@ -148,21 +150,21 @@ def main() -> None:
     args = parser.parse_args()
     device = torch.device(args.device)
     dtype: Any = args.dtype or ("bfloat16" if device.type == "cuda" else "float32")
-    print("| base | checkpointing | what | planned | measured | off |\n|---|---|---|---|---|---|")
+    print("| base | save memory | what | planned | measured | off |\n|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for name in args.base:
             spec = str(Path(folder) / name) if name in TINY else name
             if name in TINY:
                 TINY[name]().save_pretrained(spec)
-            for again in (False, True):
+            for saving in get_args(Saving):
                 config = PlanConfig(
                     base=spec, rewards=("seedling",), batch_size=args.batch_size, rank=RANK,
                     size=args.size or (TINY_SIZE if name in TINY else 0),
-                    dtype=dtype, gradient_checkpointing=again,
+                    dtype=dtype, save_memory=saving,
                 )  # fmt: skip
                 for row in compare(spec, config, device):
                     shown = f"{row.planned:,} | {row.measured:,} | {row.off:+.1%}"
-                    print(f"| {name} | {'yes' if again else 'no'} | {row.what} | {shown} |", flush=True)
+                    print(f"| {name} | {saving} | {row.what} | {shown} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from refl.objectives import Objective as Way
+from rewardkit.base.checkpointing import Saving
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +135,9 @@ class Machine:
     """Where to run: cpu, cuda, cuda:1, mps."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Precision of the base; the LoRA, the decoder and the rewards stay in float32."""
+    save_memory: Saving = "none"
+    """Keep less for the way back and compute it again: in the decoder, or in decoder and denoiser (all); what is learnt
+    is the same."""
 
 
 @dataclass(frozen=True, kw_only=True)

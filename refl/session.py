@@ -11,13 +11,14 @@ from refl.config import ReflConfig
 from refl.learner import Learner
 from refl.watch import Subject, Watch
 from rewardkit.base import Base, load_base
+from rewardkit.base.checkpointing import decode_by_image, save_memory
 from rewardkit.encoders import load_encoder
 from rewardkit.errors import UserError
 from rewardkit.prompts import read_prompts
 from rewardkit.registry import load_rewards
 from rewardkit.reward import Panel
 from rewardkit.run import Run
-from rewardkit.types import Conditioning
+from rewardkit.types import Conditioning, Images, Latents
 
 FIT_IMAGES = 64
 """Base images that the rewards' means and spreads are frozen on."""
@@ -44,6 +45,12 @@ class Session:
     watch: Watch | None
     """Where judges ride along."""
 
+    def decode(self, latents: Latents) -> Images:
+        """Decode what is trained on, within the memory asked for."""
+        if self.config.save_memory == "none":
+            return self.base.decode(latents)
+        return decode_by_image(self.base.decode, latents)
+
 
 def begin(config: ReflConfig) -> Session:
     """Load everything, put the LoRA on, freeze the rewards' scale, and take up the last checkpoint."""
@@ -62,6 +69,7 @@ def begin(config: ReflConfig) -> Session:
     )  # fmt: skip
     if config.start is not None:
         lora.take_up(parameters, config.start)
+    save_memory(base.denoiser, getattr(getattr(base, "pipeline", None), "vae", None), config.save_memory)
     learner = Learner(parameters, lr=config.lr, warmup=config.warmup, clip=config.clip, ema=config.ema)
     watch = watcher(config, base, trained, judges, texts) if judges else None
     last = run.latest() if config.resume else None

@@ -80,12 +80,12 @@ def learn(session: Session, chain: Chain, texts: Sequence[str]) -> Outcome:
     config, base = session.config, session.base
     if config.objective == "nft":
         return nft(
-            chain, base.decode, session.panel, texts, denoiser=base.denoiser, old=session.learner.averaged,
+            chain, session.decode, session.panel, texts, denoiser=base.denoiser, old=session.learner.averaged,
             group=config.group, noises=config.noises, window=window(config), kl=config.kl,
         )  # fmt: skip
     way = estimator(config.objective, window=window(config), grad_steps=config.grad_steps, noises=config.noises)
     return backpropagate(
-        chain, way, base.decode, session.panel, texts, denoiser=base.denoiser, kl=config.kl, balance=config.balance,
+        chain, way, session.decode, session.panel, texts, denoiser=base.denoiser, kl=config.kl, balance=config.balance,
         augment=lambda images: augment(images, chain.random("augment"), config.augment),
     )  # fmt: skip
 

@@ -51,7 +51,7 @@ EXAMPLES: dict[str, str] = {
     "score": "rewardkit score --images out.png --prompt 'a shop sign \"OPEN\"' --rewards ocr runs/rm/rm",
     "generate": "rewardkit generate --prompts prompts.txt --out runs/before",
     "refl": "rewardkit refl --prompts prompts.txt --rewards runs/rm/rm --out runs/refl",
-    "plan": "rewardkit plan --base flux.1-dev --size 512 --card a100-80gb --gradient-checkpointing",
+    "plan": "rewardkit plan --base flux.1-dev --size 512 --card a100-80gb --save-memory all",
     "pe pairs": "rewardkit pe pairs --prompts prompts.txt --rewards runs/rm/rm --out runs/pe-pairs",
     "pe sft": "rewardkit pe sft --rows runs/pe-pairs/sft.jsonl --out runs/pe-sft",
     "pe simpo": "rewardkit pe simpo --rows runs/pe-pairs/pairs.jsonl --rewriter runs/pe-sft --out runs/pe-simpo",

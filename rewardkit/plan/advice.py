@@ -22,10 +22,10 @@ def changes(config: PlanConfig) -> Iterator[tuple[str, dict[str, object]]]:
     """Changes that a config leaves open: those that alter no result first, then a smaller batch and image."""
     if config.text_encoders:
         yield "--no-text-encoders", {"text_encoders": False}
-    if not config.checkpoint_decode:
-        yield "--checkpoint-decode", {"checkpoint_decode": True}
-    if not config.gradient_checkpointing:
-        yield "--gradient-checkpointing", {"gradient_checkpointing": True}
+    if config.save_memory == "none":
+        yield "--save-memory decoder", {"save_memory": "decoder"}
+    if config.save_memory != "all":
+        yield "--save-memory all", {"save_memory": "all"}
     if config.batch_size > 1:
         yield "--batch-size 1", {"batch_size": 1}
     if config.size > 512:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from rewardkit.base.checkpointing import Saving
 from rewardkit.errors import UserError
 from rewardkit.plan.cards import CARDS
 from rewardkit.suggest import did_you_mean
@@ -41,10 +42,8 @@ class PlanConfig:
     """Keep an average of the LoRA's weights."""
     dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
     """Precision of the base; the LoRA, the decoder and the rewards stay in float32."""
-    gradient_checkpointing: bool = False
-    """Keep only what enters each layer of the denoiser, and compute its inside again on the way back."""
-    checkpoint_decode: bool = False
-    """Decode image by image, and again on the way back."""
+    save_memory: Saving = "none"
+    """Keep less for the way back and compute it again: in the decoder, or in decoder and denoiser (all)."""
     text_encoders: bool = True
     """Count the text encoders as held on the card; no where prompts are encoded beforehand."""
     prompt_tokens: int = 256

@@ -127,11 +127,11 @@ class Planner:
         return [phase(name, accounts[name], beneath[name], times.get(name, 1), config) for name in beneath]
 
     def denoise(self, config: PlanConfig) -> dict[str, Account]:
-        step, deep = self.step(config), config.gradient_checkpointing
+        step, deep = self.step(config), config.save_memory == "all"
         return self.taken(("denoise", step, deep), lambda: simulate.denoise(self.base, step, deep))
 
     def decode(self, config: PlanConfig) -> dict[str, Account]:
-        step, again = self.step(config), config.checkpoint_decode
+        step, again = self.step(config), config.save_memory != "none"
         return self.taken(
             ("decode", step.batch_size, step.size, again),
             lambda: simulate.decode(self.base, self.parts["vae"], step, again),

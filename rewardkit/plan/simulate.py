@@ -4,7 +4,7 @@ The order and the functions are those of a run (`rewardkit.sampling`, the family
 out of these accounts, because they are there all the time.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -13,15 +13,14 @@ from typing import Literal, Protocol, runtime_checkable
 import torch
 from peft import LoraConfig
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from rewardkit.base import Base
-from rewardkit.base.checkpointing import checkpoint_blocks
+from rewardkit.base.checkpointing import checkpoint_blocks, decode_by_image, switchable
 from rewardkit.plan.conditioning import conditioning
 from rewardkit.plan.dry import META, Account, DryRun, Kernels
 from rewardkit.plan.layers import measured
 from rewardkit.sampling import clean, guided, sample
-from rewardkit.types import Images, Latents
+from rewardkit.types import Latents
 
 
 @runtime_checkable
@@ -101,7 +100,7 @@ def decode(base: Base, vae: nn.Module, step: Step, checkpointing: bool) -> dict[
     switch(vae, checkpointing)
     with DryRun(step.kernels) as dry:
         dry.leave_out(vae)
-        run_decoder(dry, base, step, META, one_by_one=checkpointing and step.batch_size > 1)
+        run_decoder(dry, base, step, META, one_by_one=checkpointing)
     return dry.phases
 
 
@@ -109,25 +108,19 @@ def run_decoder(meter: Meter, base: Base, step: Step, device: torch.device, one_
     """Decode with a graph, and the way back."""
     estimate = latents(base, step, device).requires_grad_()
     with meter.phase("decode"):
-        images = by_image(base.decode, estimate) if one_by_one else base.decode(estimate)
+        images = decode_by_image(base.decode, estimate) if one_by_one else base.decode(estimate)
     with meter.phase("decode backward"):
         images.backward(torch.zeros_like(images))
 
 
 def switch(network: nn.Module, checkpointing: bool) -> None:
     """Switch a network's checkpointing of its own blocks on or off, where it has any."""
-    if not getattr(network, "_supports_gradient_checkpointing", False):
+    if not switchable(network):
         return
     if checkpointing:
         checkpoint_blocks(network)
     else:
         network.disable_gradient_checkpointing()  # type: ignore[operator]
-
-
-def by_image(function: Callable[[Latents], Images], estimate: Latents) -> Images:
-    """Apply a function image by image, keeping only the input of each."""
-    pieces: list[Tensor] = [checkpoint(function, one, use_reentrant=False) for one in estimate.split(1)]
-    return torch.cat(pieces)
 
 
 def reward(tower: nn.Module, step: Step) -> dict[str, Account]:

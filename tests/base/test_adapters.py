@@ -1,5 +1,6 @@
 """Every family under a LoRA: only it learns, its file loads in stock diffusers, and checkpointing changes nothing."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from refl import lora
 from rewardkit.base import Base
-from rewardkit.base.checkpointing import checkpoint_blocks
+from rewardkit.base.checkpointing import checkpoint_blocks, decode_by_image, save_memory
 from rewardkit.base.qwen_image import QwenImageBase
 from rewardkit.base.sana import SanaBase
 from rewardkit.errors import UserError
@@ -118,6 +119,28 @@ def test_checkpointing_drops_what_it_will_compute_again(family: Any, prompts: li
             base.velocity(noise, torch.full((2,), 0.5), told)
         held.append(saved)
     assert held[1] < 0.7 * held[0]
+
+
+def test_a_decoder_that_computes_twice_gives_the_same_gradient_and_keeps_the_latents_alone(family: Any) -> None:
+    base = family.base()
+    noise = base.noise(2, torch.Generator(), family.size)
+    found, held = [], []
+
+    def count(tensor: Tensor) -> Tensor:
+        held[-1] += tensor.numel()
+        return tensor
+
+    for saving in ("none", "decoder"):
+        save_memory(base.denoiser, base.pipeline.vae, saving)
+        latents, decode = noise.clone().requires_grad_(), partial(decode_by_image, base.decode)
+        held.append(0)
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            images = (base.decode if saving == "none" else decode)(latents)
+        (gradient,) = torch.autograd.grad(images.square().mean(), latents)
+        found.append((images, gradient))
+    for plain, again in zip(*found, strict=True):
+        torch.testing.assert_close(again, plain)
+    assert held[1] == noise.numel() < held[0]
 
 
 def test_a_network_without_the_switch_says_so() -> None:
