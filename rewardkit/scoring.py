@@ -4,12 +4,13 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from rewardkit.calibration import on_scale
 from rewardkit.errors import UserError
 from rewardkit.files import write_text
 from rewardkit.imagefolder import Item, read_image_folder, read_text
@@ -33,6 +34,8 @@ class ScoreConfig:
     """The prompt of every image; several score each image under each of them. Without one, folders bring their own."""
     prompts: Path | None = None
     """A prompt file for a folder that has no prompts.jsonl."""
+    calibration: dict[str, Path] = field(default_factory=dict)
+    """Show a reward, given by its name, on the 1-5 scale of a file of `rewardkit calibrate`."""
     out: Path | None = None
     """Also write the scores here: .jsonl or .csv."""
     batch_size: int = 16
@@ -55,7 +58,7 @@ def score(config: ScoreConfig) -> None:
     """Print a table of scores and write it where asked; raise `UserError` at the end if an image could not be read."""
     check_out(config.out)
     items = find_items(config)
-    rewards = load_rewards(list(config.rewards), config.device)
+    rewards = on_scale(load_rewards(list(config.rewards), config.device), config.calibration)
     names = [name for reward in rewards for name in keys(reward)]
     rows = score_items(items, rewards, batch_size=config.batch_size, device=config.device)
     print(as_table(rows, names))

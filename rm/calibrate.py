@@ -8,13 +8,13 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rewardkit.calibration import FILE, FORMAT, MARK, Scale
 from rewardkit.errors import UserError
 from rewardkit.pairs import write_json
 from rewardkit.registry import load_reward
 from rewardkit.stats import Estimate
 from rm.board.text import null_where_not_finite
-from rm.calibrated import FILE, FORMAT, MARK
-from rm.calibration import HIGHEST, LOWEST, Scale, calibration_error, debiased_error, to_scale
+from rm.calibration import HIGHEST, LOWEST, calibration_error, debiased_error, to_scale
 from rm.calibration_fit import AxisCalibration, fit
 from rm.rated import Rated, read_rated, score_rated
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rewardkit.types import Scores
+from rewardkit.calibration import Scale
 
 LOWEST, HIGHEST = 1.0, 5.0
 """The ends of the scale that reports speak in."""
@@ -19,20 +19,6 @@ Probability = Float[Tensor, " pairs"]
 
 Outcome = Float[Tensor, " pairs"]
 """1 where the first image was preferred, 0 where the second was."""
-
-
-@dataclass(frozen=True)
-class Scale:
-    """A map from raw scores to ratings that never falls: linear between its knots, level beyond the first and last."""
-
-    scores: tuple[float, ...]
-    """Raw scores of the knots, rising."""
-    ratings: tuple[float, ...]
-    """Ratings of the knots, 1 to 5, rising."""
-
-    def __call__(self, scores: Scores) -> Scores:
-        found = np.interp(scores.detach().double().cpu().numpy(), self.scores, self.ratings)
-        return torch.from_numpy(found).to(scores)
 
 
 def fit_scale(scores: Sequence[float], ratings: Sequence[float]) -> Scale:

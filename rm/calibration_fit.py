@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rewardkit.calibration import Scale
 from rewardkit.errors import UserError
 from rewardkit.stats import Estimate, mean_interval, paired_difference
 from rewardkit.types import Scores
-from rm.calibration import Bin, Scale, fit_scale, log_loss, reliability, temperature
+from rm.calibration import Bin, fit_scale, log_loss, reliability, temperature
 from rm.rankings import Pairs
 from rm.rated import Rated, pairs_of_rated
 

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
+from rewardkit.calibration import on_scale
 from rewardkit.errors import UserError
 from rewardkit.files import write_text
 from rewardkit.leaderboard import board, thumbnails
@@ -40,6 +41,8 @@ class LeaderboardConfig:
     """Rewards that no entry was trained with; these decide."""
     rewards: tuple[str, ...] = ()
     """Rewards that an entry was trained with; shown apart."""
+    calibration: dict[str, Path] = field(default_factory=dict)
+    """Show a judge or reward, given by its name, on the 1-5 scale of a file of `rewardkit calibrate`."""
     prompts: Path | None = None
     """A prompt file: what models draw, and the prompts of folders without a prompts.jsonl."""
     out: Path = Path("runs/leaderboard")
@@ -69,6 +72,8 @@ def run(config: LeaderboardConfig) -> None:
     sources = parse_entries(config.entry)
     judges = load_rewards(list(config.judges), config.device)
     rewards = load_rewards(list(config.rewards), config.device)
+    scored = on_scale([*judges, *rewards], config.calibration)
+    judges, rewards = scored[: len(judges)], scored[len(judges) :]
     columns = score_columns(judges, rewards)
     drawing = Drawing(config.steps, config.guidance, config.seed, config.batch_size, config.device)
     entries = [

@@ -12,10 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
+from rewardkit.calibration import Calibration
 from rewardkit.errors import UserError
 from rewardkit.types import Images, Scores
 from rm.calibrate import CalibrateConfig, calibrate
-from rm.calibrated import Calibration
 
 
 def write(path: Path, *rows: dict[str, Any]) -> Path:

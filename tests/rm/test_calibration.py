@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
+from rewardkit.calibration import Scale
 from rm.calibration import (
     Bin,
-    Scale,
     calibration_error,
     debiased_error,
     fit_scale,
