@@ -17,9 +17,12 @@ def check(config: RmConfig) -> None:
         raise UserError(f"holdout must be between 0 and 1, as the best epoch is chosen on it; got {config.holdout}")
     if not 0 < config.tie_probability < 1:
         raise UserError(f"tie_probability must be between 0 and 1; got {config.tie_probability}")
-    for name in ("epochs", "batch_size", "views", "patience", "save_every"):
+    for name in ("epochs", "batch_size", "accumulate", "views", "patience", "save_every"):
         if getattr(config, name) < 1:
             raise UserError(f"{name} must be 1 or more; got {getattr(config, name)}")
+    for axis, count in config.members.items():
+        if count < 1:
+            raise UserError(f"members must be 1 or more; got {count} for axis {axis!r}")
     check_tower(config)
 
 

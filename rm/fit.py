@@ -1,10 +1,11 @@
 """The training loop of reward heads: epochs over pairs or lists, the best epoch by held-out accuracy, resume."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.optim import Optimizer
 
 from rewardkit.progress import Progress
@@ -17,7 +18,7 @@ from rm.model import RewardModel
 from rm.objective import Objective
 from rm.optim import load_moments, make_optimizer, moments, rate, set_rate
 from rm.options import Updates
-from rm.store import chunks
+from rm.store import Rows, chunks
 
 
 def fit(model: RewardModel, objective: Objective, held: PairFeatures, run: Run, options: Updates) -> Best:
@@ -35,7 +36,7 @@ def fit(model: RewardModel, objective: Objective, held: PairFeatures, run: Run, 
                 break
             losses = train_epoch(model, optimizer, average, objective, run, options, epoch * per_epoch, total, bar)
             with average.worn():
-                found = measure(model, held, options.batch_size)
+                found = measure(model, held, max(1, options.batch_size // options.accumulate))
                 best.keep(model, found, epoch)
             step = (epoch + 1) * per_epoch
             run.log(step, {"epoch": float(epoch + 1), **losses, **flat(found)})
@@ -62,19 +63,37 @@ def train_epoch(
     sums: dict[str, list[float]] = {}
     order = torch.randperm(len(objective), generator=run.generator(step, "order"))
     for rows in chunks(order, options.batch_size):
-        generator = run.generator(step, "views and negatives")
-        losses = objective.losses(model, rows, generator)
         optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(list(losses.values()))
+        losses = descend(model, objective, rows, options.accumulate, partial(run.generator, step))
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         set_rate(optimizer, rate(step, total, options.warmup))
         optimizer.step()
         average.update()
         for axis, loss in losses.items():
-            sums.setdefault(f"loss/{axis}", []).append(loss.item())
+            sums.setdefault(f"loss/{axis}", []).append(loss)
         step += 1
         bar.update()
     return {name: sum(values) / len(values) for name, values in sums.items()}
+
+
+def descend(
+    model: RewardModel, objective: Objective, rows: Rows, parts: int, generator: Callable[[str], Generator]
+) -> dict[str, float]:
+    """Add up the gradient of a step's loss part by part; return the loss of every axis.
+
+    A part's mean loss weighs as much as its judgements, so that the sum is the mean over the step. Views and wrong
+    prompts are drawn within a part, by its number.
+    """
+    total = objective.judged(rows)
+    losses = dict.fromkeys(total, 0.0)
+    for number, part in enumerate(rows.tensor_split(parts)):
+        if len(part):
+            judged = objective.judged(part)
+            found = objective.losses(model, part, generator(f"views and negatives{f' {number}' if number else ''}"))
+            shared = {axis: loss * (judged[axis] / max(total[axis], 1)) for axis, loss in found.items()}
+            torch.autograd.backward(list(shared.values()))
+            losses = {axis: losses[axis] + loss.item() for axis, loss in shared.items()}
+    return losses
 
 
 def flat(found: Mapping[str, Held]) -> dict[str, float]:

@@ -6,14 +6,24 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
-from rewardkit.types import PerImage, Scalar, Scores
+from rewardkit.types import PerImage, Scalar
 from rm.features import PairFeatures
 from rm.heads import Features
 from rm.lists import ListFeatures, There
-from rm.losses import Gaussian, Lists, bradley_terry, davidson, marginal_preference, plackett_luce, rao_kupper
+from rm.losses import (
+    Gaussian,
+    Lists,
+    MemberScores,
+    bradley_terry,
+    davidson,
+    marginal_preference,
+    plackett_luce,
+    rao_kupper,
+)
 from rm.model import PROMPT_AXES, RewardModel
 from rm.negatives import mismatch_loss, wrong_prompt_loss
 from rm.store import Rows
@@ -29,6 +39,10 @@ class Objective(Protocol):
     """Examples, and the losses of a model on some of them."""
 
     def __len__(self) -> int: ...
+
+    def judged(self, rows: Rows) -> dict[str, float]:
+        """Count the judgements of every axis that a loss on some examples is the mean of."""
+        ...
 
     def losses(self, model: RewardModel, rows: Rows, generator: Generator) -> dict[str, Scalar]:
         """Compute the loss of every axis on some examples; one encoding serves all heads."""
@@ -47,6 +61,9 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.pairs)
 
+    def judged(self, rows: Rows) -> dict[str, float]:
+        return {axis: float((~label[rows].isnan()).sum()) for axis, label in self.pairs.labels.items()}
+
     def losses(self, model: RewardModel, rows: Rows, generator: Generator) -> dict[str, Scalar]:
         features = self.pairs.batch(rows, generator)
         found = {}
@@ -58,19 +75,19 @@ class Pairs:
                 found[axis] = found[axis] + self.mismatch * extra
         return found
 
-    def judge(self, model: RewardModel, axis: str, features: Features, label: Labels) -> tuple[Scores, Scalar]:
+    def judge(self, model: RewardModel, axis: str, features: Features, label: Labels) -> tuple[MemberScores, Scalar]:
         """Give the scores of the images, and the loss of the judgements."""
         if self.loss == "gaussian":
             found = model.gaussians(features, (axis,))[axis]
-            means, spreads = found.mean.chunk(2), found.log_variance.chunk(2)
+            means, spreads = found.mean.chunk(2, -1), found.log_variance.chunk(2, -1)
             first, second = Gaussian(means[0], spreads[0]), Gaussian(means[1], spreads[1])
             return found.mean, marginal_preference(first, second, label)
         scores = model.judge(features, (axis,))[axis]
-        ones, others = scores.chunk(2)
+        ones, others = scores.chunk(2, -1)
         return scores, pair_loss(self.loss, self.tie_probability)(ones, others, label)
 
 
-def pair_loss(loss: Loss, tie_probability: float) -> Callable[[Scores, Scores, PerImage], Scalar]:
+def pair_loss(loss: Loss, tie_probability: float) -> Callable[[MemberScores, MemberScores, PerImage], Scalar]:
     """The loss on two scores; the models of ties call equal images a tie with `tie_probability`."""
     match loss:
         case "rao-kupper":
@@ -91,13 +108,18 @@ class RankLists:
     def __len__(self) -> int:
         return len(self.lists)
 
+    def judged(self, rows: Rows) -> dict[str, float]:
+        counts = {axis: (~ranks[rows].isnan()).sum(1) for axis, ranks in self.lists.ranks.items()}
+        return {axis: float((count - 1).clamp_min(0).sum()) for axis, count in counts.items()}
+
     def losses(self, model: RewardModel, rows: Rows, generator: Generator) -> dict[str, Scalar]:
         features, there = self.lists.batch(rows, generator)
         there = there.to(features.pooled.device)
         found = {}
         for axis, scores in model.judge(features).items():
             ranks = self.lists.ranks[axis][rows].to(scores.device)
-            found[axis] = plackett_luce(scores.new_zeros(ranks.shape).masked_scatter(there, scores), ranks)
+            members = [scores.new_zeros(ranks.shape).masked_scatter(there, one) for one in torch.atleast_2d(scores)]
+            found[axis] = torch.stack([plackett_luce(one, ranks) for one in members]).mean()
             if self.mismatch and axis in PROMPT_AXES:
                 best, judged = best_images(ranks, there)
                 extra = wrong_prompt_loss(model, axis, features, scores, best, judged, generator)

@@ -1,11 +1,12 @@
 """Options of `rewardkit train-rm`, a section each, in the order of its --help; `rm.config` puts them together."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from rm.heads import Kind
 from rm.objective import Loss
+from rm.sources import DType
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,8 @@ class Task:
     """Axes to train; all that the pairs judge when empty. One axis also names a plain `label` column."""
     head: Kind = "heads"
     """heads: small networks on the encoder's features; cosine: the CLIP score itself as the reward."""
+    members: dict[str, int] = field(default_factory=dict)
+    """Heads of an axis that learn apart and score together, by axis; 1 where not given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +48,8 @@ class Judgement:
     """What a judgement says of the scores."""
 
     loss: Loss = "bradley-terry"
-    """bradley-terry: a tie is a label of 0.5; rao-kupper, davidson: a tie is an outcome of its own; plackett-luce: rank
-    lists whole, not cut into pairs; gaussian: scores with an uncertainty."""
+    """bradley-terry: a tie is a label of 0.5; rao-kupper, davidson: a tie is an outcome of its own;
+    plackett-luce: rank lists whole, not cut into pairs; gaussian: scores with an uncertainty."""
     tie_probability: float = 0.5
     """Chance that two equally good images are called a tie: rao-kupper, davidson."""
     mismatch: float = 0.5
@@ -61,6 +64,8 @@ class Updates:
     """Times over the training pairs."""
     batch_size: int = 128
     """Pairs a step; rank lists, for plackett-luce."""
+    accumulate: int = 1
+    """Parts in which a step's pairs go through the model, one after the other: less memory, the same step."""
     lr: float = 1e-3
     """Peak learning rate of the heads."""
     encoder_lr: float | None = None
@@ -91,3 +96,5 @@ class Machine:
     """Go on with the run in `out`."""
     device: str = "cpu"
     """Where to compute: cpu, cuda, mps."""
+    dtype: DType = "float32"
+    """Number format of the encoder's arithmetic; its weights and the heads stay in float32."""

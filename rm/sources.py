@@ -1,9 +1,10 @@
 """Features of images and prompts by row: from a cache where the encoder is frozen, from itself where it learns."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -20,7 +21,14 @@ GeneratorOf = Callable[[int, str], Generator]
 
 Augment = Callable[[Images, Generator], Images]
 
+DType = Literal["float32", "bfloat16"]
+
 AUGMENT: dict[str, Augment | None] = {"light": light, "flip": flip, "none": None}
+
+
+def arithmetic(device: torch.device, dtype: DType) -> AbstractContextManager[None]:
+    """Within it an encoder computes in a number format, from weights in float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=dtype == "bfloat16")
 
 
 @runtime_checkable
@@ -65,12 +73,14 @@ class LiveImages:
     store: ImageStore
     device: torch.device
     augment: Augment | None
+    dtype: DType = "float32"
 
     def image(self, rows: Rows, generator: Generator | None) -> ImageFeatures:
         images = self.store.images(rows)
         if generator is not None and self.augment is not None:
             images = self.augment(images, generator)
-        return self.encoder.image(images.to(self.device))
+        with arithmetic(self.device, self.dtype):
+            return self.encoder.image(images.to(self.device))
 
 
 @dataclass
@@ -89,10 +99,13 @@ class LivePrompts:
 
     encoder: Encoder
     prompts: Sequence[str]
+    device: torch.device
+    dtype: DType = "float32"
 
     def text(self, rows: Rows) -> Embedding:
         asked, place = rows.unique(return_inverse=True)
-        found = self.encoder.text([self.prompts[row] for row in asked.tolist()])
+        with arithmetic(self.device, self.dtype):
+            found = self.encoder.text([self.prompts[row] for row in asked.tolist()])
         return found[place.to(found.device)]
 
 
@@ -106,6 +119,7 @@ def cache_images(
     augment: Augment | None,
     batch_size: int,
     device: torch.device,
+    dtype: DType,
     file: Path,
 ) -> CachedImages:
     """Run the frozen encoder once over every view of every image; tokens are kept as float16."""
@@ -120,7 +134,8 @@ def cache_images(
                 images = store.images(rows)
                 if view and augment is not None:
                     images = augment(images, generator(view, f"view of batch {batch}"))
-                found = encoder.image(images.to(device))
+                with arithmetic(device, dtype):
+                    found = encoder.image(images.to(device))
                 tokens[view, rows] = found.tokens.half().cpu()
                 pooled[view, rows] = found.pooled.float().cpu()
                 colours[view, rows] = found.colours.float().cpu()
@@ -129,9 +144,10 @@ def cache_images(
 
 
 @torch.no_grad()
-def cache_prompts(encoder: Encoder, prompts: Sequence[str]) -> CachedPrompts:
+def cache_prompts(encoder: Encoder, prompts: Sequence[str], device: torch.device, dtype: DType) -> CachedPrompts:
     """Encode every prompt once."""
     if not encoder.reads_text:
         return CachedPrompts(torch.zeros(len(prompts), 0))
-    parts = [encoder.text(prompts[start : start + 256]).float().cpu() for start in range(0, len(prompts), 256)]
+    with arithmetic(device, dtype):
+        parts = [encoder.text(prompts[start : start + 256]).float().cpu() for start in range(0, len(prompts), 256)]
     return CachedPrompts(torch.cat(parts))

@@ -1,7 +1,7 @@
 """`rewardkit train-rm`: train reward heads on preference pairs."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import torch
@@ -10,6 +10,7 @@ from rewardkit.encoders import Encoder, load_encoder
 from rewardkit.errors import UserError
 from rewardkit.pairs import PreferenceRecord, Reading, axes_of, read_aloud, split
 from rewardkit.run import Run
+from rewardkit.suggest import did_you_mean
 from rm.config import RmConfig, check
 from rm.features import PairFeatures, PromptsOf, pair_features
 from rm.fit import fit
@@ -29,6 +30,7 @@ def train(config: RmConfig) -> None:
     readings = [read_aloud(path, single(config.axes)) for path in config.data]
     records = [record for reading in readings for record in reading.records]
     axes = chosen_axes(config.axes, records)
+    check_members(config.members, axes)
     records = [record for record in records if any(axis in record.label for axis in axes)]
     model = new_model(config, axes)
     run = Run.start(config.out, config, resume=config.resume)
@@ -62,6 +64,13 @@ def chosen_axes(wanted: Sequence[str], records: Sequence[PreferenceRecord]) -> t
     return tuple(wanted) or found
 
 
+def check_members(members: Mapping[str, int], axes: Sequence[str]) -> None:
+    """Raise `UserError` for members of an axis that is not trained."""
+    for axis in members:
+        if axis not in axes:
+            raise UserError(f"--members: no axis {axis!r} is trained; {did_you_mean(axis, axes)}")
+
+
 def check_held_out(held: Sequence[PreferenceRecord], axes: Sequence[str]) -> None:
     """Raise `UserError` when an axis has no held-out pair to choose an epoch by."""
     for axis in axes:
@@ -80,14 +89,15 @@ def new_model(config: RmConfig, axes: Sequence[str]) -> RewardModel:
         else:
             encoder.unfreeze(-1 if config.encoder == "conv" else config.unfreeze)
         uncertain = config.loss == "gaussian"
-        return RewardModel(encoder, axes, head=config.head, uncertain=uncertain).to(config.device)
+        model = RewardModel(encoder, axes, head=config.head, uncertain=uncertain, members=config.members)
+        return model.to(config.device)
 
 
 def image_source(encoder: Encoder, store: ImageStore, run: Run, config: RmConfig) -> ImageSource:
     """Cache the features of a frozen encoder; ask one that learns every time."""
     device, augment = torch.device(config.device), AUGMENT[config.augment]
     if any(parameter.requires_grad for parameter in encoder.parameters()):
-        return LiveImages(encoder, store, device, augment)
+        return LiveImages(encoder, store, device, augment, config.dtype)
     return cache_images(
         encoder,
         store,
@@ -96,13 +106,15 @@ def image_source(encoder: Encoder, store: ImageStore, run: Run, config: RmConfig
         augment=augment,
         batch_size=256,
         device=device,
+        dtype=config.dtype,
         file=config.out / "cache" / "tokens.bin",
     )
 
 
 def prompt_source(encoder: Encoder, config: RmConfig, prompts: Sequence[str]) -> PromptSource:
     """Encode prompts once, unless the text tower learns."""
-    return LivePrompts(encoder, prompts) if config.lora_text else cache_prompts(encoder, prompts)
+    source = LivePrompts if config.lora_text else cache_prompts
+    return source(encoder, prompts, torch.device(config.device), config.dtype)
 
 
 def new_objective(

@@ -207,3 +207,8 @@ def test_eval_names_axes_that_do_not_meet(config: RmConfig, make_pairs: MakePair
         evaluate(EvalRmConfig(config.out / "rm", (other,)))
     with pytest.raises(UserError, match="axis 'text'"):
         evaluate(EvalRmConfig(config.out / "rm", config.data, axes=("text",)))
+
+
+def test_accumulation_and_bfloat16_resume_to_the_same_weights(config: RmConfig, tmp_path: Path) -> None:
+    options = replace(config, accumulate=3, dtype="bfloat16", unfreeze=1, epochs=2, axes=("alignment",))
+    resume_gives_the_same(options, tmp_path)
