@@ -133,6 +133,8 @@ class Machine:
 
     device: str = "cpu"
     """Where to run: cpu, cuda, cuda:1, mps."""
+    reward_device: str = ""
+    """Where rewards and judges run, a second card perhaps; `device` where not given."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Precision of the base; the LoRA, the decoder and the rewards stay in float32."""
     save_memory: Saving = "none"

@@ -37,7 +37,7 @@ def load_panel(
     parts = {
         name: Part(weight=weight.get(name, Part.weight), target=target.get(name, Part.target)) for name in panel.axes
     }
-    return Panel(rewards, parts)
+    return Panel(rewards, parts, device)
 
 
 def by_score(numbers: Mapping[str, float], panel: Panel, option: str) -> dict[str, float]:

@@ -55,7 +55,7 @@ class Session:
 def begin(config: ReflConfig) -> Session:
     """Load everything, put the LoRA on, freeze the rewards' scale, and take up the last checkpoint."""
     texts = read(config.prompts)
-    device = torch.device(config.device)
+    device = torch.device(config.reward_device or config.device)
     trained = panel.load_panel(
         config.rewards, config.weights, config.targets, device, differentiable=config.objective != "nft"
     )
@@ -92,7 +92,7 @@ def load_judges(config: ReflConfig, trained: Panel, device: torch.device) -> Pan
     """Load what is never trained on; raise `UserError` for a judge that is."""
     if not config.judges:
         return None
-    judges = Panel(load_rewards(list(config.judges), device))
+    judges = Panel(load_rewards(list(config.judges), device), device=device)
     both = sorted(judges.axes.keys() & trained.axes.keys())
     if both:
         raise UserError(f"{both[0]!r} is trained on, so it cannot judge; take it out of --judges or of --rewards")

@@ -107,6 +107,8 @@ class Panel:
     rewards: Sequence[AnyReward]
     parts: Mapping[str, Part] = field(default_factory=dict)
     """Keyed by score name (see `keys`); a score without a part gets the default one."""
+    device: torch.device | None = None
+    """Where the rewards are, if not where the images come from; scores come back."""
 
     def __post_init__(self) -> None:
         unknown = set(self.parts) - set(self.axes)
@@ -122,7 +124,10 @@ class Panel:
         return self.parts.get(name, Part())
 
     def raw(self, images: Images, prompts: Sequence[str]) -> dict[str, Scores]:
-        return score_all(self.rewards, images, prompts)
+        if self.device is None:
+            return score_all(self.rewards, images, prompts)
+        scores = score_all(self.rewards, images.to(self.device), prompts)
+        return {name: value.to(images.device) for name, value in scores.items()}
 
     def normalise(self, raw: Mapping[str, Scores]) -> dict[str, Scores]:
         """Turn raw scores to frozen z-scores."""

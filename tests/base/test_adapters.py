@@ -124,7 +124,7 @@ def test_checkpointing_drops_what_it_will_compute_again(family: Any, prompts: li
 def test_a_decoder_that_computes_twice_gives_the_same_gradient_and_keeps_the_latents_alone(family: Any) -> None:
     base = family.base()
     noise = base.noise(2, torch.Generator(), family.size)
-    found, held = [], []
+    found, held = [], list[int]()
 
     def count(tensor: Tensor) -> Tensor:
         held[-1] += tensor.numel()

@@ -6,10 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from refl.config import ReflConfig
+from refl.session import begin
 from refl.train import train
+from rewardkit import reward as reward_module
 from rewardkit.lora import WEIGHTS_NAME
+from rewardkit.reward import Panel
 from rewardkit.seedling.tiny import tiny_pipeline
 
 
@@ -35,3 +40,47 @@ def test_saving_memory_learns_the_same(config: ReflConfig, tmp_path: Path) -> No
     for name in plain:
         torch.testing.assert_close(saving[name], plain[name], rtol=0, atol=2e-5)
     assert any(value.abs().max() > 1e-3 for name, value in plain.items() if "lora_B" in name)
+
+
+class Placed:
+    """Redness, and where it was asked."""
+
+    name = "placed"
+    axis = "aesthetic"
+    differentiable = True
+
+    def __init__(self) -> None:
+        self.seen: list[torch.device] = []
+
+    def score(self, images: Tensor, prompts: list[str]) -> Tensor:
+        self.seen.append(images.device)
+        return images[:, 0].mean((1, 2))
+
+
+def test_rewards_run_where_they_are_told_and_scores_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tensors without data may be of a device that is not there; only the check for NaNs needs data."""
+    monkeypatch.setattr(reward_module, "check_finite", lambda *_: None)
+    reward, there = Placed(), torch.device("cuda", 1)
+    with FakeTensorMode():
+        images = torch.rand(2, 3, 4, 4, requires_grad=True)
+        scores = Panel([reward], device=there).raw(images, ["a", "b"])["placed"]
+        assert scores.grad_fn is not None
+    assert reward.seen == [there]
+    assert scores.device == images.device
+
+
+@pytest.mark.gpu
+def test_the_gradient_comes_back_from_another_device(config: ReflConfig, tmp_path: Path) -> None:
+    train(config)
+    train(replace(config, out=tmp_path / "apart", device="cuda", reward_device="cpu"))
+    plain, apart = (load_file(tmp_path / name / "lora" / WEIGHTS_NAME) for name in ("run", "apart"))
+    for name in plain:
+        torch.testing.assert_close(apart[name], plain[name], rtol=0, atol=1e-3)
+
+
+def test_a_run_puts_its_rewards_on_their_device(config: ReflConfig) -> None:
+    session = begin(replace(config, reward_device="cpu:0", judges=("posters-aesthetic",)))
+    assert session.panel.device == torch.device("cpu", 0)
+    assert session.watch is not None
+    assert session.watch.subject.judges.device == torch.device("cpu", 0)
+    assert begin(replace(config, out=config.out / "one")).panel.device == torch.device("cpu")
