@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -17,9 +18,10 @@ from rewardkit.files import new_folder
 from rewardkit.images import to_tensor
 from rewardkit.reward import applies
 from rewardkit.types import Images, Scores
+from rm.ensemble import Ensemble
 from rm.glyphs import glyphs
 from rm.heads import Features, Kind, Shapes, build_head
-from rm.losses import Gaussian
+from rm.losses import Gaussian, MemberScores
 from rm.uncertainty import HeadWithUncertainty
 
 FORMAT = 1
@@ -49,6 +51,7 @@ class RewardModel(nn.Module):
         head: Kind = "heads",
         name: str = "rm",
         uncertain: bool = False,
+        members: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         super().__init__()
         needs_text = [axis for axis in axes if axis in PROMPT_AXES or head == "cosine"]
@@ -59,13 +62,15 @@ class RewardModel(nn.Module):
         self.kind = head
         self.encoder = encoder
         self.uncertain = uncertain
+        self.members = {axis: members.get(axis, 1) for axis in axes}
         self.heads = nn.ModuleDict({axis: self.new_head(axis) for axis in axes})
         # What a typical score is, by axis: (mean, standard deviation) on the training images; for sums over axes.
         self.typical: dict[str, tuple[float, float]] = {axis: (0.0, 1.0) for axis in axes}
 
     def new_head(self, axis: str) -> nn.Module:
         shapes = Shapes(self.encoder.token_width, self.encoder.embed_dim)
-        head = build_head(axis, self.kind, shapes, self.encoder.scale)
+        heads = [build_head(axis, self.kind, shapes, self.encoder.scale) for _ in range(self.members[axis])]
+        head = Ensemble(heads) if len(heads) > 1 else heads[0]
         return HeadWithUncertainty(head, shapes, reads_prompt=axis in PROMPT_AXES) if self.uncertain else head
 
     def features(self, images: Images, prompts: Sequence[str]) -> Features:
@@ -76,7 +81,7 @@ class RewardModel(nn.Module):
         wanted = glyphs(prompts).to(device)
         return Features(seen.tokens.float(), seen.pooled.float(), seen.colours.float(), text.float(), wanted)
 
-    def judge(self, features: Features, axes: Sequence[str] | None = None) -> dict[str, Scores]:
+    def judge(self, features: Features, axes: Sequence[str] | None = None) -> dict[str, MemberScores]:
         """Score features by the heads of some axes, or of all."""
         return {axis: self.heads[axis](features) for axis in (self.axes if axes is None else axes)}
 
@@ -139,6 +144,7 @@ class RewardModel(nn.Module):
             "axes": list(self.axes),
             "head": self.kind,
             "uncertain": self.uncertain,
+            "members": self.members,
             "encoder": self.encoder.reference or ENCODER,
             "preprocess": asdict(self.encoder.preprocess),
             "typical": self.typical,
@@ -151,8 +157,8 @@ class RewardModel(nn.Module):
         config = read_config(folder)
         inside = config["encoder"] == ENCODER
         encoder = load_encoder(str(folder / ENCODER) if inside else config["encoder"], fit=config["preprocess"]["fit"])
-        uncertain = config.get("uncertain", False)
-        model = cls(encoder, config["axes"], head=config["head"], name=config["name"], uncertain=uncertain)
+        built = {name: config[name] for name in ("uncertain", "members") if name in config}  # neither in the first ones
+        model = cls(encoder, config["axes"], head=config["head"], name=config["name"], **built)
         model.heads.load_state_dict(load_file(folder / HEADS))
         model.typical = {axis: (mean, std) for axis, (mean, std) in config["typical"].items()}
         return model.to(device).eval().requires_grad_(False)

@@ -12,10 +12,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from rewardkit.types import Scalar, Scores
+from rewardkit.types import Scalar
 from rm.glyphs import MAX_BYTES, PAD, Glyphs
 from rm.heads import Features
-from rm.losses import mismatch
+from rm.losses import MemberScores, mismatch
 from rm.model import RewardModel
 
 
@@ -23,7 +23,7 @@ def mismatch_loss(
     model: RewardModel,
     axis: str,
     features: Features,
-    scores: Scores,
+    scores: MemberScores,
     label: Float[Tensor, " pairs"],
     generator: Generator,
 ) -> Scalar:
@@ -44,7 +44,7 @@ def wrong_prompt_loss(
     model: RewardModel,
     axis: str,
     features: Features,
-    scores: Scores,
+    scores: MemberScores,
     chosen: Int[Tensor, " chosen"],
     judged: Bool[Tensor, " chosen"],
     generator: Generator,
@@ -53,7 +53,7 @@ def wrong_prompt_loss(
     own = pick(features, chosen)
     wrong, differs = wrong_prompts(own, generator, misspell=axis == "text")
     other = model.judge(wrong, (axis,))[axis]
-    return mismatch(scores[chosen], other, (differs & judged).to(other))
+    return mismatch(scores[..., chosen], other, (differs & judged).to(other))
 
 
 def wrong_prompts(features: Features, generator: Generator, *, misspell: bool) -> tuple[Features, Tensor]:

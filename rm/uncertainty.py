@@ -3,9 +3,8 @@
 import torch
 from torch import nn
 
-from rewardkit.types import Scores
 from rm.heads import COLOUR_SCALE, Features, Shapes, mlp, summary
-from rm.losses import Gaussian
+from rm.losses import Gaussian, MemberScores
 
 BOUND = 8.0
 """Log-variances stay within this of 0: the published loss would take them down for ever."""
@@ -36,6 +35,6 @@ class HeadWithUncertainty(nn.Module):
         raw = self.spread(torch.cat(seen, dim=-1)).squeeze(-1)
         return Gaussian(self.head(features), BOUND * torch.tanh(raw / BOUND))
 
-    def forward(self, features: Features) -> Scores:
-        scores: Scores = self.head(features)
+    def forward(self, features: Features) -> MemberScores:
+        scores: MemberScores = self.head(features)
         return scores

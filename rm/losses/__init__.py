@@ -4,12 +4,13 @@ Every loss is a mean over what was judged in a batch, and 0 (with a gradient of 
 """
 
 from rm.losses.listwise import Lists, plackett_luce
-from rm.losses.pairwise import bradley_terry, davidson, masked_mean, mismatch, rao_kupper
+from rm.losses.pairwise import MemberScores, bradley_terry, davidson, masked_mean, mismatch, rao_kupper
 from rm.losses.uncertain import Gaussian, expected_preference, marginal_preference, sampled_preference
 
 __all__ = [
     "Gaussian",
     "Lists",
+    "MemberScores",
     "bradley_terry",
     "davidson",
     "expected_preference",

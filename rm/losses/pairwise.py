@@ -3,23 +3,28 @@
 import math
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from rewardkit.types import Mask, PerImage, Scalar, Scores
+from rewardkit.types import Mask, PerImage, Scalar
+
+MemberScores = Float[Tensor, "*members batch"]
+"""Scores of images, (B,), or those that every member of an ensemble gives, (members, B)."""
 
 
-def bradley_terry(first: Scores, second: Scores, label: PerImage) -> Scalar:
+def bradley_terry(first: MemberScores, second: MemberScores, label: PerImage) -> Scalar:
     """Cross-entropy of P(first is better) = sigmoid(first - second) with a soft label (Bradley and Terry 1952).
 
     A tie pulls the two scores together: its least loss is at equal scores.
     """
     target, judged = filled(label)
-    losses = F.binary_cross_entropy_with_logits(first - second, target, reduction="none")
+    logits = first - second
+    losses = F.binary_cross_entropy_with_logits(logits, target.expand_as(logits), reduction="none")
     return masked_mean(losses, judged)
 
 
-def rao_kupper(first: Scores, second: Scores, label: PerImage, threshold: float) -> Scalar:
+def rao_kupper(first: MemberScores, second: MemberScores, label: PerImage, threshold: float) -> Scalar:
     """The Bradley-Terry loss with a tie as an outcome of its own (Rao and Kupper 1967).
 
     P(first) = sigmoid(d - t) and P(second) = sigmoid(-d - t), where d is the difference of scores and t > 0 the
@@ -34,7 +39,7 @@ def rao_kupper(first: Scores, second: Scores, label: PerImage, threshold: float)
     return outcome_loss(win, loss, tie, label)
 
 
-def davidson(first: Scores, second: Scores, label: PerImage, tie: float | Scalar) -> Scalar:
+def davidson(first: MemberScores, second: MemberScores, label: PerImage, tie: float | Scalar) -> Scalar:
     """The Bradley-Terry loss with a tie as an outcome of its own (Davidson 1970).
 
     P(first) : P(tie) : P(second) = e^(d/2) : tie : e^(-d/2), where d is the difference of scores; `tie` > 0 may be a
@@ -49,15 +54,16 @@ def davidson(first: Scores, second: Scores, label: PerImage, tie: float | Scalar
     return outcome_loss(win, loss, tied, label)
 
 
-def outcome_loss(win: PerImage, loss: PerImage, tie: PerImage, label: PerImage) -> Scalar:
+def outcome_loss(win: MemberScores, loss: MemberScores, tie: MemberScores, label: PerImage) -> Scalar:
     """Minus the mean log-probability of what was judged, given those of the three outcomes."""
     target, judged = filled(label)
     return masked_mean(torch.where(target == 0.5, -tie, -(target * win + (1 - target) * loss)), judged)
 
 
-def mismatch(own: Scores, other: Scores, weight: PerImage) -> Scalar:
+def mismatch(own: MemberScores, other: MemberScores, weight: PerImage) -> Scalar:
     """Ask that an image score higher with its own prompt than with another's: -log sigmoid(own - other), weighted."""
-    return (weight * -F.logsigmoid(own - other)).sum() / weight.sum().clamp_min(1e-12)
+    losses = (weight * -F.logsigmoid(own - other)).sum(-1) / weight.sum().clamp_min(1e-12)
+    return losses.mean()
 
 
 def filled(label: PerImage) -> tuple[Tensor, Tensor]:
@@ -66,5 +72,6 @@ def filled(label: PerImage) -> tuple[Tensor, Tensor]:
     return torch.where(judged, label, torch.full_like(label, 0.5)), judged
 
 
-def masked_mean(values: PerImage, mask: Mask) -> Scalar:
-    return (values * mask).sum() / mask.sum().clamp_min(1)
+def masked_mean(values: MemberScores, mask: Mask) -> Scalar:
+    """Mean over what the mask keeps, and then over the members of an ensemble, (members, B)."""
+    return ((values * mask).sum(-1) / mask.sum().clamp_min(1)).mean()

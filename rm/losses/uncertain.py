@@ -17,8 +17,8 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from rewardkit.types import PerImage, Scalar, Scores
-from rm.losses.pairwise import filled, masked_mean
+from rewardkit.types import PerImage, Scalar
+from rm.losses.pairwise import MemberScores, filled, masked_mean
 
 NODES = 129
 REACH = 8.0
@@ -33,7 +33,7 @@ The trapezoid rule on a Gaussian times an analytic function converges faster tha
 class Gaussian:
     """Scores as Gaussians."""
 
-    mean: Scores
+    mean: MemberScores
     log_variance: PerImage
 
 
@@ -53,7 +53,7 @@ def expected_preference(first: Gaussian, second: Gaussian, label: PerImage) -> S
     """What `sampled_preference` tends to as samples grow, with no noise; equal variances of 0 make it Bradley-Terry."""
     values, weights = spread(*difference(first, second))
     target, judged = filled(label)
-    losses = F.binary_cross_entropy_with_logits(values, target[:, None].expand_as(values), reduction="none")
+    losses = F.binary_cross_entropy_with_logits(values, target[..., None].expand_as(values), reduction="none")
     return masked_mean((losses * weights).sum(-1), judged)
 
 
@@ -67,14 +67,16 @@ def marginal_preference(first: Gaussian, second: Gaussian, label: PerImage) -> S
     return masked_mean(-(target * win + (1 - target) * loss), judged)
 
 
-def difference(first: Gaussian, second: Gaussian) -> tuple[Scores, PerImage]:
+def difference(first: Gaussian, second: Gaussian) -> tuple[MemberScores, PerImage]:
     """Mean and standard deviation of the first score minus the second."""
     deviation = torch.logaddexp(first.log_variance, second.log_variance).div(2).exp()
     return first.mean - second.mean, deviation
 
 
-def spread(mean: Scores, deviation: PerImage) -> tuple[Float[Tensor, "batch nodes"], Float[Tensor, " nodes"]]:
+def spread(
+    mean: MemberScores, deviation: PerImage
+) -> tuple[Float[Tensor, "*members batch nodes"], Float[Tensor, " nodes"]]:
     """Values of a Gaussian variable at the nodes of the quadrature, and the weights of the nodes, which sum to 1."""
     nodes = torch.linspace(-REACH, REACH, NODES, dtype=mean.dtype, device=mean.device)
     weights = torch.exp(-nodes.square() / 2)
-    return mean[:, None] + deviation[:, None] * nodes, weights / weights.sum()
+    return mean[..., None] + deviation[..., None] * nodes, weights / weights.sum()
