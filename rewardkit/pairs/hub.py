@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,21 @@ def read_hub(source: str, cache: Path | None = None) -> Iterator[dict[str, Any]]
     rows = open_stream(found["name"], found["config"], found["split"])
     limit = int(found["limit"]) if found["limit"] else None
     cache = cache or Path(os.environ.get("REWARDKIT_CACHE", "~/.cache/rewardkit")).expanduser()
-    for number, row in enumerate(rows):
-        if number == limit:
-            break
+    for row in islice(unbroken(rows, source), limit):
         yield {name: kept(value, cache / "images") for name, value in row.items()}
+
+
+def unbroken(rows: Any, source: str) -> Iterator[Mapping[str, Any]]:
+    """Yield rows; raise `UserError` where a stream breaks off, saying how far it came."""
+    number = 0
+    try:
+        for row in rows:
+            yield row
+            number += 1
+    except (OSError, ValueError) as error:  # the network, or a file that is no Parquet
+        raise UserError(
+            f"{source} broke off after {number} rows: {first_line(error)}; run it again, or end before that with [:N]"
+        ) from error
 
 
 def open_stream(name: str, config: str | None, split: str | None) -> Any:
@@ -42,13 +54,16 @@ def open_stream(name: str, config: str | None, split: str | None) -> Any:
     try:
         data = load_dataset(name, config, split=split, streaming=True)
     except (OSError, ValueError) as error:  # no such set, no such split, no network
-        reason = str(error).strip().split("\n", 1)[0]
-        raise UserError(f"cannot open {PREFIX}{name}: {reason}; check name, config and split") from error
+        raise UserError(f"cannot open {PREFIX}{name}: {first_line(error)}; check name, config and split") from error
     if not isinstance(data, IterableDataset):
         if len(data) != 1:
             raise UserError(f"{PREFIX}{name} has several splits; add one of @{', @'.join(data)}")
         (data,) = data.values()
     return data.decode(False)
+
+
+def first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0]
 
 
 def kept(value: Any, folder: Path) -> Any:

@@ -11,6 +11,7 @@ import torch
 from rewardkit.errors import UserError
 from rewardkit.images import load_image
 from rewardkit.pairs import CellImage, Skipped, read_pairs, read_records, read_source, write_pairs
+from rewardkit.pairs.hub import read_hub
 from rewardkit.pairs.tfrecord import masked_crc
 from rewardkit.preprocess import Preprocess
 from rm.store import read_images
@@ -63,6 +64,20 @@ def test_the_hubs_layout_streams(
         read_records(source)
     with pytest.raises(UserError, match="cannot open hub:"):
         read_records(f"{source}@nope")
+
+
+def test_a_stream_that_breaks_off_says_how_far_it_came(
+    tmp_path: Path, pickapic: Pick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REWARDKIT_CACHE", str(tmp_path / "cache"))
+    pickapic("set/data/train-0.parquet", dicts=True)
+    whole = pickapic("set/data/train-1.parquet", dicts=True)
+    source = f"hub:{tmp_path / 'set'}@train"
+    count = len(list(read_hub(source))) // 2
+    whole.write_bytes(whole.read_bytes()[:-40])  # its footer is gone
+    assert len(list(read_hub(f"{source}[:{count}]"))) == count
+    with pytest.raises(UserError, match=rf"broke off after {count} rows: .*\[:N\]"):
+        list(read_hub(source))
 
 
 def test_cells_go_into_the_store_and_bad_ones_stop_the_run_past_a_share(
