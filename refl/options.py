@@ -104,6 +104,11 @@ class Stability:
     """Decay of the averaged weights, which are what is drawn and saved; 0 takes the last weights."""
     kl: float = 0.0
     """Weight of the squared distance to the base's velocity."""
+    pretrain: Path | None = None
+    """Real images with prompts to stay close to: a folder with prompts.jsonl or metadata.jsonl, or such a .jsonl; their
+    flow-matching loss is added to the rewards'."""
+    pretrain_weight: float = 1.0
+    """Weight of that loss."""
     augment: float = 1.0
     """Strength of the small shifts, blur and noise before a reward sees an image; 0 is none; nft needs none."""
 

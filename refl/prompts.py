@@ -1,10 +1,10 @@
 """Which prompts an update sees, and their embeddings, each computed once."""
 
 from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 
-from rewardkit.base import Base
 from rewardkit.sampling import concatenate
 from rewardkit.types import Conditioning
 
@@ -24,6 +24,20 @@ def batch(step: int, size: int, count: int, generator: Callable[[int], torch.Gen
     return chosen
 
 
+@runtime_checkable
+class Reads(Protocol):
+    """What a cache asks: a base, as a rule."""
+
+    def encode(self, prompts: list[str]) -> Conditioning: ...
+
+
+@runtime_checkable
+class Prompts(Protocol):
+    """Gives embeddings of prompts, on a device: from a cache, or read anew."""
+
+    def encode(self, prompts: Sequence[str], device: torch.device) -> Conditioning: ...
+
+
 class PromptCache:
     """Embeddings of prompts, kept on the CPU up to `limit` bytes.
 
@@ -31,7 +45,7 @@ class PromptCache:
     run, whose cache starts empty, would differ in the last bit.
     """
 
-    def __init__(self, base: Base, limit: int = 2**31) -> None:
+    def __init__(self, base: Reads, limit: int = 2**31) -> None:
         self._base, self._limit = base, limit
         self._rows: dict[str, Conditioning] = {}
         self._bytes = 0

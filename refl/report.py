@@ -13,6 +13,8 @@ from rewardkit.leaderboard.plots import Interval, Series, curves, forest
 from rewardkit.leaderboard.report import Card, Html, Row, Section, cards, charts, gallery, page, text
 from rewardkit.leaderboard.thumbnails import picture
 
+OTHERS = ("kl", "pretrain", "grad_norm")
+
 SMOOTH = 10
 """Updates that a point of a reward's curve is averaged over: a single one sees few images."""
 
@@ -54,7 +56,8 @@ def glance(
 def rewards(rows: list[dict[str, Any]]) -> Section:
     """Curves of the rewards as z-scores, and of the distance to the base."""
     names = sorted({name for row in rows for name in row if name.startswith("z/")})
-    drawn = [curves(name.removeprefix("z/"), [series(rows, name)]) for name in [*names, "kl", "grad_norm"]]
+    names += [name for name in OTHERS if any(name in row for row in rows)]
+    drawn = [curves(name.removeprefix("z/"), [series(rows, name)]) for name in names]
     words = f"Training batches, averaged over {SMOOTH} updates; rewards as z-scores of the base's own images."
     return Section("Rewards", [charts(*drawn)], words)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from refl import lora, panel, prompts
+from refl import lora, panel, pretrain, prompts
 from refl.config import ReflConfig
 from refl.learner import Learner
 from refl.watch import Subject, Watch
@@ -40,10 +40,13 @@ class Session:
     panel: Panel
     texts: list[str]
     learner: Learner
-    cache: prompts.PromptCache
+    cache: prompts.Prompts
     empty: Conditioning
+    """The empty prompt as the base reads it."""
     watch: Watch | None
     """Where judges ride along."""
+    real: pretrain.RealImages | None = None
+    """Where real images are trained on as well."""
 
     def decode(self, latents: Latents) -> Images:
         """Decode what is trained on, within the memory asked for."""
@@ -55,6 +58,7 @@ class Session:
 def begin(config: ReflConfig) -> Session:
     """Load everything, put the LoRA on, freeze the rewards' scale, and take up the last checkpoint."""
     texts = read(config.prompts)
+    items = pretrain.read(config.pretrain) if config.pretrain else ()
     device = torch.device(config.reward_device or config.device)
     trained = panel.load_panel(
         config.rewards, config.weights, config.targets, device, differentiable=config.objective != "nft"
@@ -77,7 +81,9 @@ def begin(config: ReflConfig) -> Session:
         learner.load(last.step, last.tensors)
     if last is not None and watch is not None:
         watch.load(last.tensors)
-    return Session(config, run, base, trained, texts, learner, prompts.PromptCache(base), base.encode([""]), watch)
+    cache, empty = prompts.PromptCache(base), base.encode([""])
+    real = pretrain.RealImages(items, base, cache, empty, config.batch_size, config.pretrain_weight) if items else None
+    return Session(config, run, base, trained, texts, learner, cache, empty, watch, real)
 
 
 def read(path: Path) -> list[str]:

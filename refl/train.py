@@ -60,8 +60,13 @@ def update(session: Session) -> tuple[dict[str, float], dict[str, float]]:
     """Descend once; return what to log, and what to show beside the bar."""
     texts = batch(session)
     outcome = learn(session, chain(session, texts), texts)
-    norm = session.learner.update(outcome.loss)
-    return metrics(session.panel, outcome, texts, norm)
+    loss = outcome.loss
+    logged, shown = metrics(session.panel, outcome, texts)
+    if session.real is not None:
+        apart = session.real.loss(session.learner.step, session.run.generator)
+        loss, logged["pretrain"] = loss + session.real.weight * apart, apart.item()
+    logged["grad_norm"] = session.learner.update(loss)
+    return logged, shown
 
 
 def batch(session: Session) -> list[str]:
@@ -94,24 +99,22 @@ def chain(session: Session, texts: Sequence[str]) -> Chain:
     """Draw the noise of this update, and set up guidance."""
     config, base, step = session.config, session.base, session.learner.step
     noise = base.noise(len(texts), session.run.generator(step, "noise"))
-    told = session.cache.encode(texts, noise.device)
+    told, empty = session.cache.encode(texts, noise.device), session.empty
     scale = 1.0 if config.window_guidance == "off" and not base.distilled_guidance else config.guidance
     unconditional: Literal["graph", "detached"] = "graph" if config.window_guidance == "graph" else "detached"
     return Chain(
-        prefix=guided(base, told, session.empty, config.guidance),
-        window=guided(base, told, session.empty, scale, unconditional),
+        prefix=guided(base, told, empty, config.guidance),
+        window=guided(base, told, empty, scale, unconditional),
         noise=noise,
         sigmas=base.sigmas(config.sampling_steps),
         random=partial(session.run.generator, step),
     )
 
 
-def metrics(
-    judges: Panel, outcome: Outcome, texts: Sequence[str], norm: float
-) -> tuple[dict[str, float], dict[str, float]]:
+def metrics(judges: Panel, outcome: Outcome, texts: Sequence[str]) -> tuple[dict[str, float], dict[str, float]]:
     """Means over the images that each reward speaks about; a reward that speaks about none is left out."""
     gates, scores = judges.gates(texts), judges.normalise(outcome.raw)
-    logged = {"loss": outcome.loss.item(), "kl": outcome.kl.item(), "grad_norm": norm}
+    logged = {"loss": outcome.loss.item(), "kl": outcome.kl.item()}
     shown = {}
     for name, raw in outcome.raw.items():
         gate = gates[name].to(raw.device)

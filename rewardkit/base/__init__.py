@@ -62,6 +62,15 @@ class OwnGuidance(Protocol):
         ...
 
 
+@runtime_checkable
+class ImageEncoding(Protocol):
+    """A base that can be shown real images."""
+
+    def image_latents(self, images: Images) -> Latents:
+        """Turn images to the latents that `decode` takes (their mean), without a graph."""
+        ...
+
+
 FAMILIES = {
     "StableDiffusion3Pipeline": "rewardkit.base.sd3:StableDiffusion3Base",
     "FluxPipeline": "rewardkit.base.flux:FluxBase",

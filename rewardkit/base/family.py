@@ -8,7 +8,7 @@ import torch
 from diffusers import DiffusionPipeline
 from torch import Tensor, nn
 
-from rewardkit.base.latent import decode_latents, freeze, gaussian, latent_side, scheduler_sigmas
+from rewardkit.base.latent import decode_latents, encode_images, freeze, gaussian, latent_side, scheduler_sigmas
 from rewardkit.types import Conditioning, Images, Latents, NoiseLevels, PerImage
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
@@ -53,6 +53,10 @@ class DiffusersBase(ABC):
 
     def decode(self, latents: Latents) -> Images:
         return decode_latents(self.pipeline.vae, latents)
+
+    @torch.no_grad()
+    def image_latents(self, images: Images) -> Latents:
+        return encode_images(self.pipeline.vae, images)
 
     def noise(self, count: int, generator: torch.Generator, size: int | None = None) -> Latents:
         side = self._side(size)

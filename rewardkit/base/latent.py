@@ -43,6 +43,14 @@ def decode_latents(vae: nn.Module, latents: Latents) -> Images:
     return to_unit_range(decoded / 2 + 0.5)
 
 
+def encode_images(vae: nn.Module, images: Images) -> Latents:
+    """Encode images by a diffusers VAE (the mean, where it gives a distribution), and apply its shift and scale."""
+    config: Any = vae.config
+    found = vae.encode((2 * images - 1).to(next(vae.parameters())), return_dict=False)[0]  # type: ignore[operator]
+    latents: Tensor = found if isinstance(found, Tensor) else found.mode()
+    return (latents - (config.get("shift_factor") or 0.0)) * config.scaling_factor
+
+
 def gaussian(
     count: int, shape: tuple[int, ...], generator: torch.Generator, device: torch.device, dtype: torch.dtype
 ) -> Latents:

@@ -47,14 +47,28 @@ class QwenImageBase(DiffusersBase):
 
     def decode(self, latents: Latents) -> Images:
         vae: Any = self.pipeline.vae
-        mean, std = (
-            torch.tensor(values, device=latents.device, dtype=latents.dtype).view(1, -1, 1, 1)
-            for values in (vae.config.latents_mean, vae.config.latents_std)
-        )
+        mean, std = self._statistics(latents)
         frames = (latents * std + mean).unsqueeze(2).to(next(vae.parameters()))
         # Not `vae.decode`: it clamps to [-1, 1], which would leave over-exposed pixels without a gradient.
         pixels: Tensor = vae.decoder(vae.post_quant_conv(frames))[:, :, 0]
         return to_unit_range(pixels / 2 + 0.5)
+
+    @torch.no_grad()
+    def image_latents(self, images: Images) -> Latents:
+        vae: Any = self.pipeline.vae
+        frames = (2 * images - 1).unsqueeze(2).to(next(vae.parameters()))
+        latents: Tensor = vae.encode(frames).latent_dist.mode()[:, :, 0]
+        mean, std = self._statistics(latents)
+        return (latents - mean) / std
+
+    def _statistics(self, like: Latents) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of each channel."""
+        config = self.pipeline.vae.config
+        mean, std = (
+            torch.tensor(values, device=like.device, dtype=like.dtype).view(1, -1, 1, 1)
+            for values in (config.latents_mean, config.latents_std)
+        )
+        return mean, std
 
     def _default_size(self) -> int:
         return int(self.pipeline.default_sample_size * self.pipeline.vae_scale_factor)

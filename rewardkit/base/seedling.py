@@ -47,6 +47,12 @@ class SeedlingBase:
         pixels: Tensor = self.pipeline.decode_latents(latents.to(next(self.pipeline.vae.parameters()).dtype))
         return to_unit_range(pixels / 2 + 0.5)
 
+    @torch.no_grad()
+    def image_latents(self, images: Images) -> Latents:
+        vae: Any = self.pipeline.vae
+        latents: Tensor = vae.standardise(vae.posterior((2 * images - 1).to(next(vae.parameters()))).mode())
+        return latents
+
     def noise(self, count: int, generator: torch.Generator, size: int | None = None) -> Latents:
         side = self._side(size)
         dtype = torch.promote_types(self._weight.dtype, torch.float32)

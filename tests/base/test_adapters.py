@@ -143,6 +143,17 @@ def test_a_decoder_that_computes_twice_gives_the_same_gradient_and_keeps_the_lat
     assert held[1] == noise.numel() < held[0]
 
 
+def test_image_latents_decode_to_what_the_stock_autoencoder_makes_of_an_image(family: Any) -> None:
+    base = family.base()
+    images = torch.rand(2, 3, family.size, family.size, generator=torch.Generator().manual_seed(0))
+    pixels, single = 2 * images - 1, isinstance(base, QwenImageBase)
+    with torch.no_grad():
+        again = base.pipeline.vae(pixels.unsqueeze(2) if single else pixels).sample
+        wanted = ((again[:, :, 0] if single else again) / 2 + 0.5).clamp(0, 1)
+        torch.testing.assert_close(base.decode(base.image_latents(images)), wanted, atol=1e-5, rtol=0)
+    assert base.image_latents(images).shape == base.noise(2, torch.Generator(), family.size).shape
+
+
 def test_a_network_without_the_switch_says_so() -> None:
     with pytest.raises(UserError, match="Linear has no gradient checkpointing"):
         checkpoint_blocks(nn.Linear(1, 1))

@@ -47,3 +47,11 @@ def test_gradients_reach_the_adapter_through_the_decoder() -> None:
     base.decode(noise - 0.5 * slope).mean().backward()
     assert {name for name, parameter in base.denoiser.named_parameters() if parameter.grad is not None} <= set(adapter)
     assert any(p.grad is not None for p in adapter.values())
+
+
+def test_image_latents_decode_to_what_the_autoencoder_makes_of_an_image() -> None:
+    base = SeedlingBase(tiny_pipeline())
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        wanted = (base.pipeline.vae(2 * images - 1) / 2 + 0.5).clamp(0, 1)
+        torch.testing.assert_close(base.decode(base.image_latents(images)), wanted, atol=1e-5, rtol=0)

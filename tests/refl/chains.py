@@ -12,6 +12,7 @@ from refl.chain import Chain, Estimator
 from refl.objectives import estimator
 from refl.objectives.nft import nft
 from rewardkit.base.sd3 import StableDiffusion3Base
+from rewardkit.base.tiny import tiny_sd3
 from rewardkit.reward import Panel, Part
 from rewardkit.sampling import Unconditional, guided
 
@@ -80,3 +81,21 @@ def slope_of(velocity: Recorded, latents: Tensor) -> float:
 
 def fields(chain: Chain) -> tuple[Tensor, Tensor, Callable[[str], torch.Generator]]:
     return chain.noise, chain.sigmas, chain.random
+
+
+def double_base() -> tuple[StableDiffusion3Base, Callable[[Tensor], Tensor]]:
+    """In float64, with a decoder kept inside its range, where it is smooth."""
+    pipeline = tiny_sd3()
+    pipeline.to(torch.float64)
+    return StableDiffusion3Base(pipeline), lambda x: pipeline.vae.decode(x, return_dict=False)[0] / 20 + 0.5
+
+
+def numeric(loss: Callable[[], Tensor], parameter: nn.Parameter, epsilon: float = 1e-5) -> float:
+    index, values = int(parameter.grad.abs().argmax()), []
+    for move in (epsilon, -2 * epsilon):
+        parameter.data.view(-1)[index] += move
+        with torch.no_grad():
+            values.append(loss().item())
+    parameter.data.view(-1)[index] += epsilon
+    assert abs(values[0] - values[1]) > 1e-11
+    return (values[0] - values[1]) / (2 * epsilon)

@@ -1,5 +1,6 @@
 """Where and in how much memory a run computes changes nothing of what it learns."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,7 +53,7 @@ class Placed:
     def __init__(self) -> None:
         self.seen: list[torch.device] = []
 
-    def score(self, images: Tensor, prompts: list[str]) -> Tensor:
+    def score(self, images: Tensor, prompts: Sequence[str]) -> Tensor:
         self.seen.append(images.device)
         return images[:, 0].mean((1, 2))
 

@@ -12,17 +12,9 @@ from refl.backpropagate import backpropagate
 from refl.chain import Chain
 from refl.learner import Learner
 from rewardkit.base.sd3 import StableDiffusion3Base
-from rewardkit.base.tiny import tiny_sd3
 from rewardkit.reward import Panel, Part
 from rewardkit.sampling import guided, sample
-from tests.refl.chains import ALL, GRADIENT, PROMPTS, chain_of, fields, outcome_of, way
-
-
-def double_base() -> tuple[StableDiffusion3Base, Callable[[Tensor], Tensor]]:
-    """In float64, with a decoder kept inside its range, where it is smooth."""
-    pipeline = tiny_sd3()
-    pipeline.to(torch.float64)
-    return StableDiffusion3Base(pipeline), lambda x: pipeline.vae.decode(x, return_dict=False)[0] / 20 + 0.5
+from tests.refl.chains import ALL, GRADIENT, PROMPTS, chain_of, double_base, fields, numeric, outcome_of, way
 
 
 @pytest.mark.parametrize(("name", "kl", "guidance"), [("refl", 3.0, 3.0), *((name, 0.0, 1.0) for name in GRADIENT)])
@@ -51,17 +43,6 @@ def test_the_gradient_is_that_of_finite_differences(
     assert parameter.grad.view(-1)[parameter.grad.abs().argmax()].item() == pytest.approx(
         numeric(loss, parameter), rel=1e-5
     )
-
-
-def numeric(loss: Callable[[], Tensor], parameter: nn.Parameter, epsilon: float = 1e-5) -> float:
-    index, values = int(parameter.grad.abs().argmax()), []
-    for move in (epsilon, -2 * epsilon):
-        parameter.data.view(-1)[index] += move
-        with torch.no_grad():
-            values.append(loss().item())
-    parameter.data.view(-1)[index] += epsilon
-    assert abs(values[0] - values[1]) > 1e-11
-    return (values[0] - values[1]) / (2 * epsilon)
 
 
 @pytest.mark.parametrize("name", ALL)

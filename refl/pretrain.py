@@ -1,0 +1,78 @@
+"""Keep at what the model learned first: its flow-matching loss on real images with prompts, beside the rewards'.
+
+ReFL (Xu et al. 2023, arXiv:2304.05977) adds the pre-training loss to each update, so that the images stay images. Noise
+levels are logit-normal (Esser et al. 2024, arXiv:2403.03206, 3.1).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+
+from refl.prompts import Prompts, batch
+from rewardkit.base import Base, ImageEncoding
+from rewardkit.errors import UserError
+from rewardkit.imagefolder import Item, from_list, read_image_folder
+from rewardkit.images import OneImage, load_image, resize
+from rewardkit.sampling import Velocity, guided
+from rewardkit.types import Conditioning, Latents, PerImage, Scalar
+
+
+@dataclass(frozen=True)
+class RealImages:
+    """Images with their prompts, and the base that is held to them."""
+
+    items: Sequence[Item]
+    base: Base
+    prompts: Prompts
+    empty: Conditioning
+    size: int
+    """Images an update."""
+    weight: float
+
+    def loss(self, step: int, generator: Callable[[int, str], torch.Generator]) -> Scalar:
+        """Loss of update `step`; images, noise and levels depend on the step alone."""
+        chosen = batch(step, self.size, len(self.items), lambda epoch: generator(epoch, "pretrain order"))
+        items = [self.items[index] for index in chosen]
+        images = torch.stack([square(load_image(item.path), self.base.image_size) for item in items])
+        latents = encode(self.base, images)
+        told = self.prompts.encode([item.prompt for item in items], latents.device)
+        random = generator(step, "pretrain")
+        noise = torch.randn(latents.shape, generator=random).to(latents)
+        sigma = torch.randn(len(latents), generator=random).sigmoid().to(latents)
+        return flow_loss(guided(self.base, told, self.empty, 1.0), latents, noise, sigma)
+
+
+def read(path: Path) -> tuple[Item, ...]:
+    """Read a folder of images, or a .jsonl whose rows name an image and its prompt; raise `UserError` for none."""
+    found = from_list(path) if path.is_file() else read_image_folder(path)
+    if not found.items:
+        raise UserError(f"{path} names no image that is there; paths are taken from the folder it is in")
+    for name in found.missing[:1]:
+        print(f"{path}: {len(found.missing)} images are not there and left out, {name} for one")
+    return found.items
+
+
+def flow_loss(velocity: Velocity, latents: Latents, noise: Latents, sigma: PerImage) -> Scalar:
+    """Mean squared error of the velocity at images noised to `sigma`; the truth is `noise - latents`."""
+    level = sigma.view(-1, 1, 1, 1)
+    noisy = (1 - level) * latents + level * noise
+    return (velocity(noisy, sigma) - (noise - latents)).square().mean()
+
+
+def encode(base: Base, images: torch.Tensor) -> Latents:
+    """The images' latents on the base's device; raise `UserError` for a base that cannot be shown images."""
+    if not isinstance(base, ImageEncoding):
+        raise UserError(
+            f"{type(base).__name__} has no image_latents, so it cannot be shown images; leave --pretrain out"
+        )
+    return base.image_latents(images.to(next(base.denoiser.parameters()).device)).float()
+
+
+def square(image: OneImage, side: int) -> Float[torch.Tensor, "3 _ _"]:
+    """Resize the shorter side to `side` pixels and cut the middle out."""
+    small = resize(image[None], side)[0]
+    top, left = ((length - side) // 2 for length in small.shape[1:])
+    return small[:, top : top + side, left : left + side]
