@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import tyro
 
 from rewardkit.errors import UserError
-from rewardkit.sections import flat, sectioned, sections
+from rewardkit.sections import explained, flat, sectioned, sections
 from rewardkit.suggest import did_you_mean
 
 T = TypeVar("T")
@@ -36,7 +36,8 @@ def parse(kind: type[T], words: Sequence[str], *, prog: str, description: str) -
     words = [*from_files, *typed]
     told: dict[str, Any] = {"args": words, "prog": prog, "description": description}
     if not sections(kind):
-        return tyro.cli(kind, **told)
+        plain = tyro.cli(explained(kind), **told)
+        return kind(**{field.name: getattr(plain, field.name) for field in dataclasses.fields(plain)})
     parsed: T = flat(kind, tyro.cli(sectioned(kind), **told, config=(tyro.conf.OmitArgPrefixes,)))
     return parsed
 

@@ -7,8 +7,9 @@ docstring the line below. Dataclasses take fields from the last base first, so t
 import dataclasses
 import inspect
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
+import docstring_parser
 import tyro
 
 
@@ -20,10 +21,27 @@ def sections(kind: Any) -> Mapping[str, Any]:
 def sectioned(kind: Any) -> Any:
     """A config that nests the sections of `kind`: tyro makes headings of them, and flags with a prefix unless told."""
     nested = [
-        (name, Annotated[section, tyro.conf.arg(help=inspect.getdoc(section))])
+        (name, Annotated[explained(section), tyro.conf.arg(help=inspect.getdoc(section))])
         for name, section in sections(kind).items()
     ]
     return dataclasses.make_dataclass(kind.__name__, nested)
+
+
+def explained(kind: Any) -> Any:
+    """The same options with the words below each field as its help; tyro by itself keeps their line breaks."""
+    words = {one.arg_name: one.description for one in docstring_parser.parse_from_object(kind).params}
+    hints = get_type_hints(kind, include_extras=True)
+    fields = []
+    for field in dataclasses.fields(kind):
+        help_text = " ".join((words.get(field.name) or "").split())
+        hint = Annotated[hints[field.name], tyro.conf.arg(help=help_text)] if help_text else hints[field.name]
+        fields.append((field.name, hint, copy(field)))
+    return dataclasses.make_dataclass(kind.__name__, fields, frozen=True, kw_only=True)
+
+
+def copy(field: dataclasses.Field[Any]) -> Any:
+    """A field with the same default; a field object itself belongs to one class."""
+    return dataclasses.field(default=field.default, default_factory=field.default_factory)  # type: ignore[call-overload]
 
 
 def flat(kind: Any, parsed: Any) -> Any:

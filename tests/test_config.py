@@ -218,3 +218,18 @@ def test_sections_are_headings_and_options_stay_flat(toml: Any, capsys: pytest.C
     assert places == sorted(places)
     with pytest.raises(UserError, match="did you mean 'width'"):
         picture(["--widht", "3"])
+
+
+@dataclass(frozen=True)
+class Wordy:
+    """An option that takes two lines to explain."""
+
+    steps: int = 10
+    """Number of steps, of
+    which the first is free."""
+
+
+def test_help_does_not_break_lines_where_the_source_does(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(Wordy, ["--help"], prog="toy", description="")
+    assert "Number of steps, of which the first is free." in capsys.readouterr().out
