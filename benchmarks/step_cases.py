@@ -1,0 +1,117 @@
+"""What `benchmarks/refl_step.py` measures: a run of ReFL on seedling, on a tiny base a family, or on a real size.
+
+Weights of the tiny bases and of the real sizes are random, and nothing is downloaded: what a step costs does not depend
+on them.
+"""
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from refl import lora
+from refl.config import ReflConfig
+from refl.learner import Learner
+from refl.prompts import PromptCache
+from refl.session import Session
+from rewardkit.base import FAMILIES, Base, load_base, tiny, tiny_dit
+from rewardkit.encoders import load_encoder
+from rewardkit.plan.bases import build, recipe
+from rewardkit.plan.conditioning import conditioning
+from rewardkit.plan.towers import encoder
+from rewardkit.reward import Panel
+from rewardkit.run import Run
+from rewardkit.types import Conditioning, Images, Scores
+
+TINY: dict[str, Callable[[], Any]] = {
+    "sd3": tiny.tiny_sd3, "flux": tiny.tiny_flux, "qwen-image": tiny_dit.tiny_qwen_image,
+    "z-image": tiny_dit.tiny_z_image, "sana": tiny_dit.tiny_sana, "pixart-sigma": tiny_dit.tiny_pixart_sigma,
+    "lumina2": tiny_dit.tiny_lumina2, "hunyuan-image": tiny_dit.tiny_hunyuan_image,
+}  # fmt: skip
+
+TOKENS = 77
+"""Length of a prompt where a size is measured without its text encoders."""
+
+LATE = 0.5
+"""The step with a graph starts at this share of the chain, every time: what is compared must do equal work."""
+
+
+class TowerReward:
+    """Sum of a frozen image encoder's embedding: costs what a CLIP reward costs."""
+
+    name, axis, differentiable = "tower", "aesthetic", True
+
+    def __init__(self, tower: nn.Module) -> None:
+        self.tower: Any = tower.requires_grad_(False)
+
+    def score(self, images: Images, prompts: Sequence[str]) -> Scores:
+        scores: Scores = self.tower.image(images).pooled.sum(-1)
+        return scores
+
+
+def small(name: str, out: Path, batch: int) -> Session:
+    """Seedling, or the tiny base of a family, with the built-in CLIP as the reward; on the CPU, in float32."""
+    base = load_base("seedling") if name == "seedling" else adapt(TINY[name]())
+    return session(base, TowerReward(load_encoder("seedling")), ReflConfig(**options(out, batch)))
+
+
+def sized(name: str, pixels: int, out: Path, batch: int, tower: str, device: str, dtype: str) -> Session:
+    """A known size (or a diffusers folder) with random weights; prompts are random too, the text encoders left out."""
+    made_of = recipe(name)
+    parts = {part: made_of.parts[part] for part in ("transformer", "vae")}
+    if made_of.pipeline == "SeedlingPipeline":
+        parts = dict(made_of.parts)  # its pipeline cannot do without
+    base: Any = build(replace(made_of, parts=parts), getattr(torch, dtype), torch.device(device))
+    base.image_size = pixels
+    told = random_prompt(made_of.pipeline, base, getattr(torch, dtype), torch.device(device))
+    base.encode = lambda prompts: {name: value.repeat_interleave(len(prompts), 0) for name, value in told.items()}
+    scorer = TowerReward(weighted(encoder(tower), device))
+    return session(base, scorer, ReflConfig(**options(out, batch), device=device, dtype=dtype))  # type: ignore[arg-type]
+
+
+def adapt(pipeline: Any) -> Base:
+    """Put a pipeline behind its family's four verbs."""
+    module, _, name = FAMILIES[type(pipeline).__name__].partition(":")
+    base: Base = getattr(importlib.import_module(module), name)(pipeline)
+    return base
+
+
+def options(out: Path, batch: int) -> dict[str, Any]:
+    """The defaults of a run; prompts and rewards are put into the session by hand."""
+    window = (LATE, LATE + 0.01)
+    return {"prompts": Path(), "out": out, "rewards": ("tower",), "batch_size": batch, "window": window}
+
+
+def session(base: Base, reward: TowerReward, config: ReflConfig) -> Session:
+    """What `refl.session.begin` makes, from parts in memory; whatever else a session may hold is off."""
+    run = Run.start(config.out, config, resume=True)
+    weights = lora.attach(
+        base.denoiser, rank=config.rank, alpha=float(config.rank), targets=base.lora_targets,
+        generator=run.generator(0, "lora"),
+    )  # fmt: skip
+    texts = [f'a poster that says "{word}"' for word in ("one", "two", "three", "four", "five")]
+    learner = Learner(weights, lr=config.lr, warmup=config.warmup, clip=config.clip, ema=config.ema)
+    parts = {
+        "config": config, "run": run, "base": base, "panel": Panel([reward]), "texts": texts, "learner": learner,
+        "cache": PromptCache(base), "empty": base.encode([""]),
+    }  # fmt: skip
+    return Session(**{field.name: parts.get(field.name) for field in fields(Session)})  # type: ignore[arg-type]
+
+
+def random_prompt(pipeline: str, base: Base, dtype: torch.dtype, device: torch.device) -> Conditioning:
+    """One prompt as its encoders might say it."""
+    zeros = conditioning(pipeline, base, 1, TOKENS, dtype, device)
+    return {name: torch.randn_like(value) if value.is_floating_point() else value for name, value in zeros.items()}
+
+
+def weighted(tower: nn.Module, device: str) -> nn.Module:
+    """Give a tower without data random weights on a device."""
+    tower = tower.to_empty(device=device)
+    for tensor in (*tower.parameters(), *tower.buffers()):
+        if tensor.is_floating_point():
+            nn.init.normal_(tensor, std=0.02)
+    return tower.eval()

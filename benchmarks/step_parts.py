@@ -1,0 +1,158 @@
+"""A step of ReFL and its parts, each alone: the time of either, and the memory of the step.
+
+The parts are what no implementation can do without. Whatever else a step does (drawing noise, shaking the images before
+the reward, the chain's arithmetic, checks, logging) is overhead.
+"""
+
+import gc
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from refl.chain import late_step
+from refl.config import window
+from refl.session import Session
+from refl.train import update
+
+Work = Callable[[], object]
+
+
+@dataclass
+class Parts:
+    """Inputs of a step's parts, of the step's own shapes."""
+
+    session: Session
+    noise: Tensor
+    sigma: Tensor
+    told: dict[str, Tensor]
+    images: Tensor
+    prompts: list[str]
+    copies: list[Tensor]
+    """Of the LoRA, for an optimizer of their own."""
+    averages: list[Tensor]
+    optimizer: torch.optim.Optimizer
+
+    @classmethod
+    def of(cls, session: Session) -> "Parts":
+        config, base = session.config, session.base
+        noise = base.noise(config.batch_size, session.run.generator(0, "noise"))
+        prompts = [session.texts[i % len(session.texts)] for i in range(config.batch_size)]
+        sigma = base.sigmas(config.sampling_steps)[late(session)].expand(len(noise))
+        with torch.no_grad():
+            images = base.decode(noise)
+        copies = [weight.detach().clone().requires_grad_() for weight in session.learner.parameters.values()]
+        for copy in copies:
+            copy.grad = torch.full_like(copy, 1e-3)
+        averages = [copy.detach().clone() for copy in copies]
+        optimizer = torch.optim.AdamW(copies, lr=1e-6)
+        told = session.cache.encode(prompts, noise.device)
+        return cls(session, noise, sigma, told, images, prompts, copies, averages, optimizer)
+
+    def works(self) -> dict[str, Work]:
+        return {
+            "prefix": self.prefix, "window": self.window, "decode": self.decode, "rewards": self.rewards,
+            "update": self.update,
+        }  # fmt: skip
+
+    @torch.no_grad()
+    def prefix(self) -> None:
+        """Forward passes without a graph, as many as the step takes."""
+        for _ in range(late(self.session)):
+            self.session.base.velocity(self.noise, self.sigma, self.told)
+
+    def window(self) -> None:
+        """One pass with a graph, and the way back to the LoRA."""
+        for weight in self.session.learner.parameters.values():
+            weight.grad = None
+        slope = self.session.base.velocity(self.noise, self.sigma, self.told)
+        slope.backward(torch.ones_like(slope))
+
+    def decode(self) -> None:
+        latents = self.noise.detach().requires_grad_()
+        images = self.session.base.decode(latents)
+        images.backward(torch.ones_like(images))
+
+    def rewards(self) -> None:
+        images = self.images.detach().requires_grad_()
+        for reward in self.session.panel.rewards:
+            single: Any = reward
+            single.score(images, self.prompts).sum().backward()
+
+    def update(self) -> None:
+        """Clip, AdamW and the moving average, by torch's own fused loops."""
+        nn.utils.clip_grad_norm_(self.copies, 1e3)
+        self.optimizer.step()
+        torch._foreach_lerp_(self.averages, [copy.detach() for copy in self.copies], 0.05)
+
+
+def late(session: Session) -> int:
+    """The step that carries the graph; the window holds one alone."""
+    return late_step(session.config.sampling_steps, window(session.config), torch.Generator())
+
+
+def times(session: Session, repetitions: int, generator: torch.Generator) -> dict[str, list[float]]:
+    """Seconds of the step and of every part, in an order that changes with each repetition."""
+    works: dict[str, Work] = {"step": lambda: update(session), **Parts.of(session).works()}
+    clock = Clock(torch.device(session.config.device))
+    for work in works.values():
+        work()
+    found: dict[str, list[float]] = {name: [] for name in works}
+    gc.collect()
+    for _ in range(repetitions):
+        for index in torch.randperm(len(works), generator=generator).tolist():
+            name = list(works)[index]
+            found[name].append(clock.seconds(works[name]))
+    return found
+
+
+@dataclass(frozen=True)
+class Clock:
+    """CPU time of the process on a CPU, so that other work on the machine does not count; wall-clock on a card."""
+
+    device: torch.device
+
+    def seconds(self, work: Work) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+            began = time.perf_counter()
+            work()
+            torch.cuda.synchronize(self.device)
+            return time.perf_counter() - began
+        began = time.process_time()
+        work()
+        return time.process_time() - began
+
+
+def peak(session: Session, **options: Any) -> int:
+    """Most bytes that a step holds above what was there before it, under other options."""
+    changed = replace(session, config=replace(session.config, **options))
+    update(changed)  # what is made once and kept (moments, cached prompts) is there before
+    gc.collect()
+    device = torch.device(session.config.device)
+    return cuda_peak(lambda: update(changed), device) if device.type == "cuda" else cpu_peak(lambda: update(changed))
+
+
+def cuda_peak(work: Work, device: torch.device) -> int:
+    torch.cuda.synchronize(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    work()
+    torch.cuda.synchronize(device)
+    return torch.cuda.max_memory_allocated(device) - before
+
+
+def cpu_peak(work: Work) -> int:
+    """Highest sum of what torch's CPU allocator gave out and took back, by its own record of every block."""
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activities, profile_memory=True) as profiler:
+        work()
+    events = [each for each in profiler.profiler.kineto_results.events() if each.name() == "[memory]"]  # type: ignore[union-attr]
+    live = most = 0
+    for event in sorted(events, key=lambda each: each.start_ns()):
+        live += event.nbytes()
+        most = max(most, live)
+    return most

@@ -1,0 +1,43 @@
+"""Recipes that `benchmarks/wind_tunnel.py` compares, each as options of `rewardkit refl`.
+
+`ours` is that of `rewardkit demo` (a test holds the two together). The six after it change the objective and nothing
+else; a window is then the objective's own. The last three are published recipes as far as our options say them. Batch,
+learning rate, warm-up and clipping are the same for all: the published ones are for models a thousand times as large.
+"""
+
+from typing import Any
+
+OPTIMISER = {"lr": 1e-3}
+OURS = OPTIMISER | {
+    "weights": {"text": 2.0}, "targets": {"aesthetic": 0.2, "alignment": 1.5, "text": 2.0}, "kl": 1.0,
+    "window": (0.2, 0.8),
+}  # fmt: skip
+ELSEWHERE = OURS | {"window": None}
+
+BARE = OPTIMISER | {"kl": 0.0, "ema": 0.0, "augment": 0.0}
+"""What the published recipes leave out."""
+ENDLESS = {"targets": {"aesthetic": 100.0, "alignment": 100.0, "text": 100.0}}
+"""No hinge: a target no image comes near."""
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "ours": OURS,
+    "draft-k 1": ELSEWHERE | {"objective": "draft-k", "grad_steps": 1},
+    "draft-k 2": ELSEWHERE | {"objective": "draft-k", "grad_steps": 2},
+    "draft-lv": ELSEWHERE | {"objective": "draft-lv", "noises": 2},
+    "direct-align": ELSEWHERE | {"objective": "direct-align"},
+    "drtune": ELSEWHERE | {"objective": "drtune", "grad_steps": 2},
+    "nft": ELSEWHERE | {"objective": "nft", "group": 4, "noises": 2},
+    # One step of the last quarter, relu(2 - r), nothing that stays near the base (ReFL.py of ImageReward). Its one
+    # reward stands for overall preference; here that is all heads with equal weight.
+    "ImageReward": BARE | {"window": (0.75, 1.0)},
+    # A graph through the last K steps, K drawn for every update, rewards raised without end (AlignProp, "uniform").
+    "AlignProp": BARE | ENDLESS | {"objective": "draft-k"},
+    # Four steps, a graph through the last, a LoRA of twice the rank and scale 2 (UniRL's sd3_pickscore_refl).
+    "UniRL": BARE | ENDLESS
+    | {"objective": "draft-k", "grad_steps": 1, "sampling_steps": 4, "rank": 32, "alpha": 64.0},
+}  # fmt: skip
+
+PUBLISHED = ("ImageReward", "AlignProp", "UniRL")
+
+RANDOM_DEPTH = ("AlignProp",)
+"""Recipes whose `grad_steps` are drawn anew for every update, from 1 to all steps."""

@@ -1,0 +1,183 @@
+"""Which recipe gets most out of equal time? Those of `wind_recipes` on posters, with seedling and one reward model.
+
+    rewardkit demo                                                     # makes the reward model and the prompts
+    python benchmarks/wind_tunnel.py --rewards runs/demo/rm/rm --prompts runs/demo/prompts --out runs/wind
+
+The budget is CPU seconds of the process, not wall-clock, so that other work on the machine does not count; only updates
+are timed, neither loading nor the looks. At every look the weights that a run would save draw the held-out prompts from
+the same noise, and the gold judges, which no recipe sees, score them. Finished runs are kept, so a benchmark that was
+stopped goes on where it was. It writes summary.json and wind_tunnel.png, and prints the table of docs/speed-refl.md.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.wind_recipes import RANDOM_DEPTH, RECIPES
+from benchmarks.wind_report import write_report
+from refl.config import ReflConfig, check
+from refl.session import Session, begin
+from refl.train import update
+from rewardkit.errors import UserError
+from rewardkit.files import write_text
+from rewardkit.ocr import Engine
+from rewardkit.posters.judge import gold_judges
+from rewardkit.prompts import read_prompts
+from rewardkit.reward import Reward, applies, keys, score_all
+from rewardkit.sampling import generate_images
+from rewardkit.types import Images
+from rewardkit.versions import versions
+
+NOISE_SEED = 20
+"""Of the held-out images."""
+STEPS = 10
+"""Sampling steps of the held-out images, whatever a recipe trains with."""
+LOOKS = (1 / 3, 2 / 3, 1.0)
+"""Shares of the budget after which the judges look."""
+
+
+@dataclass(frozen=True)
+class Tunnel:
+    """What every run of the benchmark shares."""
+
+    rewards: Path
+    prompts: Path
+    out: Path
+    budget: float
+    """CPU seconds of updates."""
+    held_out: list[str]
+    judges: Sequence[Reward]
+
+    def config(self, recipe: str, seed: int) -> ReflConfig:
+        folder = self.out / f"{recipe.replace(' ', '-')}-{seed}".lower()
+        return ReflConfig(
+            prompts=self.prompts / "train.jsonl", out=folder, rewards=(str(self.rewards),), seed=seed, grid_every=0,
+            resume=True, **RECIPES[recipe],
+        )  # fmt: skip
+
+
+def run(tunnel: Tunnel, recipe: str, seed: int) -> dict[str, Any]:
+    """Train for the budget, or read what an earlier start of the benchmark finished."""
+    config = tunnel.config(recipe, seed)
+    done = finished(config)
+    if done.is_file():
+        return read_result(done, tunnel)
+    check(config)
+    session = open_session(tunnel, config)
+    looks, spent = [start(tunnel, session)], 0.0
+    for share in LOOKS:
+        while spent < share * tunnel.budget:
+            spent += timed_update(session, recipe)
+        with session.learner.averaged():
+            scores = look(tunnel, session)
+        looks.append({"seconds": spent, "updates": session.learner.step} | scores)
+    result = {"recipe": recipe, "seed": seed, "budget": tunnel.budget, "looks": looks}
+    write_text(done, json.dumps(result) + "\n")
+    return result
+
+
+def finished(config: ReflConfig) -> Path:
+    """Where a finished run leaves its result."""
+    return config.out / "result.json"
+
+
+def read_result(path: Path, tunnel: Tunnel) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads(path.read_text())
+    if result["budget"] != tunnel.budget:
+        raise UserError(f"{path} was made with a budget of {result['budget']} s; give that one, or another --out")
+    return result
+
+
+def open_session(tunnel: Tunnel, config: ReflConfig) -> Session:
+    """Begin afresh, with the rewards' scale that the first run with these steps froze: it is the same for all."""
+    shutil.rmtree(config.out, ignore_errors=True)
+    scale = tunnel.out / f"panel-{config.sampling_steps}.json"
+    if scale.is_file():
+        config.out.mkdir(parents=True)
+        shutil.copy(scale, config.out / "panel.json")
+    session = begin(config)
+    if not scale.is_file():
+        shutil.copy(config.out / "panel.json", scale)
+    return session
+
+
+def timed_update(session: Session, recipe: str) -> float:
+    """Descend once; return the CPU seconds it took."""
+    if recipe in RANDOM_DEPTH:
+        depth = torch.randint(1, session.config.sampling_steps + 1, (), generator=depths(session)).item()
+        session = replace(session, config=replace(session.config, grad_steps=int(depth)))
+    began = time.process_time()
+    update(session)
+    return time.process_time() - began
+
+
+def depths(session: Session) -> torch.Generator:
+    return session.run.generator(session.learner.step, "depth")
+
+
+def start(tunnel: Tunnel, session: Session) -> dict[str, Any]:
+    """The look before any update: the untuned base, alike in all runs, so it is made once."""
+    path = tunnel.out / "start.json"
+    if not path.is_file():
+        write_text(path, json.dumps({"seconds": 0.0, "updates": 0} | look(tunnel, session)) + "\n")
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def look(tunnel: Tunnel, session: Session) -> dict[str, dict[str, list[float | None]]]:
+    """Draw the held-out prompts; the gold scores and the trained rewards of every image, by axis."""
+    images = generate_images(session.base, tunnel.held_out, steps=STEPS, seed=NOISE_SEED)
+    return {kind: by_axis(rewards, images, tunnel.held_out) for kind, rewards in judged(tunnel, session)}
+
+
+def judged(tunnel: Tunnel, session: Session) -> list[tuple[str, Sequence[Any]]]:
+    return [("gold", tunnel.judges), ("trained", session.panel.rewards)]
+
+
+@torch.no_grad()
+def by_axis(rewards: Sequence[Any], images: Images, prompts: Sequence[str]) -> dict[str, list[float | None]]:
+    """Scores of every image; None where the prompt does not ask for the axis."""
+    axes = {name: axis for reward in rewards for name, axis in keys(reward).items()}
+    scored = {axes[name]: scores.tolist() for name, scores in score_all(rewards, images, prompts).items()}
+    asked = {axis: applies(axis, prompts).tolist() for axis in scored}
+    return {
+        axis: [score if speaks else None for score, speaks in zip(scores, asked[axis], strict=True)]
+        for axis, scores in scored.items()
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rewards", type=Path, required=True, help="folder of the trained reward model")
+    parser.add_argument("--prompts", type=Path, required=True, help="folder with train.jsonl and held_out.jsonl")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=list(RECIPES), metavar="RECIPE")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--budget", type=float, default=90.0, help="CPU seconds of updates a run")
+    parser.add_argument("--held-out", type=int, default=64, help="held-out prompts")
+    parser.add_argument("--report", action="store_true", help="run nothing; report the seeds that are complete")
+    args = parser.parse_args()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    held_out = [prompt.text for prompt in read_prompts(args.prompts / "held_out.jsonl")][: args.held_out]
+    tunnel = Tunnel(args.rewards, args.prompts, args.out, args.budget, held_out, gold_judges(Engine(threads=1)))
+    results = []
+    for seed, recipe in product(range(args.seeds), args.recipes):
+        if args.report and not finished(tunnel.config(recipe, seed)).is_file():
+            continue
+        results.append(run(tunnel, recipe, seed))
+        last = results[-1]["looks"][-1]
+        print(f"{recipe}, seed {seed}: {last['updates']} updates in {last['seconds']:.0f} CPU s", flush=True)
+    print(write_report(results, args.out, versions()))
+
+
+if __name__ == "__main__":
+    main()
