@@ -46,19 +46,33 @@ class Checkpoint:
 class Run:
     """An open run folder; make it with `Run.start`."""
 
-    def __init__(self, folder: Path, seed: int, keep: int, writer: SummaryWriter | None) -> None:
-        self.folder, self.seed, self.keep, self.writer = folder, seed, keep, writer
+    def __init__(
+        self, folder: Path, seed: int, keep: int, writer: SummaryWriter | None, *, writes: bool = True
+    ) -> None:
+        self.folder, self.seed, self.keep, self.writer, self.writes = folder, seed, keep, writer, writes
 
     @classmethod
-    def start(cls, folder: Path | str, config: Any, *, resume: bool, keep: int = 2, tensorboard: bool = False) -> "Run":
+    def start(
+        cls,
+        folder: Path | str,
+        config: Any,
+        *,
+        resume: bool,
+        keep: int = 2,
+        tensorboard: bool = False,
+        writes: bool = True,
+    ) -> "Run":
         """Open a run folder for a config dataclass; its field `seed` (0 without one) seeds every generator.
 
         `resume=True` goes on from the newest readable checkpoint (from step 0 if there is none) and drops the metrics
         past it. Raises `UserError` when the folder holds checkpoints and `resume` is false: they would be mixed.
+        Where several processes share the folder one of them `writes`; to the others saving and logging do nothing.
         """
         folder = Path(folder)
         if _steps(folder) and not resume:
             raise UserError(f"{folder} already holds a run; resume it (--resume), or choose another folder (--out)")
+        if not writes:
+            return cls(folder, int(_plain(config).get("seed", 0)), keep, None, writes=False)
         newest = latest(folder) if resume else None
         step = newest.step if newest else -1
         _write_start(folder, config)
@@ -70,6 +84,8 @@ class Run:
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Append one line to metrics.jsonl (a NaN or infinity as null), and to TensorBoard when asked for."""
+        if not self.writes:
+            return
         row: dict[str, float | None] = {"step": step}
         row |= {name: float(value) if math.isfinite(value) else None for name, value in values.items()}
         path = self.folder / "metrics.jsonl"
@@ -85,6 +101,8 @@ class Run:
         Raises `UserError` when the disk is full; the checkpoints before this one stay as they were.
         """
         target = self.folder / "checkpoints" / _name(step)
+        if not self.writes:
+            return target
         with new_folder(target) as folder:
             sizes = {}
             for name, group in tensors.items():
@@ -109,7 +127,8 @@ class Run:
     def write(self, name: str, value: Any) -> Path:
         """Write a JSON file into the run folder, whole or not at all."""
         path = self.folder / name
-        write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+        if self.writes:
+            write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
         return path
 
     def close(self) -> None:

@@ -1,13 +1,16 @@
 """The training loop of reward heads: epochs over pairs or lists, the best epoch by held-out accuracy, resume."""
 
+import hashlib
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
 
 import torch
+from safetensors.torch import save
 from torch import Generator, Tensor
 from torch.optim import Optimizer
 
+from rewardkit.processes import ALONE, Processes
 from rewardkit.progress import Progress
 from rewardkit.run import Checkpoint, Run
 from rm.average import Average
@@ -21,8 +24,10 @@ from rm.options import Updates
 from rm.store import Rows, chunks
 
 
-def fit(model: RewardModel, objective: Objective, held: PairFeatures, run: Run, options: Updates) -> Best:
-    """Train until the epochs or the patience end; leave the best weights in the model."""
+def fit(
+    model: RewardModel, objective: Objective, held: PairFeatures, run: Run, options: Updates, among: Processes = ALONE
+) -> Best:
+    """Train until the epochs or the patience end; leave the best weights in the model, the same on every process."""
     optimizer = make_optimizer(model, options.lr, options.encoder_lr, options.weight_decay)
     per_epoch = math.ceil(len(objective) / options.batch_size)
     total = per_epoch * options.epochs
@@ -34,9 +39,11 @@ def fit(model: RewardModel, objective: Objective, held: PairFeatures, run: Run, 
         for epoch in range(start, options.epochs):
             if epoch - max(best.epoch.values(), default=epoch) >= options.patience:
                 break
-            losses = train_epoch(model, optimizer, average, objective, run, options, epoch * per_epoch, total, bar)
+            losses = train_epoch(
+                model, optimizer, average, objective, run, options, epoch * per_epoch, total, bar, among
+            )
             with average.worn():
-                found = measure(model, held, max(1, options.batch_size // options.accumulate))
+                found = measure(model, held, max(1, options.batch_size // options.accumulate), among)
                 best.keep(model, found, epoch)
             step = (epoch + 1) * per_epoch
             run.log(step, {"epoch": float(epoch + 1), **losses, **flat(found)})
@@ -44,7 +51,15 @@ def fit(model: RewardModel, objective: Objective, held: PairFeatures, run: Run, 
                 run.save(step, state(optimizer, average, best), meta(best, epoch + 1))
             bar.update(0, **losses, **{axis: one.accuracy.value for axis, one in found.items()})
     model.load_state_dict(best.weights, strict=False)
+    check_agreement(best.weights, among)
     return best
+
+
+def check_agreement(weights: Mapping[str, Tensor], among: Processes) -> None:
+    """Stop where processes do not end with the same weights, as a network that loses numbers would have it."""
+    digest = hashlib.sha256(save(dict(weights))).hexdigest()
+    if len(set(among.gather(digest))) > 1:
+        raise RuntimeError("the processes ended with different weights; no model was written")
 
 
 def train_epoch(
@@ -57,6 +72,7 @@ def train_epoch(
     step: int,
     total: int,
     bar: Progress,
+    among: Processes,
 ) -> dict[str, float]:
     """Go once over the examples in a random order; return the mean loss of each axis."""
     model.heads.train()  # the encoder stays as it scores: no dropout, and statistics of batches as they were learned
@@ -64,7 +80,8 @@ def train_epoch(
     order = torch.randperm(len(objective), generator=run.generator(step, "order"))
     for rows in chunks(order, options.batch_size):
         optimizer.zero_grad(set_to_none=True)
-        losses = descend(model, objective, rows, options.accumulate, partial(run.generator, step))
+        losses = descend(model, objective, rows, options.accumulate, partial(run.generator, step), among)
+        among.sum_gradients(model.parameters())
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         set_rate(optimizer, rate(step, total, options.warmup))
         optimizer.step()
@@ -73,20 +90,27 @@ def train_epoch(
             sums.setdefault(f"loss/{axis}", []).append(loss)
         step += 1
         bar.update()
-    return {name: sum(values) / len(values) for name, values in sums.items()}
+    gathered = among.gather({name: sum(values) / len(values) for name, values in sums.items()})
+    return {name: sum(found[name] for found in gathered) for name in sums}
 
 
 def descend(
-    model: RewardModel, objective: Objective, rows: Rows, parts: int, generator: Callable[[str], Generator]
+    model: RewardModel,
+    objective: Objective,
+    rows: Rows,
+    accumulate: int,
+    generator: Callable[[str], Generator],
+    among: Processes = ALONE,
 ) -> dict[str, float]:
-    """Add up the gradient of a step's loss part by part; return the loss of every axis.
+    """Add up the gradient of a step's loss over this process's parts of it; return their share of every axis's loss.
 
-    A part's mean loss weighs as much as its judgements, so that the sum is the mean over the step. Views and wrong
-    prompts are drawn within a part, by its number.
+    A part's mean loss weighs as much as its judgements, so that the sum over all is the mean over the step. Views and
+    wrong prompts are drawn within a part, by its number: two processes draw what one with two parts would.
     """
     total = objective.judged(rows)
     losses = dict.fromkeys(total, 0.0)
-    for number, part in enumerate(rows.tensor_split(parts)):
+    parts = rows.tensor_split(accumulate * among.count)
+    for number, part in among.share(list(enumerate(parts))):
         if len(part):
             judged = objective.judged(part)
             found = objective.losses(model, part, generator(f"views and negatives{f' {number}' if number else ''}"))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rewardkit.processes import ALONE, Processes
 from rewardkit.stats import Estimate
 from rewardkit.types import Scores
 from rm.accuracy import accuracy
@@ -25,28 +26,31 @@ class Held:
 
 
 @torch.no_grad()
-def judge_pairs(model: RewardModel, pairs: PairFeatures, batch_size: int) -> dict[str, tuple[Scores, Scores]]:
-    """Score the two images of every pair on every axis, by axis."""
+def judge_pairs(
+    model: RewardModel, pairs: PairFeatures, batch_size: int, among: Processes = ALONE
+) -> dict[str, tuple[Scores, Scores]]:
+    """Score the two images of every pair on every axis, by axis; every process does a share and gets all."""
     model.eval()
     parts: dict[str, list[Tensor]] = {axis: [] for axis in model.axes}
-    for rows in chunks(torch.arange(len(pairs)), batch_size):
+    for rows in among.share(list(chunks(torch.arange(len(pairs)), batch_size))):
         features: Features = pairs.batch(rows, None)
         for axis, scores in model.judge(features).items():
             parts[axis].append(torch.stack(scores.chunk(2)).cpu())
-    joined = {axis: torch.cat(values, dim=1) for axis, values in parts.items()}
+    gathered = among.gather(parts)
+    joined = {axis: torch.cat([one for found in gathered for one in found[axis]], dim=1) for axis in model.axes}
     return {axis: (scores[0], scores[1]) for axis, scores in joined.items()}
 
 
-def measure(model: RewardModel, pairs: PairFeatures, batch_size: int) -> dict[str, Held]:
+def measure(model: RewardModel, pairs: PairFeatures, batch_size: int, among: Processes = ALONE) -> dict[str, Held]:
     """Measure every axis on pairs: accuracy (ties left out) and loss."""
     return {
         axis: Held(accuracy(first, second, pairs.labels[axis]), float(bradley_terry(first, second, pairs.labels[axis])))
-        for axis, (first, second) in judge_pairs(model, pairs, batch_size).items()
+        for axis, (first, second) in judge_pairs(model, pairs, batch_size, among).items()
     }
 
 
-def set_typical(model: RewardModel, pairs: PairFeatures, batch_size: int) -> None:
+def set_typical(model: RewardModel, pairs: PairFeatures, batch_size: int, among: Processes = ALONE) -> None:
     """Note the mean and the spread of each axis on the images of the pairs that it judged."""
-    for axis, scores in judge_pairs(model, pairs, batch_size).items():
+    for axis, scores in judge_pairs(model, pairs, batch_size, among).items():
         judged = torch.stack(scores)[:, ~pairs.labels[axis].isnan()]
         model.typical[axis] = (float(judged.mean()), max(float(judged.std()), 1e-6))

@@ -11,9 +11,10 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from rewardkit.encoders import Embedding, Encoder, ImageFeatures
+from rewardkit.processes import Processes
 from rewardkit.progress import Progress
 from rewardkit.types import Images
-from rm.store import ImageStore, Rows, big_tensor, chunks
+from rm.store import ImageStore, Rows, chunks, shared_tensor
 from rm.views import flip, light
 
 GeneratorOf = Callable[[int, str], Generator]
@@ -118,36 +119,44 @@ def cache_images(
     views: int,
     augment: Augment | None,
     batch_size: int,
-    device: torch.device,
+    among: Processes,
     dtype: DType,
-    file: Path,
+    folder: Path,
 ) -> CachedImages:
-    """Run the frozen encoder once over every view of every image; tokens are kept as float16."""
+    """Run the frozen encoder once over every view of every image; tokens are kept as float16.
+
+    The processes of a machine take a share of the batches each, into files in `folder`.
+    """
+    device = among.device
     views = views if augment is not None else 1
     count = len(store.pixels)
     probe = encoder.image(store.images(torch.arange(1)).to(device)).tokens
-    tokens = big_tensor((views, count, *probe.shape[1:]), torch.float16, file)
-    pooled, colours = torch.empty(views, count, encoder.embed_dim), torch.empty(views, count, 10)
-    with Progress("features", views * count) as bar:
-        for view in range(views):
-            for batch, rows in enumerate(chunks(torch.arange(count), batch_size)):
-                images = store.images(rows)
-                if view and augment is not None:
-                    images = augment(images, generator(view, f"view of batch {batch}"))
-                with arithmetic(device, dtype):
-                    found = encoder.image(images.to(device))
-                tokens[view, rows] = found.tokens.half().cpu()
-                pooled[view, rows] = found.pooled.float().cpu()
-                colours[view, rows] = found.colours.float().cpu()
-                bar.update(len(rows))
+    tokens = shared_tensor((views, count, *probe.shape[1:]), torch.float16, folder / "tokens", among)
+    pooled = shared_tensor((views, count, encoder.embed_dim), torch.float32, folder / "pooled", among)
+    colours = shared_tensor((views, count, 10), torch.float32, folder / "colours", among)
+    batches = list(enumerate(chunks(torch.arange(count), batch_size)))
+    own = among.near_share([(view, *batch) for view in range(views) for batch in batches])
+    with Progress("features", sum(len(rows) for _, _, rows in own)) as bar:
+        for view, batch, rows in own:
+            images = store.images(rows)
+            if view and augment is not None:
+                images = augment(images, generator(view, f"view of batch {batch}"))
+            with arithmetic(device, dtype):
+                found = encoder.image(images.to(device))
+            tokens[view, rows] = found.tokens.half().cpu()
+            pooled[view, rows] = found.pooled.float().cpu()
+            colours[view, rows] = found.colours.float().cpu()
+            bar.update(len(rows))
+    among.wait()
     return CachedImages(tokens, pooled, colours, device)
 
 
 @torch.no_grad()
-def cache_prompts(encoder: Encoder, prompts: Sequence[str], device: torch.device, dtype: DType) -> CachedPrompts:
-    """Encode every prompt once."""
+def cache_prompts(encoder: Encoder, prompts: Sequence[str], among: Processes, dtype: DType) -> CachedPrompts:
+    """Encode every prompt once, a share on each process."""
     if not encoder.reads_text:
         return CachedPrompts(torch.zeros(len(prompts), 0))
-    with arithmetic(device, dtype):
-        parts = [encoder.text(prompts[start : start + 256]).float().cpu() for start in range(0, len(prompts), 256)]
-    return CachedPrompts(torch.cat(parts))
+    starts = among.share(range(0, len(prompts), 256))
+    with arithmetic(among.device, dtype):
+        parts = [encoder.text(prompts[start : start + 256]).float().cpu() for start in starts]
+    return CachedPrompts(torch.cat([part for parts in among.gather(parts) for part in parts]))

@@ -12,6 +12,7 @@ from rewardkit.errors import UserError
 from rewardkit.images import image_size, load_image
 from rewardkit.pairs import ImageRef, PreferenceRecord, Skipped
 from rewardkit.preprocess import Framed, Preprocess, centre
+from rewardkit.processes import ALONE, Processes
 from rewardkit.progress import Progress
 from rewardkit.types import Images
 
@@ -37,25 +38,34 @@ class ImageStore:
 
 
 def read_images(
-    records: Sequence[PreferenceRecord], preprocess: Preprocess, folder: Path, *, max_bad: float, stride: int = 8
+    records: Sequence[PreferenceRecord],
+    preprocess: Preprocess,
+    folder: Path,
+    *,
+    max_bad: float,
+    stride: int = 8,
+    among: Processes = ALONE,
 ) -> tuple[list[PreferenceRecord], ImageStore]:
     """Read the images of all records, framed; give the records whose images could be read, and the images.
 
     What could not is listed in `folder`/skipped.json, and stops the run with a `UserError` past a share `max_bad`.
+    The processes of a machine read a share each, into one file.
     """
     images = list(dict.fromkeys(image for record in records for image in (record.first, record.second)))
     preprocess = fixed_size(preprocess, images, stride)
-    pixels = big_tensor((len(images), 3, *preprocess.size), torch.uint8, folder / "cache" / "pixels.bin")
-    broken: dict[ImageRef, str] = {}
-    with Progress("reading images", len(images)) as bar:
-        for row, image in enumerate(images):
+    pixels = shared_tensor((len(images), 3, *preprocess.size), torch.uint8, folder / "cache" / "pixels", among)
+    errors: dict[int, str] = {}
+    own = among.near_share(range(len(images)))
+    with Progress("reading images", len(own)) as bar:
+        for row in own:
             try:
-                framed = frame(load_image(image)[None], preprocess)[0]
+                framed = frame(load_image(images[row])[None], preprocess)[0]
                 pixels[row] = framed.clamp(0, 1).mul(255).round().byte()
             except UserError as error:
-                broken[image] = str(error)
+                errors[row] = str(error)
             bar.update()
-    kept = readable(records, broken, folder / "skipped.json", max_bad)
+    broken = {images[row]: error for found in among.gather(errors) for row, error in sorted(found.items())}
+    kept = readable(records, broken, folder / "skipped.json" if among.is_main else None, max_bad)
     return kept, ImageStore(pixels, {image: row for row, image in enumerate(images) if image not in broken})
 
 
@@ -78,7 +88,7 @@ def fixed_size(preprocess: Preprocess, images: Sequence[ImageRef], stride: int) 
 
 
 def readable(
-    records: Sequence[PreferenceRecord], broken: dict[ImageRef, str], report: Path, max_bad: float
+    records: Sequence[PreferenceRecord], broken: dict[ImageRef, str], report: Path | None, max_bad: float
 ) -> list[PreferenceRecord]:
     """Drop and count the records with a broken image."""
     skipped = Skipped(seen=len(records))
@@ -99,11 +109,21 @@ def readable(
 
 def big_tensor(shape: tuple[int, ...], dtype: torch.dtype, file: Path) -> Tensor:
     """Make an empty tensor in memory, or in a file that the system pages when it is large."""
-    count = torch.Size(shape).numel()
-    if count * dtype.itemsize <= MEMORY_LIMIT:
+    if torch.Size(shape).numel() * dtype.itemsize <= MEMORY_LIMIT:
         return torch.empty(shape, dtype=dtype)
+    return file_tensor(shape, dtype, file)
+
+
+def file_tensor(shape: tuple[int, ...], dtype: torch.dtype, file: Path) -> Tensor:
     file.parent.mkdir(parents=True, exist_ok=True)
-    return torch.from_file(str(file), shared=True, size=count, dtype=dtype).view(shape)
+    return torch.from_file(str(file), shared=True, size=torch.Size(shape).numel(), dtype=dtype).view(shape)
+
+
+def shared_tensor(shape: tuple[int, ...], dtype: torch.dtype, file: Path, among: Processes) -> Tensor:
+    """Make an empty tensor that the processes of a machine fill together, in a file; alone as `big_tensor` does."""
+    if among.count == 1:
+        return big_tensor(shape, dtype, file.with_suffix(".bin"))
+    return file_tensor(shape, dtype, file.with_name(f"{file.name}-{among.machine}.bin"))
 
 
 def chunks(rows: Rows, size: int) -> Iterator[Rows]:

@@ -9,6 +9,7 @@ import torch
 from rewardkit.encoders import Encoder, load_encoder
 from rewardkit.errors import UserError
 from rewardkit.pairs import PreferenceRecord, Reading, axes_of, read_aloud, split
+from rewardkit.processes import Processes, processes
 from rewardkit.run import Run
 from rewardkit.suggest import did_you_mean
 from rm.config import RmConfig, check
@@ -25,6 +26,13 @@ from rm.store import ImageStore, read_images
 
 def train(config: RmConfig) -> None:
     """Train a reward model; print its held-out accuracy and write the model to the sub-folder rm of `out`."""
+    among = processes(config.device)
+    with among.hush():
+        train_among(config, among)
+
+
+def train_among(config: RmConfig, among: Processes) -> None:
+    """Train on this process's share of the work; the main process writes."""
     began = time.monotonic()
     check(config)
     readings = [read_aloud(path, single(config.axes)) for path in config.data]
@@ -32,23 +40,26 @@ def train(config: RmConfig) -> None:
     axes = chosen_axes(config.axes, records)
     check_members(config.members, axes)
     records = [record for record in records if any(axis in record.label for axis in axes)]
-    model = new_model(config, axes)
-    run = Run.start(config.out, config, resume=config.resume)
-    records, store = read_images(records, model.encoder.preprocess, config.out, max_bad=config.max_bad)
+    model = new_model(config, axes).to(among.device)
+    run = Run.start(config.out, config, resume=config.resume, writes=among.is_main)
+    records, store = read_images(records, model.encoder.preprocess, config.out, max_bad=config.max_bad, among=among)
     sides = split(records, config.holdout, config.seed)
     check_held_out(sides[1], axes)
-    images = image_source(model.encoder, store, run, config)
-    prompts_of = partial(prompt_source, model.encoder, config)
+    images = image_source(model.encoder, store, run, config, among)
+    prompts_of = partial(prompt_source, model.encoder, config, among)
     train_set, held = (pair_features(side, store, images, prompts_of, axes) for side in sides)
     report_split(*sides)
     groups = {record.group for record in sides[0]}
     objective = new_objective(config, train_set, readings, groups, store, prompts_of)
-    best = fit(model, objective, held, run, config)
-    set_typical(model, train_set, config.batch_size)
-    model.save(config.out / "rm")
-    curve(config.out / "metrics.jsonl", config.out / "learning_curve.png")
-    report(measure(model, held, config.batch_size), best, run, config.out, time.monotonic() - began)
+    best = fit(model, objective, held, run, config, among)
+    set_typical(model, train_set, config.batch_size, among)
+    found = measure(model, held, config.batch_size, among)
+    if among.is_main:
+        model.save(config.out / "rm")
+        curve(config.out / "metrics.jsonl", config.out / "learning_curve.png")
+        report(found, best, run, config.out, time.monotonic() - began)
     run.close()
+    among.wait()
 
 
 def single(axes: Sequence[str]) -> str | None:
@@ -93,11 +104,11 @@ def new_model(config: RmConfig, axes: Sequence[str]) -> RewardModel:
         return model.to(config.device)
 
 
-def image_source(encoder: Encoder, store: ImageStore, run: Run, config: RmConfig) -> ImageSource:
+def image_source(encoder: Encoder, store: ImageStore, run: Run, config: RmConfig, among: Processes) -> ImageSource:
     """Cache the features of a frozen encoder; ask one that learns every time."""
-    device, augment = torch.device(config.device), AUGMENT[config.augment]
+    augment = AUGMENT[config.augment]
     if any(parameter.requires_grad for parameter in encoder.parameters()):
-        return LiveImages(encoder, store, device, augment, config.dtype)
+        return LiveImages(encoder, store, among.device, augment, config.dtype)
     return cache_images(
         encoder,
         store,
@@ -105,16 +116,17 @@ def image_source(encoder: Encoder, store: ImageStore, run: Run, config: RmConfig
         views=config.views,
         augment=augment,
         batch_size=256,
-        device=device,
+        among=among,
         dtype=config.dtype,
-        file=config.out / "cache" / "tokens.bin",
+        folder=config.out / "cache",
     )
 
 
-def prompt_source(encoder: Encoder, config: RmConfig, prompts: Sequence[str]) -> PromptSource:
+def prompt_source(encoder: Encoder, config: RmConfig, among: Processes, prompts: Sequence[str]) -> PromptSource:
     """Encode prompts once, unless the text tower learns."""
-    source = LivePrompts if config.lora_text else cache_prompts
-    return source(encoder, prompts, torch.device(config.device), config.dtype)
+    if config.lora_text:
+        return LivePrompts(encoder, prompts, among.device, config.dtype)
+    return cache_prompts(encoder, prompts, among, config.dtype)
 
 
 def new_objective(

@@ -25,6 +25,7 @@ from rm.objective import Loss, Pairs, RankLists, best_images, pair_loss
 from rm.sources import CachedPrompts
 from rm.store import ImageStore, Rows
 from rm.train import train
+from tests.rm.resuming import resume_gives_the_same
 
 MakePairs = Callable[..., Path]
 NAN = math.nan
@@ -124,6 +125,12 @@ def test_rank_lists_train_whole(
     train(replace(config, epochs=16, batch_size=8))
     assert accuracy(config.out) >= 0.9
     assert "18 rank lists to train on" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("loss", ["gaussian", "plackett-luce"])
+def test_a_resumed_run_ends_with_the_same_weights(make_lists: Callable[..., Path], tmp_path: Path, loss: Loss) -> None:
+    config = options(make_lists(), tmp_path / "run", loss=loss, axes=("brightness",), accumulate=2)
+    resume_gives_the_same(replace(config, epochs=3, save_every=1), tmp_path)
 
 
 def test_pairs_alone_are_no_rank_lists(make_pairs: MakePairs, tmp_path: Path) -> None:

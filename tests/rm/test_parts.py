@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from rewardkit.encoders import ImageFeatures
+from rewardkit.processes import ALONE
 from rm import RewardModel
 from rm.features import PairFeatures
 from rm.fit import descend
@@ -104,12 +105,12 @@ def test_an_encoder_in_bfloat16_keeps_float32_weights_and_gradients(encoder: Any
     assert all(one.dtype == torch.float32 for one in learning)
     assert any(one.grad.abs().sum() > 0 for one in learning if one.grad is not None)
     text = LivePrompts(encoder, prompts, CPU, "bfloat16").text(torch.tensor([1, 0, 1])).float()
-    cached = cache_prompts(encoder, prompts, CPU, "bfloat16").text(torch.tensor([1, 0, 1]))
+    cached = cache_prompts(encoder, prompts, ALONE, "bfloat16").text(torch.tensor([1, 0, 1]))
     torch.testing.assert_close(text, cached, rtol=0.0, atol=0.03)
     torch.testing.assert_close(cached, encoder.text(prompts)[[1, 0, 1]], rtol=0.0, atol=0.03)
     kept = cache_images(
-        encoder, store, lambda step, name: torch.Generator(), views=1, augment=None, batch_size=4, device=CPU,
-        dtype="bfloat16", file=tmp_path / "tokens.bin",
+        encoder, store, lambda step, name: torch.Generator(), views=1, augment=None, batch_size=4, among=ALONE,
+        dtype="bfloat16", folder=tmp_path,
     )  # fmt: skip
     assert kept.pooled.dtype == torch.float32
     torch.testing.assert_close(kept.pooled[0], live.pooled.float(), rtol=0.0, atol=0.02)

@@ -1,7 +1,6 @@
 """Training and evaluating end to end on pairs that can be told apart."""
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from rm.config import RmConfig
 from rm.evaluate import EvalRmConfig, evaluate
 from rm.optim import make_optimizer
 from rm.train import new_model, train
+from tests.rm.resuming import resume_gives_the_same
 
 MakePairs = Callable[..., Path]
 AXES = ("alignment", "aesthetic", "text")
@@ -41,10 +41,6 @@ def config(make_pairs: MakePairs, encoder_folder: str, tmp_path: Path) -> RmConf
     )
 
 
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return RewardModel.load(folder).state_dict()
-
-
 def test_a_separable_set_is_learnt_on_every_axis(
     config: RmConfig, make_pairs: MakePairs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -64,21 +60,6 @@ def test_a_separable_set_is_learnt_on_every_axis(
 
 def test_a_resumed_run_ends_with_the_same_weights(config: RmConfig, tmp_path: Path) -> None:
     resume_gives_the_same(config, tmp_path)
-
-
-def resume_gives_the_same(config: RmConfig, tmp_path: Path) -> None:
-    train(config)
-    whole = weights(config.out / "rm")
-    cut = replace(config, out=tmp_path / "cut")
-    shutil.copytree(config.out, cut.out)
-    newest = max((cut.out / "checkpoints").iterdir())
-    shutil.rmtree(newest)  # as if killed in the last epoch
-    shutil.rmtree(cut.out / "rm")
-    train(replace(cut, resume=True))
-    for name, value in weights(cut.out / "rm").items():
-        assert torch.equal(value, whole[name]), name
-    rows = [json.loads(line) for line in (cut.out / "metrics.jsonl").read_text().splitlines()]
-    assert [row["epoch"] for row in rows] == list(range(1, config.epochs + 1))
 
 
 @pytest.mark.parametrize("unfreeze", [1, -1])
@@ -212,3 +193,11 @@ def test_eval_names_axes_that_do_not_meet(config: RmConfig, make_pairs: MakePair
 def test_accumulation_and_bfloat16_resume_to_the_same_weights(config: RmConfig, tmp_path: Path) -> None:
     options = replace(config, accumulate=3, dtype="bfloat16", unfreeze=1, epochs=2, axes=("alignment",))
     resume_gives_the_same(options, tmp_path)
+
+
+def test_training_stops_when_nothing_gets_better(config: RmConfig) -> None:
+    still = replace(config, lora_rank=2, lr=0.0, encoder_lr=0.0, epochs=9, patience=2, axes=("aesthetic",))
+    train(still)
+    assert len((config.out / "metrics.jsonl").read_text().splitlines()) == 2
+    assert (config.out / "learning_curve.png").stat().st_size > 1000
+    assert json.loads((config.out / "summary.json").read_text())["axes"]["aesthetic"]["epoch"] == 1
