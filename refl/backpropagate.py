@@ -37,7 +37,7 @@ def backpropagate(
     loss = balanced(panel, raw, told, images) if balance else panel.loss(raw, told)
     if not kl:
         return Outcome(loss, averaged(raw, rounds), loss.new_zeros(()))
-    apart = distance(estimate.visits, chain.window, denoiser)
+    apart = distance(estimate.visits, chain.own or chain.window, denoiser)
     return Outcome(loss + kl * apart.to(loss), averaged(raw, rounds), apart.detach())
 
 

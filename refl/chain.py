@@ -35,6 +35,8 @@ class Chain:
     sigmas: NoiseLevels
     random: Callable[[str], torch.Generator]
     """A generator for each named stream of this update."""
+    own: Velocity | None = None
+    """As `window`, from the base's own reading of the prompts, where text encoders learn too."""
 
     @property
     def steps(self) -> int:

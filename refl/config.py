@@ -45,5 +45,9 @@ def check_objective(config: ReflConfig) -> None:
             f"group must be 2 or more and divide the batch of {config.batch_size}; got {config.group}; "
             "nft compares images of one prompt"
         )
+    if config.tune_text:
+        raise UserError(
+            "nft compares with the policy before, whose reading of the prompts is not kept; leave --tune-text out"
+        )
     if config.balance:
         raise UserError("balance weighs gradients of rewards, and nft uses none; leave --balance out")

@@ -1,7 +1,10 @@
-"""A LoRA on the denoiser (Hu et al. 2021, arXiv:2106.09685): attach, switch off, save for stock diffusers."""
+"""A LoRA on the denoiser and on text encoders (Hu et al. 2021, arXiv:2106.09685): attach, switch off, save.
+
+Stock diffusers loads what is saved.
+"""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -58,8 +61,23 @@ def named_parameters(denoiser: nn.Module) -> dict[str, nn.Parameter]:
     return {name: parameter for name, parameter in denoiser.named_parameters() if ".lora_" in name}
 
 
-def take_up(parameters: Mapping[str, nn.Parameter], folder: Path) -> None:
-    """Start from an adapter that `save` wrote; raise `UserError` where it is of another rank or other layers."""
+def attach_all(
+    denoiser: nn.Module, text: Mapping[str, nn.Module], *, rank: int, alpha: float, targets: Sequence[str],
+    text_targets: Sequence[str], random: Callable[[str], torch.Generator],
+) -> dict[str, nn.Parameter]:  # fmt: skip
+    """Do as `attach` on the denoiser and on text encoders, whose parameters get the encoder's name in front."""
+    parameters = attach(denoiser, rank=rank, alpha=alpha, targets=targets, generator=random("lora"))
+    for prefix, encoder in text.items():
+        added = attach(encoder, rank=rank, alpha=alpha, targets=text_targets, generator=random(f"lora {prefix}"))
+        parameters |= {f"{prefix}.{name}": parameter for name, parameter in added.items()}
+    return parameters
+
+
+def take_up(parameters: Mapping[str, nn.Parameter], folder: Path, text: Collection[str] = ()) -> None:
+    """Start from an adapter that `save` wrote; raise `UserError` where it is of another rank or other layers.
+
+    `text` names the encoders that the names of their parameters begin with.
+    """
     path = folder / WEIGHTS_NAME
     if not path.is_file():
         raise UserError(f"no LoRA in {folder}: {WEIGHTS_NAME} is missing; give the `lora` folder of a refl run")
@@ -67,10 +85,12 @@ def take_up(parameters: Mapping[str, nn.Parameter], folder: Path) -> None:
         saved = load_file(path)
     except SafetensorError as error:
         raise UserError(f"{path} cannot be read as safetensors ({error}); write it again") from error
-    names = {name: f"{PREFIX}.{name.replace(f'.{ADAPTER}.', '.')}" for name in parameters}
+    whole = {name: name if name.partition(".")[0] in text else f"{PREFIX}.{name}" for name in parameters}
+    names = {name: there.replace(f".{ADAPTER}.", ".") for name, there in whole.items()}
     if set(names.values()) != set(saved) or any(saved[names[n]].shape != p.shape for n, p in parameters.items()):
         raise UserError(
-            f"the LoRA in {folder} is of another rank or other layers; give the --rank and --target-modules it had"
+            f"the LoRA in {folder} is of another rank or other layers; give the --rank, --target-modules and "
+            "--tune-text it had"
         )
     for name, parameter in parameters.items():
         parameter.data.copy_(saved[names[name]])
@@ -87,12 +107,18 @@ def reference(denoiser: nn.Module) -> Iterator[None]:
         host.enable_adapters()
 
 
-def save(denoiser: nn.Module, folder: Path) -> None:
-    """Write the adapter so that `pipeline.load_lora_weights(folder)` loads it, its alpha included."""
-    host: Any = denoiser
-    weights = get_peft_model_state_dict(denoiser, adapter_name=ADAPTER)
-    tensors = {f"{PREFIX}.{name}": value.detach().cpu().contiguous() for name, value in weights.items()}
-    config = {f"{PREFIX}.{name}": plain(value) for name, value in host.peft_config[ADAPTER].to_dict().items()}
+def save(denoiser: nn.Module, folder: Path, text: Mapping[str, nn.Module] | None = None) -> None:
+    """Write the adapter so that `pipeline.load_lora_weights(folder)` loads it, its alpha included.
+
+    The adapters of text encoders go to the same file, under the encoders' names in the pipeline.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    config: dict[str, object] = {}
+    for prefix, network in {PREFIX: denoiser, **(text or {})}.items():
+        host: Any = network
+        weights = get_peft_model_state_dict(network, adapter_name=ADAPTER)
+        tensors |= {f"{prefix}.{name}": value.detach().cpu().contiguous() for name, value in weights.items()}
+        config |= {f"{prefix}.{name}": plain(value) for name, value in host.peft_config[ADAPTER].to_dict().items()}
     # One entry only: safetensors writes several in any order, and equal weights should be equal files.
     metadata = {"lora_adapter_metadata": json.dumps(config, sort_keys=True)}
     write_bytes(folder / WEIGHTS_NAME, serialise(tensors, metadata))

@@ -78,6 +78,8 @@ class Adapter:
     """Scale of the LoRA is alpha / rank; 0 takes the rank."""
     target_modules: tuple[str, ...] = ()
     """Layers the LoRA goes to; those usual for the base where not given."""
+    tune_text: bool = False
+    """Put a LoRA on the text encoders too, of the same rank: seedling's two, the CLIPs of SD3."""
 
 
 @dataclass(frozen=True, kw_only=True)

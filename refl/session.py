@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from refl import lora, panel, pretrain, prompts
 from refl.config import ReflConfig
 from refl.learner import Learner
+from refl.tuned_text import LivePrompts, OwnReading, encoders, tunable
 from refl.watch import Subject, Watch
 from rewardkit.base import Base, load_base
 from rewardkit.base.checkpointing import decode_by_image, save_memory
@@ -47,6 +50,8 @@ class Session:
     """Where judges ride along."""
     real: pretrain.RealImages | None = None
     """Where real images are trained on as well."""
+    own: prompts.PromptCache | None = None
+    """Prompts as the base reads them."""
 
     def decode(self, latents: Latents) -> Images:
         """Decode what is trained on, within the memory asked for."""
@@ -65,14 +70,10 @@ def begin(config: ReflConfig) -> Session:
     )
     judges = load_judges(config, trained, device)
     base = load_base(config.base, config.device, getattr(torch, config.dtype))
+    encoders(base, config.tune_text)  # a base without any is refused before a folder is made
     run = Run.start(config.out, config, resume=config.resume, tensorboard=config.tensorboard)
     trained = scaled(trained, base, texts, config, run.folder / "panel.json")
-    parameters = lora.attach(
-        base.denoiser, rank=config.rank, alpha=config.alpha or float(config.rank),
-        targets=config.target_modules or base.lora_targets, generator=run.generator(0, "lora"),
-    )  # fmt: skip
-    if config.start is not None:
-        lora.take_up(parameters, config.start)
+    parameters = adapters(config, base, run)
     save_memory(base.denoiser, getattr(getattr(base, "pipeline", None), "vae", None), config.save_memory)
     learner = Learner(parameters, lr=config.lr, warmup=config.warmup, clip=config.clip, ema=config.ema)
     watch = watcher(config, base, trained, judges, texts) if judges else None
@@ -81,9 +82,26 @@ def begin(config: ReflConfig) -> Session:
         learner.load(last.step, last.tensors)
     if last is not None and watch is not None:
         watch.load(last.tensors)
-    cache, empty = prompts.PromptCache(base), base.encode([""])
-    real = pretrain.RealImages(items, base, cache, empty, config.batch_size, config.pretrain_weight) if items else None
-    return Session(config, run, base, trained, texts, learner, cache, empty, watch, real)
+    own = prompts.PromptCache(OwnReading(base) if config.tune_text else base)
+    read_now = LivePrompts(tunable(base)) if config.tune_text else own
+    empty = own.encode([""], torch.device(config.device))
+    real = (
+        pretrain.RealImages(items, base, read_now, empty, config.batch_size, config.pretrain_weight) if items else None
+    )
+    return Session(config, run, base, trained, texts, learner, read_now, empty, watch, real, own)
+
+
+def adapters(config: ReflConfig, base: Base, run: Run) -> dict[str, nn.Parameter]:
+    """Put the LoRA on the denoiser, and on the text encoders where asked; take up that of an earlier run."""
+    text = encoders(base, config.tune_text)
+    parameters = lora.attach_all(
+        base.denoiser, text, rank=config.rank, alpha=config.alpha or float(config.rank),
+        targets=config.target_modules or base.lora_targets,
+        text_targets=tunable(base).text_targets if text else (), random=partial(run.generator, 0),
+    )  # fmt: skip
+    if config.start is not None:
+        lora.take_up(parameters, config.start, text)
+    return parameters
 
 
 def read(path: Path) -> list[str]:

@@ -20,6 +20,7 @@ from refl.objectives import estimator
 from refl.objectives.nft import nft
 from refl.report import write_report
 from refl.session import Session, begin, spread
+from refl.tuned_text import encoders
 from refl.verdict import write_verdict
 from rewardkit.files import new_folder
 from rewardkit.images import grid, save_image
@@ -102,12 +103,17 @@ def chain(session: Session, texts: Sequence[str]) -> Chain:
     told, empty = session.cache.encode(texts, noise.device), session.empty
     scale = 1.0 if config.window_guidance == "off" and not base.distilled_guidance else config.guidance
     unconditional: Literal["graph", "detached"] = "graph" if config.window_guidance == "graph" else "detached"
+    own = None
+    if config.tune_text and session.own is not None:
+        own = guided(base, session.own.encode(texts, noise.device), empty, scale)
+        empty = session.cache.encode([""], noise.device)
     return Chain(
         prefix=guided(base, told, empty, config.guidance),
         window=guided(base, told, empty, scale, unconditional),
         noise=noise,
         sigmas=base.sigmas(config.sampling_steps),
         random=partial(session.run.generator, step),
+        own=own,
     )
 
 
@@ -151,7 +157,7 @@ def finish(session: Session) -> None:
     restored = watch.best if watch is not None and stopped(session) else {}
     with learner.averaged(), new_folder(config.out / "lora") as folder:
         learner.take(restored)
-        lora.save(session.base.denoiser, folder)
+        lora.save(session.base.denoiser, folder, encoders(session.base, config.tune_text))
     session.run.close()
     if watch is not None:
         print(f"guard: {watch.verdict.sentence}")

@@ -63,6 +63,23 @@ class OwnGuidance(Protocol):
 
 
 @runtime_checkable
+class TunableText(Protocol):
+    """A base with text encoders that an adapter can be put on."""
+
+    text_targets: tuple[str, ...]
+    """Names of their layers that it goes to."""
+
+    @property
+    def text_encoders(self) -> dict[str, nn.Module]:
+        """Those encoders, by their names in the pipeline."""
+        ...
+
+    def encode_with_graph(self, prompts: list[str]) -> Conditioning:
+        """Do as `encode`, and let the gradient through."""
+        ...
+
+
+@runtime_checkable
 class ImageEncoding(Protocol):
     """A base that can be shown real images."""
 

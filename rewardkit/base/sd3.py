@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 from diffusers import StableDiffusion3Pipeline
-from torch import Tensor
+from torch import Tensor, nn
 
 from rewardkit.base.family import JOINT_ATTENTION, DiffusersBase
 from rewardkit.types import Conditioning, Latents, PerImage
@@ -16,6 +16,7 @@ class StableDiffusion3Base(DiffusersBase):
     pipeline_class = StableDiffusion3Pipeline
     lora_targets = JOINT_ATTENTION
     even_sigmas = False
+    text_targets = ("q_proj", "k_proj", "v_proj", "out_proj")
 
     def __init__(self, pipeline: StableDiffusion3Pipeline) -> None:
         super().__init__(pipeline)
@@ -27,8 +28,16 @@ class StableDiffusion3Base(DiffusersBase):
         absent = {name: None for name in ("text_encoder_3", "tokenizer_3") if not (named.get(name) or [None])[0]}
         return super().load(spec, device, dtype, **absent, **parts)
 
+    @property
+    def text_encoders(self) -> dict[str, nn.Module]:
+        """The two CLIPs; stock diffusers loads no adapter of the T5."""
+        return {name: getattr(self.pipeline, name) for name in ("text_encoder", "text_encoder_2")}
+
     @torch.no_grad()
     def encode(self, prompts: list[str]) -> Conditioning:
+        return self.encode_with_graph(prompts)
+
+    def encode_with_graph(self, prompts: list[str]) -> Conditioning:
         embeds, _, pooled, _ = self.pipeline.encode_prompt(
             prompt=prompts, prompt_2=prompts, prompt_3=prompts, do_classifier_free_guidance=False,
             device=self._device,

@@ -19,6 +19,8 @@ class SeedlingBase:
         "ff.0", "ff.2", "ff_context.0", "ff_context.2",
     )  # fmt: skip
 
+    text_targets = ("q_proj", "k_proj", "v_proj", "o_proj", "q", "k", "v", "o")
+
     def __init__(self, pipeline: SeedlingPipeline) -> None:
         self.pipeline: Any = pipeline
         self.denoiser: nn.Module = self.pipeline.transformer
@@ -32,8 +34,15 @@ class SeedlingBase:
         pipeline.vae.float()
         return cls(pipeline)
 
+    @property
+    def text_encoders(self) -> dict[str, nn.Module]:
+        return {name: getattr(self.pipeline, name) for name in ("text_encoder", "glyph_encoder")}
+
     @torch.no_grad()
     def encode(self, prompts: list[str]) -> Conditioning:
+        return self.encode_with_graph(prompts)
+
+    def encode_with_graph(self, prompts: list[str]) -> Conditioning:
         encoded: Conditioning = self.pipeline.encode_prompt(prompts)
         return encoded
 

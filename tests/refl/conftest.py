@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from refl import lora
+from refl import lora, session
 from rewardkit.base.sd3 import StableDiffusion3Base
 from rewardkit.base.tiny import tiny_sd3
 
@@ -63,3 +63,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = [f"a {colour} {shape}" for colour in ("red", "blue", "green") for shape in ("circle", "square")]
     (folder / "prompts.txt").write_text("\n".join(lines))
     return folder
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Freeze the rewards' scale on a few images: enough where runs are compared with each other."""
+    monkeypatch.setattr(session, "FIT_IMAGES", 4)

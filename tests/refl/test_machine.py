@@ -34,6 +34,7 @@ def config(base: Path, folder: Path, tmp_path: Path) -> ReflConfig:
     )  # fmt: skip
 
 
+@pytest.mark.usefixtures("few")
 def test_saving_memory_learns_the_same(config: ReflConfig, tmp_path: Path) -> None:
     train(config)
     train(replace(config, out=tmp_path / "saving", save_memory="all"))
@@ -79,6 +80,7 @@ def test_the_gradient_comes_back_from_another_device(config: ReflConfig, tmp_pat
         torch.testing.assert_close(apart[name], plain[name], rtol=0, atol=1e-3)
 
 
+@pytest.mark.usefixtures("few")
 def test_a_run_puts_its_rewards_on_their_device(config: ReflConfig) -> None:
     session = begin(replace(config, reward_device="cpu:0", judges=("posters-aesthetic",)))
     assert session.panel.device == torch.device("cpu", 0)

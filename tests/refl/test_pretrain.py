@@ -85,6 +85,7 @@ def test_descending_it_fits_the_images(
     assert real.loss(1, streams).item() != real.loss(0, streams).item()
 
 
+@pytest.mark.usefixtures("few")
 def test_a_run_with_real_images_resumes_to_the_same_bits(photos: Path, folder: Path, tmp_path: Path) -> None:
     config = ReflConfig(
         prompts=folder / "prompts.txt", base=str(folder / "base"), out=tmp_path / "run", rewards=("colourfulness",),

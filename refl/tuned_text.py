@@ -1,0 +1,55 @@
+"""Text encoders that learn with the denoiser, as Seedream tunes its DiT and its LLM together (arXiv:2503.07703, 4.3).
+
+Prompts are read anew, with a graph, at every update; the base's own reading, which the distance to it needs, never
+changes and is kept.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from refl.lora import reference
+from rewardkit.base import Base, TunableText
+from rewardkit.errors import UserError
+from rewardkit.types import Conditioning
+
+
+def tunable(base: Base) -> TunableText:
+    """The base, where its text encoders take an adapter; raise `UserError` where they do not."""
+    if not isinstance(base, TunableText):
+        raise UserError(
+            f"{type(base).__name__} has no text encoder that stock diffusers or rewardkit loads an adapter for; leave "
+            "--tune-text out"
+        )
+    return base
+
+
+def encoders(base: Base, wanted: bool) -> Mapping[str, nn.Module]:
+    """The text encoders that learn, by their names in the pipeline; none where not wanted."""
+    return tunable(base).text_encoders if wanted else {}
+
+
+@dataclass(frozen=True)
+class LivePrompts:
+    """Reads prompts with the encoders as they now are, keeping the graph."""
+
+    base: TunableText
+
+    def encode(self, prompts: Sequence[str], device: torch.device) -> Conditioning:
+        return {name: value.to(device) for name, value in self.base.encode_with_graph(list(prompts)).items()}
+
+
+@dataclass(frozen=True)
+class OwnReading:
+    """Reads prompts as the base did before anything was learnt."""
+
+    base: Base
+
+    def encode(self, prompts: list[str]) -> Conditioning:
+        with ExitStack() as stack:
+            for encoder in tunable(self.base).text_encoders.values():
+                stack.enter_context(reference(encoder))
+            return self.base.encode(prompts)
