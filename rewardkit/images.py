@@ -50,7 +50,8 @@ def load_image(source: Path | str | ImageBytes) -> OneImage:
     Raises `UserError`, naming the place, when it is missing, truncated, no image, or above `MAX_PIXELS`.
     """
     with _opened(source) as image:
-        return to_tensor(ImageOps.exif_transpose(image))
+        ImageOps.exif_transpose(image, in_place=True)
+        return to_tensor(image)
 
 
 def image_size(source: Path | str | ImageBytes) -> tuple[int, int]:
@@ -96,8 +97,8 @@ def to_tensor(image: Image.Image) -> OneImage:
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    pixels = np.array(image.convert("RGB"))
-    return torch.from_numpy(pixels).permute(2, 0, 1).float().div(255).contiguous()
+    pixels = np.array(image if image.mode == "RGB" else image.convert("RGB"))
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous().float().div_(255)  # bytes are moved, not floats
 
 
 def to_pil(image: OneImage) -> Image.Image:

@@ -1,0 +1,130 @@
+"""Training heads from cached features against passing every image and prompt through the frozen towers each epoch.
+
+Both train the same heads on the same pairs, in the same order, with train-rm's own step. The cache holds two views of
+an image; the other way draws a new view every time. Accuracy is compared on held-out pairs, pair by pair.
+"""
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.timing import Row, seconds, speed_up
+from rewardkit.encoders import Encoder
+from rewardkit.pairs import PreferenceRecord
+from rewardkit.processes import ALONE
+from rewardkit.progress import Progress
+from rewardkit.run import Run
+from rewardkit.stats import Estimate, paired_difference
+from rm import RewardModel
+from rm.average import Average
+from rm.config import RmConfig
+from rm.features import PairFeatures, pair_features
+from rm.fit import train_epoch
+from rm.held import judge_pairs
+from rm.objective import Objective, Pairs
+from rm.optim import make_optimizer
+from rm.sources import AUGMENT, LiveImages, LivePrompts, cache_images, cache_prompts
+from rm.store import ImageStore, read_images
+
+CPU = torch.device("cpu")
+
+
+@dataclass
+class Trainer:
+    """A model on its way, one epoch at a time."""
+
+    model: RewardModel
+    objective: Objective
+    run: Run
+    config: RmConfig
+
+    def __post_init__(self) -> None:
+        config = self.config
+        self.optimizer = make_optimizer(self.model, config.lr, config.encoder_lr, config.weight_decay)
+        self.average = Average(self.model, config.ema)
+        self.steps = -(-len(self.objective) // config.batch_size)
+        self.step = 0
+
+    def epoch(self) -> None:
+        total = self.steps * self.config.epochs
+        with Progress("epoch", total) as bar:
+            state = (self.model, self.optimizer, self.average, self.objective, self.run, self.config)
+            train_epoch(*state, self.step, total, bar, ALONE)
+        self.step += self.steps
+
+
+def cached(
+    name: str,
+    encoder: Encoder,
+    records: list[PreferenceRecord],
+    folder: Path,
+    *,
+    held: int,
+    epochs: int,
+    **options: Any,
+) -> tuple[list[Row], dict[str, Estimate]]:
+    """Time both ways, an epoch of each in turn; give the rows, and cached minus live accuracy of every axis."""
+    config = RmConfig(data=(), out=folder, epochs=epochs, **options)
+    axes = tuple(records[0].label)
+    run = Run.start(folder, config, resume=False)
+    records, store = read_images(records, encoder.preprocess, folder, max_bad=0.0)
+    sources = {"cached": lambda: cache(encoder, store, run, config), "live": lambda: live(encoder, store, config)}
+    filling, trainers, tests = {}, {}, {}
+    for way, source in sources.items():
+        began = time.process_time()
+        images, prompts = source()
+        filling[way] = time.process_time() - began
+        train_set, tests[way] = (
+            pair_features(part, store, images, prompts, axes) for part in (records[held:], records[:held])
+        )
+        torch.manual_seed(0)
+        model = RewardModel(encoder, axes)
+        trainers[way] = Trainer(
+            model, Pairs(train_set, config.loss, config.tie_probability, config.mismatch), run, config
+        )
+    times: dict[str, list[float]] = {"cached": [], "live": []}
+    for number in range(epochs):
+        for way in ("cached", "live") if number % 2 == 0 else ("live", "cached"):
+            times[way].append(seconds(trainers[way].epoch))
+    pairs = len(records) - held
+    note = f"{pairs} pairs; the cache was filled in {1000 * filling['cached']:.0f} ms"
+    rows = [
+        speed_up(f"{name}: an epoch of heads, cached, beside both towers", times["cached"], times["live"], 10, note)
+    ]
+    right = {way: correct(trainer, tests["cached"]) for way, trainer in trainers.items()}
+    return rows, {axis: paired_difference(right["live"][axis], right["cached"][axis]) for axis in axes} if held else {}
+
+
+def cache(encoder: Encoder, store: ImageStore, run: Run, config: RmConfig) -> tuple[Any, Any]:
+    images = cache_images(
+        encoder,
+        store,
+        run.generator,
+        views=config.views,
+        augment=AUGMENT[config.augment],
+        batch_size=256,
+        among=ALONE,
+        dtype=config.dtype,
+        folder=config.out,
+    )
+    return images, partial(cache_prompts, encoder, among=ALONE, dtype=config.dtype)
+
+
+def live(encoder: Encoder, store: ImageStore, config: RmConfig) -> tuple[Any, Any]:
+    return LiveImages(encoder, store, CPU, AUGMENT[config.augment]), lambda prompts: LivePrompts(encoder, prompts, CPU)
+
+
+def correct(trainer: Trainer, pairs: PairFeatures) -> dict[str, list[float]]:
+    """Whether each judged pair without a tie is ordered right (1, or 0), by axis, under the averaged weights."""
+    with trainer.average.worn():
+        scores = judge_pairs(trainer.model, pairs, 128)
+    found = {}
+    for axis, (first, second) in scores.items():
+        label = pairs.labels[axis]
+        judged = ~label.isnan() & (label != 0.5)
+        found[axis] = ((first > second) == (label > 0.5))[judged].double().tolist()
+    return found
