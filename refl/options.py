@@ -6,6 +6,7 @@ from typing import Literal
 
 from refl.objectives import Objective as Way
 from rewardkit.base.checkpointing import Saving
+from rewardkit.tracker import Tracker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,5 +162,5 @@ class Run:
     """Updates between two checkpoints."""
     grid_every: int = 25
     """Updates between two sample grids (same prompts, same noise); 0 draws none."""
-    tensorboard: bool = False
-    """Write TensorBoard event files as well."""
+    tracker: Tracker = "none"
+    """Where numbers go besides metrics.jsonl: tensorboard, or wandb where it is installed."""

@@ -71,7 +71,7 @@ def begin(config: ReflConfig) -> Session:
     judges = load_judges(config, trained, device)
     base = load_base(config.base, config.device, getattr(torch, config.dtype))
     encoders(base, config.tune_text)  # a base without any is refused before a folder is made
-    run = Run.start(config.out, config, resume=config.resume, tensorboard=config.tensorboard)
+    run = Run.start(config.out, config, resume=config.resume, tracker=config.tracker)
     trained = scaled(trained, base, texts, config, run.folder / "panel.json")
     parameters = adapters(config, base, run)
     save_memory(base.denoiser, getattr(getattr(base, "pipeline", None), "vae", None), config.save_memory)

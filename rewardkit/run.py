@@ -25,11 +25,11 @@ from typing import Any
 import safetensors.torch
 import torch
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
 from rewardkit.errors import UserError
 from rewardkit.files import new_folder, space_for, write_bytes, write_text
 from rewardkit.toml import to_toml
+from rewardkit.tracker import Tracker, Tracking, track
 from rewardkit.versions import versions
 
 
@@ -46,10 +46,8 @@ class Checkpoint:
 class Run:
     """An open run folder; make it with `Run.start`."""
 
-    def __init__(
-        self, folder: Path, seed: int, keep: int, writer: SummaryWriter | None, *, writes: bool = True
-    ) -> None:
-        self.folder, self.seed, self.keep, self.writer, self.writes = folder, seed, keep, writer, writes
+    def __init__(self, folder: Path, seed: int, keep: int, tracker: Tracking | None, *, writes: bool = True) -> None:
+        self.folder, self.seed, self.keep, self.tracker, self.writes = folder, seed, keep, tracker, writes
 
     @classmethod
     def start(
@@ -59,7 +57,7 @@ class Run:
         *,
         resume: bool,
         keep: int = 2,
-        tensorboard: bool = False,
+        tracker: Tracker = "none",
         writes: bool = True,
     ) -> "Run":
         """Open a run folder for a config dataclass; its field `seed` (0 without one) seeds every generator.
@@ -79,11 +77,11 @@ class Run:
         _drop_rows(folder / "metrics.jsonl", step)
         for leftover in (folder / "checkpoints").glob(".step_*"):
             shutil.rmtree(leftover, ignore_errors=True)  # a save that a kill cut short
-        writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1) if tensorboard else None
-        return cls(folder, int(_plain(config).get("seed", 0)), keep, writer)
+        opened = track(tracker, folder, _plain(config), step)
+        return cls(folder, int(_plain(config).get("seed", 0)), keep, opened)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Append one line to metrics.jsonl (a NaN or infinity as null), and to TensorBoard when asked for."""
+        """Append one line to metrics.jsonl (a NaN or infinity as null), and to the tracker when there is one."""
         if not self.writes:
             return
         row: dict[str, float | None] = {"step": step}
@@ -91,9 +89,8 @@ class Run:
         path = self.folder / "metrics.jsonl"
         with space_for(path), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
-        if self.writer is not None:
-            for name, value in values.items():
-                self.writer.add_scalar(name, value, step)
+        if self.tracker is not None:
+            self.tracker.log(step, values)
 
     def save(self, step: int, tensors: Mapping[str, Mapping[str, Tensor]], meta: Mapping[str, Any]) -> Path:
         """Store named groups of tensors, and `meta` (what JSON can hold); keep the newest `keep` checkpoints.
@@ -132,9 +129,9 @@ class Run:
         return path
 
     def close(self) -> None:
-        """Flush TensorBoard's file; nothing else is held open."""
-        if self.writer is not None:
-            self.writer.close()
+        """Flush the tracker; nothing else is held open."""
+        if self.tracker is not None:
+            self.tracker.close()
 
 
 def latest(folder: Path | str) -> Checkpoint | None:

@@ -155,13 +155,6 @@ def test_metrics_are_json_even_when_not_finite(run: Run) -> None:
     assert json.loads((run.folder / "metrics.jsonl").read_text()) == {"step": 0, "loss": None, "grad": 2.0}
 
 
-def test_tensorboard_when_asked_for(tmp_path: Path) -> None:
-    run = Run.start(tmp_path / "run", Config(), resume=False, tensorboard=True)
-    run.log(0, {"loss": 1.0})
-    run.close()
-    assert list((run.folder / "tensorboard").glob("events*"))
-
-
 def test_a_generator_depends_on_seed_step_and_stream_only(run: Run, tmp_path: Path) -> None:
     def draw(of: Run, step: int, stream: str) -> list[float]:
         return torch.rand(3, generator=of.generator(step, stream)).tolist()
