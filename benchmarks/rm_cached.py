@@ -1,7 +1,8 @@
 """Training heads from cached features against passing every image and prompt through the frozen towers each epoch.
 
-Both train the same heads on the same pairs, in the same order, with train-rm's own step. The cache holds two views of
-an image; the other way draws a new view every time. Accuracy is compared on held-out pairs, pair by pair.
+Both train the same heads on the same pairs, in the same order, with train-rm's own step. Without augmentation they see
+the same features, but for the cache's half precision; with it the cache holds two views of an image and the other way
+draws a new one every time. Accuracy is compared on held-out pairs, pair by pair.
 """
 
 import time
@@ -79,7 +80,7 @@ def cached(
         images, prompts = source()
         filling[way] = time.process_time() - began
         train_set, tests[way] = (
-            pair_features(part, store, images, prompts, axes) for part in (records[held:], records[:held])
+            pair_features(part, store, images, prompts, axes) for part in (records[held:], records[: max(held, 1)])
         )
         torch.manual_seed(0)
         model = RewardModel(encoder, axes)
@@ -95,8 +96,10 @@ def cached(
     rows = [
         speed_up(f"{name}: an epoch of heads, cached, beside both towers", times["cached"], times["live"], 10, note)
     ]
+    if not held:
+        return rows, {}
     right = {way: correct(trainer, tests["cached"]) for way, trainer in trainers.items()}
-    return rows, {axis: paired_difference(right["live"][axis], right["cached"][axis]) for axis in axes} if held else {}
+    return rows, {axis: paired_difference(right["live"][axis], right["cached"][axis]) for axis in axes}
 
 
 def cache(encoder: Encoder, store: ImageStore, run: Run, config: RmConfig) -> tuple[Any, Any]:

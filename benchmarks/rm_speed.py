@@ -30,10 +30,11 @@ def speed_of_cached(args: argparse.Namespace, folder: Path) -> list[Row]:
     """The seedling on posters, with accuracies; ViT-B/32 on a few pictures, for the time."""
     file = args.pairs
     if file is None:
-        make(PostersConfig(out=folder / "posters", kind="pairs", count=500))
+        make(PostersConfig(out=folder / "posters", kind="pairs", count=args.count))
         file = folder / "posters" / "pairs.jsonl"
-    records = list(read_pairs(file))[:500]
-    rows, gaps = cached("seedling", load_encoder("seedling"), records, folder / "a", held=200, epochs=args.repetitions)
+    records = list(read_pairs(file))[: args.count]
+    options = {"augment": args.augment, "epochs": args.repetitions}
+    rows, gaps = cached("seedling", load_encoder("seedling"), records, folder / "a", held=200, **options)
     for axis, gap in gaps.items():
         print(f"accuracy, {axis}, cached minus live: {gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}], n {gap.n}")
     few = [
@@ -41,8 +42,7 @@ def speed_of_cached(args: argparse.Namespace, folder: Path) -> list[Row]:
         for record in random_pairs(folder / "few", 8, "alignment")
     ]
     torch.manual_seed(0)
-    large = load_encoder("ViT-B-32")
-    return rows + cached("ViT-B/32", large, few, folder / "b", held=0, epochs=max(3, args.repetitions // 2))[0]
+    return rows + cached("ViT-B/32", load_encoder("ViT-B-32"), few, folder / "b", held=0, **options)[0]
 
 
 def speed_of_heads(args: argparse.Namespace, folder: Path) -> list[Row]:
@@ -80,6 +80,10 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", default=list(PARTS), help=f"of {', '.join(PARTS)}")
     parser.add_argument("--peer", action="append", default=[], help=f"NAME=PYTHON, of {', '.join(TRIALS)}")
     parser.add_argument("--pairs", type=Path, help="pairs of posters; made where not given")
+    parser.add_argument("--count", type=int, default=500, help="of them, 200 held out")
+    parser.add_argument(
+        "--augment", choices=("none", "light"), default="none", help="of cached: light, as train-rm does"
+    )
     parser.add_argument("--size", choices=list(BACKBONES), default="small", help="backbone of throughput and finetune")
     parser.add_argument("--files", type=int, default=16)
     parser.add_argument("--repetitions", type=int, default=6)
