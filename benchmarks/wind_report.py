@@ -34,7 +34,7 @@ def write_report(results: Sequence[dict[str, Any]], out: Path, about: Mapping[st
     summary = summarise(gold, trained, seconds, results)
     write_text(out / "summary.json", json.dumps({**summary, "about": dict(about)}, indent=1) + "\n")
     draw(gold, trained, seconds, out / "wind_tunnel.png")
-    return table(summary)
+    return f"{table(summary)}\n\n{headline(summary)}"
 
 
 def whole_seeds(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -81,6 +81,7 @@ def summarise(
         name: {
             "updates": updates(results, name), "seconds": seconds[name].tolist(), "gold": means(gold[name]),
             "gold_gain": plain(estimate(gain(gold[name]), draws)),
+            "gold_gain_by_seed": gain(gold[name]).mean(1).tolist(),
             "trained_gain": plain(estimate(gain(trained[name]), draws)),
             "ours_minus_it": plain(estimate(gain(gold[OURS]) - gain(gold[name]), draws)),
             "ours_faster": speedup(gold[OURS], gold[name], seconds[OURS], draws),
@@ -170,6 +171,18 @@ def table(summary: Mapping[str, Any]) -> str:
             shown(row["trained_gain"], 2), *against,
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def headline(summary: Mapping[str, Any]) -> str:
+    """Who wins, and how much sooner ours is where its best rivals end."""
+    lines = [f"Most gold at the end: {summary['winner']}."]
+    for kind, name in summary["best_rival"].items():
+        row, of = summary["recipes"][name], "of the published recipes" if kind == "published" else "of all others"
+        lines.append(
+            f"Best {of}: {name}; ours minus it {shown(row['ours_minus_it'], 3)} gold; ours is where it ends "
+            f"{times(row['ours_faster'])} times sooner."
+        )
     return "\n".join(lines)
 
 

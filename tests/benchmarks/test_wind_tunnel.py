@@ -152,6 +152,8 @@ def test_the_report_orders_by_gold_and_takes_differences(tmp_path: Path) -> None
     rises = {"ours": 0.2, "UniRL": 0.1}
     table = write_report([result(r, s, rise) for s in range(2) for r, rise in rises.items()], tmp_path, {})
     assert table.index("| ours |") < table.index("| UniRL |")
+    assert "Most gold at the end: ours." in table
+    assert "ours is where it ends 2.0 [" in table
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["winner"] == "ours"
     assert summary["best_rival"] == {"published": "UniRL", "any": "UniRL"}
