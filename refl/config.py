@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import torch
+
 from refl.chain import bounds
 from refl.objectives import WINDOWS
 from refl.options import Adapter, Guard, Machine, Objective, Rewards, Run, Sampling, Stability, Task, Updates
@@ -28,8 +30,20 @@ def check(config: ReflConfig) -> None:
         raise UserError(f"ema must be at least 0 and below 1; got {config.ema}")
     bounds(config.sampling_steps, window(config))
     check_objective(config)
+    check_devices(config)
     if config.judges and config.guard_images < 2:
         raise UserError(f"guard_images must be 2 or more, for an interval; got {config.guard_images}")
+
+
+def check_devices(config: ReflConfig) -> None:
+    """Refuse a device that is not there."""
+    for option in ("device", "reward_device"):
+        name = getattr(config, option)
+        try:
+            torch.empty(0, device=name or "cpu")
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(f"{option} {name!r} cannot be used ({reason}); cpu always can") from error
 
 
 def check_objective(config: ReflConfig) -> None:

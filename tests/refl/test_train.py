@@ -172,6 +172,9 @@ def test_a_nan_reward_stops_with_one_line_and_the_checkpoint_stays(
         ({"judges": ("colourfulness",)}, "'colourfulness' is trained on"),
         ({"judges": ("posters-aesthetic",), "guard_images": 1}, "guard_images"),
         ({"start": Path("nowhere")}, "no LoRA in nowhere"),
+        ({"pretrain": Path("nowhere")}, "no folder of images at nowhere"),
+        ({"device": "cuda:99"}, "device 'cuda:99' cannot be used"),
+        ({"reward_device": "cellar"}, "reward_device 'cellar' cannot be used"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*local_dir_use_symlinks.*:UserWarning")  # diffusers' own
