@@ -4,6 +4,7 @@ import base64
 import io
 import re
 import struct
+import threading
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -44,6 +45,31 @@ class ImageBytes(Protocol):
         ...
 
 
+class Quiet:
+    """Within it no warning is shown, whichever threads are in it; Python's own way is for one thread."""
+
+    def __init__(self) -> None:
+        self.lock, self.inside = threading.Lock(), 0
+        self.filters: warnings.catch_warnings[None] | None = None
+
+    def __enter__(self) -> None:
+        with self.lock:
+            self.inside += 1
+            if self.inside == 1:
+                self.filters = warnings.catch_warnings()
+                self.filters.__enter__()
+                warnings.simplefilter("ignore")
+
+    def __exit__(self, *error: object) -> None:
+        with self.lock:
+            self.inside -= 1
+            if not self.inside and self.filters is not None:
+                self.filters.__exit__(None, None, None)
+
+
+QUIET = Quiet()
+
+
 def load_image(source: Path | str | ImageBytes) -> OneImage:
     """Read an image upright (EXIF), over white where it is transparent; the first frame of several.
 
@@ -67,13 +93,12 @@ def _opened(source: Path | str | ImageBytes) -> Iterator[Image.Image]:
     if isinstance(source, Path) and not source.is_file():
         raise UserError(f"no image at {source}; check the path")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # PIL warns of odd metadata and of sizes; the size is checked here
-            with Image.open(source if isinstance(source, Path) else io.BytesIO(source.read_bytes())) as image:
-                width, height = image.size
-                if width * height > MAX_PIXELS:
-                    raise Image.DecompressionBombError(f"{width}x{height} is above {MAX_PIXELS:,} pixels")
-                yield image
+        file = source if isinstance(source, Path) else io.BytesIO(source.read_bytes())
+        with QUIET, Image.open(file) as image:  # PIL warns of odd metadata and of sizes; the size is checked here
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise Image.DecompressionBombError(f"{width}x{height} is above {MAX_PIXELS:,} pixels")
+            yield image
     except _BROKEN as error:
         raise UserError(f"cannot read image {source}: {_reason(error)}; replace the file or leave it out") from error
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from rewardkit.ahead import ahead
 from rewardkit.calibration import on_scale
 from rewardkit.errors import UserError
 from rewardkit.files import write_text
@@ -140,18 +141,13 @@ def batches(items: Sequence[Item], size: int) -> Iterator[tuple[list[Item], Tens
     """Yield runs of at most `size` images of one shape, and alone each image that cannot be read."""
     members: list[Item] = []
     images: list[Tensor] = []
-    for item in items:
-        try:
-            image = load_image(item.path)
-        except UserError as error:
-            failed: Scored | None = Scored(item, {}, str(error))
-        else:
-            failed = None
-        if members and (failed or len(members) == size or image.shape != images[0].shape):
+    for item, image in ahead(lambda item: load_image(item.path), items):
+        fits = isinstance(image, Tensor) and len(members) < size and (not images or image.shape == images[0].shape)
+        if members and not fits:
             yield members, torch.stack(images)
             members, images = [], []
-        if failed:
-            yield failed
+        if isinstance(image, UserError):
+            yield Scored(item, {}, str(image))
         else:
             members.append(item)
             images.append(image)

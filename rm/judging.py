@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from rewardkit.ahead import ahead
 from rewardkit.errors import UserError
 from rewardkit.images import ImageBytes, load_image
 from rewardkit.pairs import PreferenceRecord, Skipped
@@ -101,11 +102,9 @@ def score_images(
     errors: dict[Asked, str] = {}
     queues: dict[tuple[int, ...], list[tuple[Asked, Tensor]]] = {}
     with Progress(label, len(asked)) as bar:
-        for one in asked:
-            try:
-                image = load_image(one[0])
-            except UserError as error:
-                errors[one] = str(error)
+        for one, image in ahead(lambda one: load_image(one[0]), asked):
+            if isinstance(image, UserError):
+                errors[one] = str(image)
             else:
                 queue = queues.setdefault(tuple(image.shape), [])
                 queue.append((one, image))

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
+from rewardkit.ahead import ahead
 from rewardkit.errors import UserError
 from rewardkit.images import image_size, load_image
 from rewardkit.pairs import ImageRef, PreferenceRecord, Skipped
@@ -57,16 +58,20 @@ def read_images(
     errors: dict[int, str] = {}
     own = among.near_share(range(len(images)))
     with Progress("reading images", len(own)) as bar:
-        for row in own:
-            try:
-                framed = frame(load_image(images[row])[None], preprocess)[0]
-                pixels[row] = framed.clamp(0, 1).mul(255).round().byte()
-            except UserError as error:
-                errors[row] = str(error)
+        for row, framed in ahead(lambda row: framed_bytes(images[row], preprocess), own):
+            if isinstance(framed, UserError):
+                errors[row] = str(framed)
+            else:
+                pixels[row] = framed
             bar.update()
     broken = {images[row]: error for found in among.gather(errors) for row, error in sorted(found.items())}
     kept = readable(records, broken, folder / "skipped.json" if among.is_main else None, max_bad)
     return kept, ImageStore(pixels, {image: row for row, image in enumerate(images) if image not in broken})
+
+
+def framed_bytes(image: ImageRef, preprocess: Preprocess) -> UInt8[Tensor, "3 height width"]:
+    """Read an image as the encoder frames it, in bytes."""
+    return frame(load_image(image)[None], preprocess)[0].clamp(0, 1).mul(255).round().byte()
 
 
 def frame(images: Images, preprocess: Preprocess) -> Framed:

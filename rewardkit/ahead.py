@@ -1,0 +1,40 @@
+"""Files decoded in threads while the ones before them are worked on."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+from rewardkit.errors import UserError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+THREADS = min(8, os.cpu_count() or 1)
+
+
+def ahead(
+    work: Callable[[Item], Result], items: Iterable[Item], threads: int = THREADS
+) -> Iterator[tuple[Item, Result | UserError]]:
+    """Give each item with what `work` made of it, or with the `UserError` it raised, in order.
+
+    Threads keep a few items ahead of who takes them, so memory does not grow with their number. Any other error is
+    raised where its item would have come.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        rest, waiting = iter(items), deque[tuple[Item, Future[Result | UserError]]]()
+        while True:
+            waiting += [(item, pool.submit(attempt, work, item)) for item in islice(rest, 4 * threads - len(waiting))]
+            if not waiting:
+                return
+            item, future = waiting.popleft()
+            yield item, future.result()
+
+
+def attempt(work: Callable[[Item], Result], item: Item) -> Result | UserError:
+    try:
+        return work(item)
+    except UserError as error:
+        return error
