@@ -117,8 +117,8 @@ def main() -> None:
         for name, session in cases(args, Path(folder)):
             rows[name] = measure(session, args.repetitions)
             print(f"{name}: {rows[name]['ratio']['value']:.3f}", flush=True)
-    if args.out:
-        write_text(args.out, json.dumps({**versions(), "rows": rows}, indent=1) + "\n")
+            if args.out:
+                write_text(args.out, json.dumps({**versions(), "rows": rows}, indent=1) + "\n")
     print(tables(rows))
 
 

@@ -18,6 +18,7 @@ from refl.config import ReflConfig
 from refl.learner import Learner
 from refl.prompts import PromptCache
 from refl.session import Session
+from refl.share import Share
 from rewardkit.base import FAMILIES, Base, load_base, tiny, tiny_dit
 from rewardkit.encoders import load_encoder
 from rewardkit.plan.bases import build, recipe
@@ -32,6 +33,9 @@ TINY: dict[str, Callable[[], Any]] = {
     "z-image": tiny_dit.tiny_z_image, "sana": tiny_dit.tiny_sana, "pixart-sigma": tiny_dit.tiny_pixart_sigma,
     "lumina2": tiny_dit.tiny_lumina2, "hunyuan-image": tiny_dit.tiny_hunyuan_image,
 }  # fmt: skip
+
+SIZES = {"sana": 32, "lumina2": 32}
+"""Pixels of a tiny base where 16 is too small; not every pipeline knows its own."""
 
 TOKENS = 77
 """Length of a prompt where a size is measured without its text encoders."""
@@ -56,6 +60,8 @@ class TowerReward:
 def small(name: str, out: Path, batch: int) -> Session:
     """Seedling, or the tiny base of a family, with the built-in CLIP as the reward; on the CPU, in float32."""
     base = load_base("seedling") if name == "seedling" else adapt(TINY[name]())
+    if name != "seedling":
+        base.image_size = SIZES.get(name, 16)
     return session(base, TowerReward(load_encoder("seedling")), ReflConfig(**options(out, batch)))
 
 
@@ -97,7 +103,7 @@ def session(base: Base, reward: TowerReward, config: ReflConfig) -> Session:
     learner = Learner(weights, lr=config.lr, warmup=config.warmup, clip=config.clip, ema=config.ema)
     parts = {
         "config": config, "run": run, "base": base, "panel": Panel([reward]), "texts": texts, "learner": learner,
-        "cache": PromptCache(base), "empty": base.encode([""]),
+        "cache": PromptCache(base), "empty": base.encode([""]), "share": Share(config.batch_size),
     }  # fmt: skip
     return Session(**{field.name: parts.get(field.name) for field in fields(Session)})  # type: ignore[arg-type]
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from benchmarks.refl_step import off_line, overhead, tables
-from benchmarks.step_cases import sized, small
+from benchmarks.step_cases import TINY, sized, small
 from benchmarks.step_parts import Parts, cpu_peak, late, peak, times
 from refl.session import Session
 from refl.train import update
@@ -32,6 +32,14 @@ def test_the_step_and_every_part_are_timed_alike(session: Session) -> None:
     seconds = times(session, 2, torch.Generator().manual_seed(0))
     assert list(seconds) == ["step", "prefix", "window", "decode", "rewards", "update"]
     assert all(len(values) == 2 and min(values) > 0 for values in seconds.values())
+
+
+@pytest.mark.parametrize("name", list(TINY))
+def test_every_family_is_small(name: str, tmp_path: Path) -> None:
+    session = small(name, tmp_path, batch=1)
+    assert session.base.decode(session.base.noise(1, torch.Generator())).shape[-1] <= 32
+    update(session)
+    assert any(weight.grad is not None for weight in session.learner.parameters.values())
 
 
 def test_every_way_back_arrives(session: Session) -> None:
