@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from refl.balance import balanced
 from refl.chain import Chain, Estimator, distance
+from refl.share import Share
 from rewardkit.reward import Panel
 from rewardkit.types import Images, Latents, Scalar, Scores
 
@@ -34,11 +35,17 @@ def backpropagate(
     told = list(prompts) * rounds
     images = augment(decode(estimate.latents))
     raw = panel.raw(images, told)
-    loss = balanced(panel, raw, told, images) if balance else panel.loss(raw, told)
+    loss = balanced(panel, raw, told, images, chain.part) if balance else panel.loss(raw, told)
     if not kl:
         return Outcome(loss, averaged(raw, rounds), loss.new_zeros(()))
     apart = distance(estimate.visits, chain.own or chain.window, denoiser)
     return Outcome(loss + kl * apart.to(loss), averaged(raw, rounds), apart.detach())
+
+
+def of_all(outcome: Outcome, share: Share) -> Outcome:
+    """What the whole batch said, from what each process's share of it did; the loss has no graph then."""
+    loss, kl = (outcome.loss.new_tensor(share.mean(value.item())) for value in (outcome.loss, outcome.kl))
+    return Outcome(loss, {name: share.whole(value) for name, value in outcome.raw.items()}, kl)
 
 
 def averaged(raw: dict[str, Scores], rounds: int) -> dict[str, Tensor]:

@@ -8,32 +8,35 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
+from refl.share import Share
 from rewardkit.reward import Panel
 from rewardkit.types import Images, Scalar, Scores
 
 
-def balanced(panel: Panel, raw: Mapping[str, Scores], prompts: Sequence[str], images: Images) -> Scalar:
+def balanced(
+    panel: Panel, raw: Mapping[str, Scores], prompts: Sequence[str], images: Images, share: Share | None = None
+) -> Scalar:
     """The panel's loss in value; in gradient, a sum of parts whose norms at the pixels are as their weights.
 
-    The mean norm stays what it was, so the learning rate keeps its meaning. A part past its target stays out.
+    The mean norm stays what it was, so the learning rate keeps its meaning. A part past its target stays out. Norms are
+    those over the whole batch, of which the images may be one process's `share`.
     """
     loss = panel.loss(raw, prompts)
-    pulls = [
-        (panel.part(name).weight, gradient)
-        for name, value in raw.items()
-        if (gradient := pull(panel.loss({name: value}, prompts), images)) is not None
-    ]
-    if not pulls:
+    pulls = torch.stack([pull(panel.loss({name: value}, prompts), images) for name, value in raw.items()])
+    norms = pulls.flatten(1).norm(dim=1)
+    norms = share.norms(norms) if share else norms
+    pulling = norms != 0  # a NaN is not left out: the update stops on it
+    if not pulling.any():
         return loss
-    units = torch.stack([gradient.norm() / weight for weight, gradient in pulls])
-    total = torch.stack([units.mean() / unit * gradient for unit, (_, gradient) in zip(units, pulls, strict=True)])
-    surrogate = (images * total.sum(0)).sum()
+    units = (norms / norms.new_tensor([panel.part(name).weight for name in raw]))[pulling]
+    total = torch.einsum("r,r...->...", units.mean() / units, pulls[pulling])
+    surrogate = (images * total).sum()
     return surrogate + (loss - surrogate).detach()
 
 
-def pull(loss: Scalar, images: Images) -> Images | None:
-    """Gradient at the pixels; None where there is none, or nothing but zeros."""
+def pull(loss: Scalar, images: Images) -> Images:
+    """Gradient at the pixels; zeros where there is none."""
     if not loss.requires_grad:
-        return None
+        return torch.zeros_like(images)
     (gradient,) = torch.autograd.grad(loss, images, retain_graph=True, allow_unused=True)
-    return gradient if gradient is not None and gradient.any() else None
+    return torch.zeros_like(images) if gradient is None else gradient

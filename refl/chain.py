@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from refl.lora import reference
+from refl.share import Share
 from rewardkit.errors import UserError
 from rewardkit.sampling import Velocity
 from rewardkit.types import Latents, NoiseLevels, PerImage, Scalar
@@ -37,10 +38,21 @@ class Chain:
     """A generator for each named stream of this update."""
     own: Velocity | None = None
     """As `window`, from the base's own reading of the prompts, where text encoders learn too."""
+    share: Share | None = None
+    """Which images of the update's these are; all where not given."""
 
     @property
     def steps(self) -> int:
         return len(self.sigmas) - 1
+
+    @property
+    def part(self) -> Share:
+        return self.share or Share(len(self.noise))
+
+    def fresh(self, like: Latents, generator: torch.Generator) -> Latents:
+        """Normal noise for these images, the same for each whichever process has it."""
+        shape, device = like.shape[1:], generator.device
+        return self.part.own(lambda count: torch.randn(count, *shape, generator=generator, device=device)).to(like)
 
     def visit(self, noisy: Latents, sigma: Tensor) -> Visit:
         """Predict with a graph; `sigma` is one number, or one an image."""

@@ -8,6 +8,7 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
 from rewardkit.errors import UserError
+from rewardkit.processes import ALONE, Processes
 from rewardkit.types import Scalar
 
 
@@ -15,24 +16,30 @@ class Learner:
     """AdamW with linear warm-up over the adapter, gradient clipping, and an EMA of the weights (0 for none)."""
 
     def __init__(
-        self, parameters: Mapping[str, nn.Parameter], *, lr: float, warmup: int, clip: float, ema: float
-    ) -> None:
+        self, parameters: Mapping[str, nn.Parameter], *, lr: float, warmup: int, clip: float, ema: float,
+        among: Processes = ALONE,
+    ) -> None:  # fmt: skip
         self.parameters = dict(parameters)
         self.optimizer = torch.optim.AdamW(self.parameters.values(), lr=lr, weight_decay=0.0)
         self.lr, self.warmup, self.clip = lr, warmup, clip
         self.ema = EMAModel(self.parameters.values(), decay=ema) if ema else None
-        self.step = 0
+        self.step, self.among = 0, among
 
     def update(self, loss: Scalar) -> float:
-        """Descend once; return the gradient's norm before clipping, and stop on one that is not finite."""
+        """Descend once; return the gradient's norm before clipping, and stop on one that is not finite.
+
+        Of several processes each gives its part of the loss, and all descend its sum.
+        """
         self.optimizer.zero_grad(set_to_none=True)
         if loss.requires_grad:  # it does not once every reward is past its target and nothing else pulls
             loss.backward()
+        self.among.sum_gradients(self.parameters.values())
         gradients = [parameter.grad for parameter in self.parameters.values() if parameter.grad is not None]
         norm = float(nn.utils.get_total_norm(gradients)) if gradients else 0.0
         if not torch.isfinite(torch.tensor(norm)):
+            whole = sum(self.among.gather(loss.item()))
             raise UserError(
-                f"update {self.step + 1}: the gradient's norm is {norm} and the loss {loss.item():.3g}; lower --lr, or "
+                f"update {self.step + 1}: the gradient's norm is {norm} and the loss {whole:.3g}; lower --lr, or "
                 "use --dtype float32; the last checkpoint is intact"
             )
         for parameter in self.parameters.values():

@@ -10,6 +10,7 @@ import torch
 from rewardkit.base import Base
 from rewardkit.errors import UserError
 from rewardkit.files import write_text
+from rewardkit.processes import ALONE, Processes
 from rewardkit.registry import load_rewards
 from rewardkit.reward import Panel, Part
 from rewardkit.sampling import image_batches
@@ -51,19 +52,25 @@ def by_score(numbers: Mapping[str, float], panel: Panel, option: str) -> dict[st
 
 
 def fit(
-    panel: Panel, base: Base, prompts: Sequence[str], *, steps: int, guidance: float, seed: int, batch_size: int
-) -> Panel:
-    """Freeze every reward's z-score on images that the base draws of these prompts."""
+    panel: Panel, base: Base, prompts: Sequence[str], *, steps: int, guidance: float, seed: int, batch_size: int,
+    among: Processes = ALONE,
+) -> Panel:  # fmt: skip
+    """Freeze every reward's z-score on images that the base draws of these prompts; processes draw a share each."""
     device = next(base.denoiser.parameters()).device
+    own = among.share(range(len(prompts)))
+    told = [prompts[index] for index in own]
     scores: list[dict[str, torch.Tensor]] = []
     batches = image_batches(
-        base, prompts, steps=steps, guidance=guidance, seed=seed, batch_size=batch_size, progress=True
-    )
+        base, told, steps=steps, guidance=guidance, seed=seed, batch_size=batch_size,
+        first=own[0] if own else 0, progress=True,
+    )  # fmt: skip
     with torch.no_grad():
         for images in batches:
-            start = sum(len(next(iter(score.values()))) for score in scores)
-            scores.append(panel.raw(images.to(device), prompts[start : start + len(images)]))
-    return panel.fit({name: torch.cat([score[name] for score in scores]) for name in scores[0]}, prompts)
+            start = len(scores) * batch_size
+            raw = panel.raw(images.to(device), told[start : start + len(images)])
+            scores.append({name: value.cpu() for name, value in raw.items()})
+    found = [score for each in among.gather(scores) for score in each]
+    return panel.fit({name: torch.cat([score[name] for score in found]) for name in found[0]}, prompts)
 
 
 def write(panel: Panel, path: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 
 from refl.prompts import Prompts, batch
+from refl.share import Share
 from rewardkit.base import Base, ImageEncoding
 from rewardkit.errors import UserError
 from rewardkit.imagefolder import Item, from_list, read_image_folder
@@ -28,20 +29,21 @@ class RealImages:
     base: Base
     prompts: Prompts
     empty: Conditioning
-    size: int
-    """Images an update."""
+    share: Share
+    """Of an update's images."""
     weight: float
 
     def loss(self, step: int, generator: Callable[[int, str], torch.Generator]) -> Scalar:
-        """Loss of update `step`; images, noise and levels depend on the step alone."""
-        chosen = batch(step, self.size, len(self.items), lambda epoch: generator(epoch, "pretrain order"))
-        items = [self.items[index] for index in chosen]
+        """Loss of this share of update `step`; images, noise and levels depend on the step alone."""
+        chosen = batch(step, self.share.batch, len(self.items), lambda epoch: generator(epoch, "pretrain order"))
+        items = [self.items[index] for index in chosen[self.share.rows]]
         images = torch.stack([square(load_image(item.path), self.base.image_size) for item in items])
         latents = encode(self.base, images)
         told = self.prompts.encode([item.prompt for item in items], latents.device)
         random = generator(step, "pretrain")
-        noise = torch.randn(latents.shape, generator=random).to(latents)
-        sigma = torch.randn(len(latents), generator=random).sigmoid().to(latents)
+        shape = latents.shape[1:]
+        noise = self.share.own(lambda count: torch.randn(count, *shape, generator=random)).to(latents)
+        sigma = self.share.own(lambda count: torch.randn(count, generator=random)).sigmoid().to(latents)
         return flow_loss(guided(self.base, told, self.empty, 1.0), latents, noise, sigma)
 
 

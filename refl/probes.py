@@ -2,21 +2,15 @@
 
 import torch
 
-from rewardkit.encoders import Encoder
 from rewardkit.types import Images, PerImage
 
 CLIPPED = 1 / 255
 """How near to 0 or 1 a value counts as clipped."""
 
 
-def probe(images: Images, encoder: Encoder) -> dict[str, PerImage]:
-    """Every probe of these images, one number an image."""
-    return {
-        "clipping": clipping(images),
-        "saturation": saturation(images),
-        "frequency": high_frequency(images),
-        "diversity": diversity(encoder.image(images).pooled),
-    }
+def probe(images: Images) -> dict[str, PerImage]:
+    """Every probe of an image alone, one number an image."""
+    return {"clipping": clipping(images), "saturation": saturation(images), "frequency": high_frequency(images)}
 
 
 def clipping(images: Images) -> PerImage:

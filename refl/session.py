@@ -11,12 +11,14 @@ from torch import nn
 from refl import lora, panel, pretrain, prompts
 from refl.config import ReflConfig
 from refl.learner import Learner
+from refl.share import Share
 from refl.tuned_text import LivePrompts, OwnReading, encoders, tunable
 from refl.watch import Subject, Watch
 from rewardkit.base import Base, load_base
 from rewardkit.base.checkpointing import decode_by_image, save_memory
 from rewardkit.encoders import load_encoder
 from rewardkit.errors import UserError
+from rewardkit.processes import Processes, processes
 from rewardkit.prompts import read_prompts
 from rewardkit.registry import load_rewards
 from rewardkit.reward import Panel
@@ -46,6 +48,8 @@ class Session:
     cache: prompts.Prompts
     empty: Conditioning
     """The empty prompt as the base reads it."""
+    share: Share
+    """This process's part of every batch."""
     watch: Watch | None
     """Where judges ride along."""
     real: pretrain.RealImages | None = None
@@ -60,23 +64,25 @@ class Session:
         return decode_by_image(self.base.decode, latents)
 
 
-def begin(config: ReflConfig) -> Session:
+def begin(config: ReflConfig, among: Processes | None = None) -> Session:
     """Load everything, put the LoRA on, freeze the rewards' scale, and take up the last checkpoint."""
+    among = among or processes(config.device)
+    share = Share(config.batch_size, config.group if config.objective == "nft" else 1, among)
     texts = read(config.prompts)
     items = pretrain.read(config.pretrain) if config.pretrain else ()
-    device = torch.device(config.reward_device or config.device)
+    device = torch.device(config.reward_device or among.device)
     trained = panel.load_panel(
         config.rewards, config.weights, config.targets, device, differentiable=config.objective != "nft"
     )
     judges = load_judges(config, trained, device)
-    base = load_base(config.base, config.device, getattr(torch, config.dtype))
+    base = load_base(config.base, str(among.device), getattr(torch, config.dtype))
     encoders(base, config.tune_text)  # a base without any is refused before a folder is made
-    run = Run.start(config.out, config, resume=config.resume, tracker=config.tracker)
-    trained = scaled(trained, base, texts, config, run.folder / "panel.json")
+    run = Run.start(config.out, config, resume=config.resume, tracker=config.tracker, writes=among.is_main)
+    trained = scaled(trained, base, texts, config, run.folder / "panel.json", among)
     parameters = adapters(config, base, run)
     save_memory(base.denoiser, getattr(getattr(base, "pipeline", None), "vae", None), config.save_memory)
-    learner = Learner(parameters, lr=config.lr, warmup=config.warmup, clip=config.clip, ema=config.ema)
-    watch = watcher(config, base, trained, judges, texts) if judges else None
+    learner = Learner(parameters, lr=config.lr, warmup=config.warmup, clip=config.clip, ema=config.ema, among=among)
+    watch = watcher(config, base, trained, judges, texts, among) if judges else None
     last = run.latest() if config.resume else None
     if last is not None:
         learner.load(last.step, last.tensors)
@@ -84,11 +90,9 @@ def begin(config: ReflConfig) -> Session:
         watch.load(last.tensors)
     own = prompts.PromptCache(OwnReading(base) if config.tune_text else base)
     read_now = LivePrompts(tunable(base)) if config.tune_text else own
-    empty = own.encode([""], torch.device(config.device))
-    real = (
-        pretrain.RealImages(items, base, read_now, empty, config.batch_size, config.pretrain_weight) if items else None
-    )
-    return Session(config, run, base, trained, texts, learner, read_now, empty, watch, real, own)
+    empty = own.encode([""], among.device)
+    real = pretrain.RealImages(items, base, read_now, empty, share, config.pretrain_weight) if items else None
+    return Session(config, run, base, trained, texts, learner, read_now, empty, share, watch, real, own)
 
 
 def adapters(config: ReflConfig, base: Base, run: Run) -> dict[str, nn.Parameter]:
@@ -123,25 +127,28 @@ def load_judges(config: ReflConfig, trained: Panel, device: torch.device) -> Pan
     return judges
 
 
-def watcher(config: ReflConfig, base: Base, trained: Panel, judges: Panel, texts: Sequence[str]) -> Watch:
+def watcher(
+    config: ReflConfig, base: Base, trained: Panel, judges: Panel, texts: Sequence[str], among: Processes
+) -> Watch:
     """Choose the prompts that the judges see at every look."""
     seen = read(config.guard_prompts) if config.guard_prompts else texts
     subject = Subject(
-        base, trained, judges, load_encoder(GUARD_ENCODER).to(config.device), spread(seen, config.guard_images),
-        config.sampling_steps, config.guidance, config.seed + GUARD_SEED, config.batch_size,
+        base, trained, judges, load_encoder(GUARD_ENCODER).to(among.device), spread(seen, config.guard_images),
+        config.sampling_steps, config.guidance, config.seed + GUARD_SEED, config.batch_size, among,
     )  # fmt: skip
     return Watch(subject, config.patience if config.guard else 0, config.steps)
 
 
-def scaled(trained: Panel, base: Base, texts: Sequence[str], config: ReflConfig, path: Path) -> Panel:
+def scaled(trained: Panel, base: Base, texts: Sequence[str], config: ReflConfig, path: Path, among: Processes) -> Panel:
     """Freeze the z-scores on the base's own images, or read what an earlier start of the run froze."""
-    if config.resume and path.is_file():
+    if all(among.gather(config.resume and path.is_file())):  # asked of all before any writes it
         return panel.read(trained, path)
     trained = panel.fit(
         trained, base, spread(texts, FIT_IMAGES), steps=config.sampling_steps, guidance=config.guidance,
-        seed=config.seed, batch_size=config.batch_size,
+        seed=config.seed, batch_size=config.batch_size, among=among,
     )  # fmt: skip
-    panel.write(trained, path)
+    if among.is_main:
+        panel.write(trained, path)
     return trained
 
 

@@ -1,7 +1,8 @@
 """`rewardkit refl`: fine-tune a base with a LoRA through rewards, from prompts alone.
 
-Left out on purpose: several processes, and offloading. Every random choice of an update is drawn from
-`run.generator(step, stream)`, so that a run killed at any moment resumes to the same weights.
+Every random choice of an update is drawn from `run.generator(step, stream)`, so that a run killed at any moment resumes
+to the same weights. Of several processes each learns from its share of an update's images, and the main one writes.
+Left out on purpose: offloading.
 """
 
 import time
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from refl import lora, prompts
 from refl.augment import augment
-from refl.backpropagate import Outcome, backpropagate
+from refl.backpropagate import Outcome, backpropagate, of_all
 from refl.chain import Chain
 from refl.config import ReflConfig, check, window
 from refl.objectives import estimator
@@ -24,6 +25,7 @@ from refl.tuned_text import encoders
 from refl.verdict import write_verdict
 from rewardkit.files import new_folder
 from rewardkit.images import grid, save_image
+from rewardkit.processes import Processes, processes
 from rewardkit.progress import Progress
 from rewardkit.reward import Panel
 from rewardkit.sampling import generate_images, guided
@@ -34,9 +36,16 @@ GRID_IMAGES = 16
 
 def train(config: ReflConfig) -> None:
     """Run ReFL from start, or from the last checkpoint, to a LoRA in `out/lora`."""
+    among = processes(config.device)
+    with among.hush():
+        train_among(config, among)
+
+
+def train_among(config: ReflConfig, among: Processes) -> None:
+    """Train on this process's share of the work; the main process writes."""
     check(config)
     began = time.monotonic()
-    session = begin(config)
+    session = begin(config, among)
     learner, run, first = session.learner, session.run, session.learner.step
     if learner.step == 0:
         draw_grid(session)
@@ -52,28 +61,32 @@ def train(config: ReflConfig) -> None:
                 run.save(learner.step, state(session), {"rewards": list(session.panel.axes)})
             if config.grid_every and (learner.step % config.grid_every == 0 or last):
                 draw_grid(session)
-    finish(session)
-    report = write_report(config, session.watch, learner.step - first, time.monotonic() - began)
-    print(f"LoRA written to {config.out / 'lora'}, report to {report}")
+    among.check_same(learner.state()["adapter"])
+    if among.is_main:
+        finish(session)
+        report = write_report(config, session.watch, learner.step - first, time.monotonic() - began)
+        print(f"LoRA written to {config.out / 'lora'}, report to {report}")
+    run.close()
+    among.wait()
 
 
 def update(session: Session) -> tuple[dict[str, float], dict[str, float]]:
     """Descend once; return what to log, and what to show beside the bar."""
-    texts = batch(session)
-    outcome = learn(session, chain(session, texts), texts)
+    texts, share = batch(session), session.share
+    own = texts[share.rows]
+    outcome = learn(session, chain(session, own), own)
     loss = outcome.loss
-    logged, shown = metrics(session.panel, outcome, texts)
+    logged, shown = metrics(session.panel, of_all(outcome, share), texts)
     if session.real is not None:
         apart = session.real.loss(session.learner.step, session.run.generator)
-        loss, logged["pretrain"] = loss + session.real.weight * apart, apart.item()
-    logged["grad_norm"] = session.learner.update(loss)
+        loss, logged["pretrain"] = loss + session.real.weight * apart, share.mean(apart.item())
+    logged["grad_norm"] = session.learner.update(loss * share.weight)
     return logged, shown
 
 
 def batch(session: Session) -> list[str]:
-    """Prompts of this update; where images are compared with each other, each stands there several times."""
-    config, run = session.config, session.run
-    copies = config.group if config.objective == "nft" else 1
+    """Prompts of this update, over all processes; where images are compared, each stands there several times."""
+    config, run, copies = session.config, session.run, session.share.unit
     chosen = prompts.batch(
         session.learner.step, config.batch_size // copies, len(session.texts),
         lambda epoch: run.generator(epoch, "order"),
@@ -92,14 +105,15 @@ def learn(session: Session, chain: Chain, texts: Sequence[str]) -> Outcome:
     way = estimator(config.objective, window=window(config), grad_steps=config.grad_steps, noises=config.noises)
     return backpropagate(
         chain, way, session.decode, session.panel, texts, denoiser=base.denoiser, kl=config.kl, balance=config.balance,
-        augment=lambda images: augment(images, chain.random("augment"), config.augment),
+        augment=lambda images: augment(images, chain.random("augment"), config.augment, session.share),
     )  # fmt: skip
 
 
 def chain(session: Session, texts: Sequence[str]) -> Chain:
     """Draw the noise of this update, and set up guidance."""
-    config, base, step = session.config, session.base, session.learner.step
-    noise = base.noise(len(texts), session.run.generator(step, "noise"))
+    config, base, step, share = session.config, session.base, session.learner.step, session.share
+    generator = session.run.generator(step, "noise")
+    noise = share.own(lambda count: base.noise(count, generator))
     told, empty = session.cache.encode(texts, noise.device), session.empty
     scale = 1.0 if config.window_guidance == "off" and not base.distilled_guidance else config.guidance
     unconditional: Literal["graph", "detached"] = "graph" if config.window_guidance == "graph" else "detached"
@@ -114,6 +128,7 @@ def chain(session: Session, texts: Sequence[str]) -> Chain:
         sigmas=base.sigmas(config.sampling_steps),
         random=partial(session.run.generator, step),
         own=own,
+        share=share,
     )
 
 
@@ -138,7 +153,8 @@ def look(session: Session) -> None:
         return
     with session.learner.averaged():
         watch.look(step, session.learner.parameters)
-    write_verdict(session.run, watch.checks, watch.verdict)
+    if session.run.writes:
+        write_verdict(session.run, watch.checks, watch.verdict)
 
 
 def stopped(session: Session) -> bool:
@@ -158,7 +174,6 @@ def finish(session: Session) -> None:
     with learner.averaged(), new_folder(config.out / "lora") as folder:
         learner.take(restored)
         lora.save(session.base.denoiser, folder, encoders(session.base, config.tune_text))
-    session.run.close()
     if watch is not None:
         print(f"guard: {watch.verdict.sentence}")
 
@@ -166,7 +181,7 @@ def finish(session: Session) -> None:
 def draw_grid(session: Session) -> None:
     """Draw the same prompts from the same noise with the averaged weights, to see what changes."""
     config, count = session.config, min(GRID_IMAGES, len(session.texts))
-    if not config.grid_every:
+    if not config.grid_every or not session.run.writes:
         return
     with session.learner.averaged():
         images = generate_images(

@@ -8,14 +8,15 @@ import torch
 from torch import Tensor
 
 from refl.guard import Check, Values, Verdict, judge
-from refl.probes import probe
+from refl.probes import diversity, probe
 from rewardkit.base import Base
 from rewardkit.encoders import Encoder
+from rewardkit.processes import ALONE, Processes
 from rewardkit.reward import Panel
 from rewardkit.sampling import image_batches
-from rewardkit.types import Images, Scores
+from rewardkit.types import Images
 
-TRAINED = "trained"
+TRAINED, FEATURES = "trained", "features"
 
 
 @dataclass(frozen=True)
@@ -34,31 +35,35 @@ class Subject:
     guidance: float
     seed: int
     batch_size: int
+    among: Processes = ALONE
+    """Each draws and judges a share, and all know everything."""
 
     def measure(self) -> dict[str, Tensor]:
         """Draw with the weights as they are; raw scores and probes, float64, one number an image."""
-        images = torch.cat(
-            list(
-                image_batches(
-                    self.base, self.prompts, steps=self.sampling_steps, guidance=self.guidance, seed=self.seed,
-                    batch_size=self.batch_size,
-                )
-            )
-        ).to(next(self.base.denoiser.parameters()).device)  # fmt: skip
-        return {name: value.detach().cpu().double() for name, value in self.ask(images).items()}
+        own = self.among.share(range(len(self.prompts)))
+        told = [self.prompts[index] for index in own]
+        batches = image_batches(
+            self.base, told, steps=self.sampling_steps, guidance=self.guidance, seed=self.seed,
+            batch_size=self.batch_size, first=own[0] if own else 0,
+        )  # fmt: skip
+        device = next(self.base.denoiser.parameters()).device
+        parts = [
+            self.ask(images.to(device), told[number * self.batch_size :][: len(images)])
+            for number, images in enumerate(batches)
+        ]
+        found = [part for parts in self.among.gather(parts) for part in parts]
+        values = {name: torch.cat([part[name] for part in found]) for name in found[0]}
+        values["probe/diversity"] = diversity(values.pop(FEATURES))
+        return {name: value.double() for name, value in values.items()}
 
     @torch.no_grad()
-    def ask(self, images: Images) -> dict[str, Scores]:
-        """Judge a batch at a time: what draws within memory is scored within it."""
-        parts = []
-        for first in range(0, len(images), self.batch_size):
-            some = images[first : first + self.batch_size]
-            told = self.prompts[first : first + self.batch_size]
-            raw = self.panel.raw(some, told)
-            said = self.judges.raw(some, told)
-            parts.append({TRAINED: self.panel.total(raw, told)} | {f"judge/{name}": said[name] for name in said})
-        scores = {name: torch.cat([part[name].float() for part in parts]) for name in parts[0]}
-        return scores | {f"probe/{name}": value for name, value in probe(images, self.encoder).items()}
+    def ask(self, images: Images, prompts: Sequence[str]) -> dict[str, Tensor]:
+        """Scores and probes of a batch, and the features that say how alike its images are to others."""
+        raw, said = self.panel.raw(images, prompts), self.judges.raw(images, prompts)
+        found = {TRAINED: self.panel.total(raw, prompts), FEATURES: self.encoder.image(images).pooled}
+        found |= {f"judge/{name}": value for name, value in said.items()}
+        found |= {f"probe/{name}": value for name, value in probe(images).items()}
+        return {name: value.detach().float().cpu() for name, value in found.items()}
 
 
 @dataclass

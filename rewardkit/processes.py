@@ -7,13 +7,15 @@ on every process: sharded ones (FSDP) reduce their gradients themselves.
 
 import atexit
 import contextlib
+import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
-from torch import distributed, nn
+from safetensors.torch import save
+from torch import Tensor, distributed, nn
 
 T = TypeVar("T")
 
@@ -77,6 +79,14 @@ class Processes:
             distributed.all_reduce(flat)
             for one, gradient in zip(group, flat.split([one.numel() for one in group]), strict=True):
                 one.grad = gradient.view_as(one).clone()
+
+    def check_same(self, weights: Mapping[str, Tensor]) -> None:
+        """Stop where processes do not hold the same weights, as a network that loses numbers would have it."""
+        if self.count == 1:
+            return
+        digest = hashlib.sha256(save({name: value.detach().cpu() for name, value in weights.items()})).hexdigest()
+        if len(set(self.gather(digest))) > 1:
+            raise RuntimeError("the processes ended with different weights; nothing more was written")
 
     @contextlib.contextmanager
     def hush(self) -> Iterator[None]:

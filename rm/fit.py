@@ -1,12 +1,10 @@
 """The training loop of reward heads: epochs over pairs or lists, the best epoch by held-out accuracy, resume."""
 
-import hashlib
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
 
 import torch
-from safetensors.torch import save
 from torch import Generator, Tensor
 from torch.optim import Optimizer
 
@@ -51,15 +49,8 @@ def fit(
                 run.save(step, state(optimizer, average, best), meta(best, epoch + 1))
             bar.update(0, **losses, **{axis: one.accuracy.value for axis, one in found.items()})
     model.load_state_dict(best.weights, strict=False)
-    check_agreement(best.weights, among)
+    among.check_same(best.weights)
     return best
-
-
-def check_agreement(weights: Mapping[str, Tensor], among: Processes) -> None:
-    """Stop where processes do not end with the same weights, as a network that loses numbers would have it."""
-    digest = hashlib.sha256(save(dict(weights))).hexdigest()
-    if len(set(among.gather(digest))) > 1:
-        raise RuntimeError("the processes ended with different weights; no model was written")
 
 
 def train_epoch(

@@ -19,7 +19,7 @@ def direct_align(chain: Chain, *, window: tuple[float, float]) -> Estimate:
         drawn = sample(chain.prefix, chain.noise, chain.sigmas)
     step, generator = late_step(chain.steps, window, chain.random("window")), chain.random("renoise")
     sigma, lower = chain.sigmas[step], chain.sigmas[step + 1]
-    known = torch.randn(drawn.shape, generator=generator, device=generator.device).to(drawn)
+    known = chain.fresh(drawn, generator)
     visit = chain.visit((1 - sigma) * drawn + sigma * known, sigma)
     stepped = visit.noisy + (lower - sigma) * visit.slope
     return Estimate((stepped - lower * known) / (1 - lower), [visit])

@@ -17,6 +17,6 @@ def draft_lv(chain: Chain, *, noises: int) -> Estimate:
     generator, sigma = chain.random("renoise"), chain.sigmas[-2]
     visits = []
     for _ in range(noises):
-        fresh = torch.randn(drawn.shape, generator=generator, device=generator.device).to(drawn)
+        fresh = chain.fresh(drawn, generator)
         visits.append(chain.visit((1 - sigma) * drawn + sigma * fresh, sigma))
     return Estimate(torch.cat([clean(each.noisy, each.sigma, each.slope) for each in visits]), visits)

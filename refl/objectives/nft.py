@@ -41,7 +41,7 @@ def nft(
         raw = panel.raw(decode(drawn), prompts)
         noisings = [noising(chain, drawn, window, chain.random(f"noising {i}")) for i in range(noises)]
         before = [chain.window(noisy, sigma) for noisy, sigma, _ in noisings]
-    good = optimality(rewards(panel, raw, prompts), group)
+    good = chain.part.take(optimality(chain.part.whole(rewards(panel, raw, prompts)), group))
     visits = [chain.visit(noisy, sigma) for noisy, sigma, _ in noisings]
     losses = [
         contrast(visit, held, target, good)
@@ -68,9 +68,10 @@ def noising(
     chain: Chain, drawn: Latents, window: tuple[float, float], generator: torch.Generator
 ) -> tuple[Latents, PerImage, Latents]:
     """Noise each image to a level of its own; return it, the level, and the velocity that leads back."""
-    steps = torch.randint(*bounds(chain.steps, window), (len(drawn),), generator=generator, device=generator.device)
+    ends, device = bounds(chain.steps, window), generator.device
+    steps = chain.part.own(lambda count: torch.randint(*ends, (count,), generator=generator, device=device))
     sigma = chain.sigmas[steps.to(chain.sigmas.device)]
-    fresh = torch.randn(drawn.shape, generator=generator, device=generator.device).to(drawn)
+    fresh = chain.fresh(drawn, generator)
     level = sigma.to(drawn).view(-1, 1, 1, 1)
     return (1 - level) * drawn + level * fresh, sigma, fresh - drawn
 

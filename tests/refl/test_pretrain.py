@@ -15,6 +15,7 @@ from refl.config import ReflConfig
 from refl.learner import Learner
 from refl.pretrain import RealImages, flow_loss, square
 from refl.prompts import PromptCache
+from refl.share import Share
 from refl.train import train
 from rewardkit.base.sd3 import StableDiffusion3Base
 from rewardkit.errors import UserError
@@ -37,7 +38,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 def real_images(base: StableDiffusion3Base, folder: Path) -> RealImages:
-    return RealImages(pretrain.read(folder), base, PromptCache(base), base.encode([""]), size=2, weight=1.0)
+    return RealImages(pretrain.read(folder), base, PromptCache(base), base.encode([""]), Share(2), weight=1.0)
 
 
 def streams(step: int, stream: str) -> torch.Generator:
