@@ -53,13 +53,13 @@ def outcome(config: ReflConfig) -> tuple[dict[str, bytes], str]:
 
 
 def measure(whole: ReflConfig, kills: int, seed: int) -> list[dict[str, object]]:
-    """Kill and resume a run `kills` times, each from the start; a row a time."""
+    """Kill and resume a run, each time from the start, until `kills` of them were killed at work; a row a time."""
     began = time.monotonic()
     quietly(whole)
     length, expected = time.monotonic() - began, outcome(whole)
-    chance, rows = random.Random(seed), []
-    for number in range(kills):
-        config = replace(whole, out=whole.out.with_name(f"killed-{number}"))
+    chance, rows = random.Random(seed), list[dict[str, object]]()
+    while sum(bool(row["killed"]) for row in rows) < kills:
+        config = replace(whole, out=whole.out.with_name(f"killed-{len(rows)}"))
         seconds = chance.uniform(0, length)
         running = killed_after(config, seconds)
         left = latest(config.out) if config.out.is_dir() else None  # raises for a checkpoint that cannot be read
