@@ -145,6 +145,8 @@ class Machine:
     """Where rewards and judges run, a second card perhaps; `device` where not given."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Precision of the base; the LoRA, the decoder and the rewards stay in float32."""
+    shard: bool = False
+    """Spread the base's frozen weights over the processes, which hold less each and talk more (FSDP2)."""
     save_memory: Saving = "none"
     """Keep less for the way back and compute it again: in the decoder, or in decoder and denoiser (all); what is learnt
     is the same."""

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import torch
 
+from refl.drawn import ask_drawn
 from rewardkit.base import Base
 from rewardkit.errors import UserError
 from rewardkit.files import write_text
 from rewardkit.processes import ALONE, Processes
 from rewardkit.registry import load_rewards
 from rewardkit.reward import Panel, Part
-from rewardkit.sampling import image_batches
 
 
 def load_panel(
@@ -56,21 +56,11 @@ def fit(
     among: Processes = ALONE,
 ) -> Panel:  # fmt: skip
     """Freeze every reward's z-score on images that the base draws of these prompts; processes draw a share each."""
-    device = next(base.denoiser.parameters()).device
-    own = among.share(range(len(prompts)))
-    told = [prompts[index] for index in own]
-    scores: list[dict[str, torch.Tensor]] = []
-    batches = image_batches(
-        base, told, steps=steps, guidance=guidance, seed=seed, batch_size=batch_size,
-        first=own[0] if own else 0, progress=True,
+    raw = ask_drawn(
+        base, prompts, panel.raw, steps=steps, guidance=guidance, seed=seed, batch_size=batch_size, among=among,
+        progress=True,
     )  # fmt: skip
-    with torch.no_grad():
-        for images in batches:
-            start = len(scores) * batch_size
-            raw = panel.raw(images.to(device), told[start : start + len(images)])
-            scores.append({name: value.cpu() for name, value in raw.items()})
-    found = [score for each in among.gather(scores) for score in each]
-    return panel.fit({name: torch.cat([score[name] for score in found]) for name in found[0]}, prompts)
+    return panel.fit(raw, prompts)
 
 
 def write(panel: Panel, path: Path) -> None:

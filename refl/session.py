@@ -11,6 +11,7 @@ from torch import nn
 from refl import lora, panel, pretrain, prompts
 from refl.config import ReflConfig
 from refl.learner import Learner
+from refl.shard import shard
 from refl.share import Share
 from refl.tuned_text import LivePrompts, OwnReading, encoders, tunable
 from refl.watch import Subject, Watch
@@ -77,10 +78,14 @@ def begin(config: ReflConfig, among: Processes | None = None) -> Session:
     judges = load_judges(config, trained, device)
     base = load_base(config.base, str(among.device), getattr(torch, config.dtype))
     encoders(base, config.tune_text)  # a base without any is refused before a folder is made
+    if config.shard and among.count == 1:
+        raise UserError("shard spreads weights over processes and there is one; start several, or leave --shard out")
     run = Run.start(config.out, config, resume=config.resume, tracker=config.tracker, writes=among.is_main)
     trained = scaled(trained, base, texts, config, run.folder / "panel.json", among)
     parameters = adapters(config, base, run)
     save_memory(base.denoiser, getattr(getattr(base, "pipeline", None), "vae", None), config.save_memory)
+    if config.shard:
+        shard(base.denoiser, parameters.values(), among)
     learner = Learner(parameters, lr=config.lr, warmup=config.warmup, clip=config.clip, ema=config.ema, among=among)
     watch = watcher(config, base, trained, judges, texts, among) if judges else None
     last = run.latest() if config.resume else None

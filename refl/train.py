@@ -17,6 +17,7 @@ from refl.augment import augment
 from refl.backpropagate import Outcome, backpropagate, of_all
 from refl.chain import Chain
 from refl.config import ReflConfig, check, window
+from refl.drawn import ask_drawn
 from refl.objectives import estimator
 from refl.objectives.nft import nft
 from refl.report import write_report
@@ -28,7 +29,7 @@ from rewardkit.images import grid, save_image
 from rewardkit.processes import Processes, processes
 from rewardkit.progress import Progress
 from rewardkit.reward import Panel
-from rewardkit.sampling import generate_images, guided
+from rewardkit.sampling import guided
 
 GRID_IMAGES = 16
 """Images on a sample grid."""
@@ -181,13 +182,16 @@ def finish(session: Session) -> None:
 def draw_grid(session: Session) -> None:
     """Draw the same prompts from the same noise with the averaged weights, to see what changes."""
     config, count = session.config, min(GRID_IMAGES, len(session.texts))
-    if not config.grid_every or not session.run.writes:
+    if not config.grid_every:
         return
     with session.learner.averaged():
-        images = generate_images(
-            session.base, spread(session.texts, count), steps=config.sampling_steps, guidance=config.guidance,
-            seed=config.seed, batch_size=config.batch_size,
-        )  # fmt: skip
+        images = ask_drawn(
+            session.base, spread(session.texts, count), lambda images, _: {"images": images},
+            steps=config.sampling_steps, guidance=config.guidance, seed=config.seed, batch_size=config.batch_size,
+            among=session.share.among,
+        )["images"]  # fmt: skip
+    if not session.run.writes:
+        return
     path = session.run.folder / "samples" / f"step_{session.learner.step:06d}.png"
     path.parent.mkdir(exist_ok=True)
     save_image(grid(images, columns=4), path)

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from refl.drawn import ask_drawn
 from refl.guard import Check, Values, Verdict, judge
 from refl.probes import diversity, probe
 from rewardkit.base import Base
 from rewardkit.encoders import Encoder
 from rewardkit.processes import ALONE, Processes
 from rewardkit.reward import Panel
-from rewardkit.sampling import image_batches
 from rewardkit.types import Images
 
 TRAINED, FEATURES = "trained", "features"
@@ -40,30 +40,20 @@ class Subject:
 
     def measure(self) -> dict[str, Tensor]:
         """Draw with the weights as they are; raw scores and probes, float64, one number an image."""
-        own = self.among.share(range(len(self.prompts)))
-        told = [self.prompts[index] for index in own]
-        batches = image_batches(
-            self.base, told, steps=self.sampling_steps, guidance=self.guidance, seed=self.seed,
-            batch_size=self.batch_size, first=own[0] if own else 0,
+        values = ask_drawn(
+            self.base, self.prompts, self.ask, steps=self.sampling_steps, guidance=self.guidance, seed=self.seed,
+            batch_size=self.batch_size, among=self.among,
         )  # fmt: skip
-        device = next(self.base.denoiser.parameters()).device
-        parts = [
-            self.ask(images.to(device), told[number * self.batch_size :][: len(images)])
-            for number, images in enumerate(batches)
-        ]
-        found = [part for parts in self.among.gather(parts) for part in parts]
-        values = {name: torch.cat([part[name] for part in found]) for name in found[0]}
         values["probe/diversity"] = diversity(values.pop(FEATURES))
         return {name: value.double() for name, value in values.items()}
 
-    @torch.no_grad()
     def ask(self, images: Images, prompts: Sequence[str]) -> dict[str, Tensor]:
         """Scores and probes of a batch, and the features that say how alike its images are to others."""
         raw, said = self.panel.raw(images, prompts), self.judges.raw(images, prompts)
         found = {TRAINED: self.panel.total(raw, prompts), FEATURES: self.encoder.image(images).pooled}
         found |= {f"judge/{name}": value for name, value in said.items()}
         found |= {f"probe/{name}": value for name, value in probe(images).items()}
-        return {name: value.detach().float().cpu() for name, value in found.items()}
+        return {name: value.float() for name, value in found.items()}
 
 
 @dataclass

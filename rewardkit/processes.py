@@ -1,8 +1,8 @@
 """Several processes on one job, started by `accelerate launch` or `torchrun`; alone, every call here does nothing.
 
 Every process holds the whole model, works on its share of a batch and adds its gradients to those of the others after
-the backward pass. No wrapper stands around the model, so a step may call any of its methods. Parameters must be whole
-on every process: sharded ones (FSDP) reduce their gradients themselves.
+the backward pass. No wrapper stands around the model, so a step may call any of its methods. Parameters that
+learn must be whole on every process: sharded ones (FSDP) reduce their gradients themselves.
 """
 
 import atexit

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from refl.backpropagate import backpropagate
 from refl.balance import balanced
+from refl.share import Share
 from rewardkit.base.sd3 import StableDiffusion3Base
+from rewardkit.processes import Processes
 from rewardkit.reward import Panel, Part
 from rewardkit.simple_rewards import Colourfulness
 from tests.refl.chains import PROMPTS, chain_of, way
@@ -51,3 +53,43 @@ def test_a_balanced_panel_of_one_is_the_panel(base: StableDiffusion3Base, adapte
         gradients.append({name: parameter.grad.clone() for name, parameter in adapter.items()})
     for name in adapter:
         torch.testing.assert_close(gradients[0][name], gradients[1][name], rtol=1e-4, atol=1e-8)
+
+
+class Heard(Processes):
+    """One of two processes, taken in turns: in the first round it says its value, in the second it knows both."""
+
+    said: list[Tensor] = []  # noqa: RUF012
+
+    def gather(self, value: Tensor) -> list[Tensor]:  # type: ignore[override]
+        if len(self.said) < self.count:
+            self.said.append(value)
+        return self.said
+
+
+def test_a_share_of_a_batch_is_balanced_by_the_norms_of_all() -> None:
+    """The sum of the processes' gradients, each by its share, is that of one process; their own norms would differ."""
+
+    class Square:
+        axis = "aesthetic"
+        differentiable = True
+
+        def __init__(self, name: str, channel: int) -> None:
+            self.name, self.channel = name, channel
+
+        def score(self, images: Tensor, prompts: Sequence[str]) -> Tensor:
+            return images[:, self.channel].square().mean((1, 2))
+
+    panel = Panel([Square("red", 0), Square("green", 1)], {"red": Part(target=9.0), "green": Part(target=9.0)})
+    images = torch.rand(3, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    images[0, 1] *= 10
+
+    def gradient(share: Share) -> Tensor:
+        own = share.take(images).requires_grad_()
+        prompts = ["a"] * len(own)
+        loss = balanced(panel, panel.raw(own, prompts), prompts, own, share) * share.weight
+        return torch.autograd.grad(loss, own)[0]
+
+    shares = [Share(3, among=Heard(rank, 2)) for rank in range(2)]
+    for _ in range(2):
+        found = torch.cat([gradient(share) for share in shares])
+    torch.testing.assert_close(found, gradient(Share(3)))

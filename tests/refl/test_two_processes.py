@@ -25,14 +25,26 @@ WORKER = """
 import sys
 from pathlib import Path
 
-from refl import session
+from refl import lora, session
 from refl.config import ReflConfig
+from refl.shard import shard
 from refl.train import train
+from rewardkit.base.tiny import tiny_sd3
 from rewardkit.config import parse
+from rewardkit.processes import processes
 
 session.FIT_IMAGES = 5
 for path in sys.argv[1:]:
     train(parse(ReflConfig, ["--config", path], prog="refl", description=""))
+
+denoiser = tiny_sd3().transformer
+adapter = lora.attach(denoiser, rank=2, alpha=2.0, targets=["to_q"], generator=session.torch.Generator())
+whole = sum(weight.numel() for weight in denoiser.parameters() if not weight.requires_grad)
+shard(denoiser, adapter.values(), processes("cpu"))
+held = sum(weight.to_local().numel() for weight in denoiser.parameters() if not weight.requires_grad)
+assert abs(held / whole - 0.5) < 0.01, (held, whole)
+assert set(adapter) == set(lora.named_parameters(denoiser))
+assert all(type(weight) is session.torch.nn.Parameter for weight in adapter.values())
 """
 
 STEPS = 3
@@ -57,6 +69,10 @@ def configs(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     refl = ReflConfig(base=str(folder / "base"), out=out / "refl", **shared)
     return {
         "refl": refl,
+        "sharded": replace(
+            refl, out=out / "sharded", objective="draft-k", save_memory="all", grid_every=STEPS, guidance=2.0,
+            judges=("posters-aesthetic",), guard_images=3, guard_every=2,
+        ),
         "noises": replace(refl, out=out / "noises", objective="draft-lv", balance=True, pretrain=photos),
         "nft": replace(
             refl, out=out / "nft", base=str(folder / "seedling"), objective="nft", batch_size=6, group=2,
@@ -69,7 +85,7 @@ def configs(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 def on_two(configs: dict[str, ReflConfig], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """Run all on two processes, one of them stopped and resumed as well; give their folder and what was said."""
     folder = tmp_path_factory.mktemp("two")
-    runs = [replace(config, out=folder / name) for name, config in configs.items()]
+    runs = [replace(config, out=folder / name, shard=name == "sharded") for name, config in configs.items()]
     halves = replace(runs[0], out=folder / "halves")
     runs += [replace(halves, steps=1), replace(halves, resume=True)]
     for number, run in enumerate(runs):
@@ -93,7 +109,7 @@ def rows(out: Path) -> list[dict[str, float]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["refl", "noises", "nft"])
+@pytest.mark.parametrize("name", ["refl", "sharded", "noises", "nft"])
 def test_two_processes_learn_what_one_does(
     configs: dict[str, ReflConfig], on_two: tuple[Path, str], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,6 +122,8 @@ def test_two_processes_learn_what_one_does(
     assert rows(two) == [pytest.approx(row, rel=1e-3, abs=1e-4) for row in rows(config.out)]
     panels = [json.loads((out / "panel.json").read_text()) for out in (config.out, two)]
     assert panels[1] == {part: pytest.approx(values, rel=1e-4) for part, values in panels[0].items()}
+    grids = [sorted(path.name for path in (out / "samples").glob("*")) for out in (config.out, two)]
+    assert grids[0] == grids[1]
     if config.judges:
         verdicts = [json.loads((out / "guard.json").read_text()) for out in (config.out, two)]
         assert [check["step"] for check in verdicts[1]["checks"]] == [0, 2, 3]
@@ -121,4 +139,4 @@ def test_two_processes_resume_to_the_same_bits_and_one_speaks(on_two: tuple[Path
     assert all(torch.equal(halves[name], whole[name]) for name in whole)
     assert rows(folder / "halves") == rows(folder / "refl")
     assert [row["step"] for row in rows(folder / "refl")] == list(range(1, STEPS + 1))
-    assert said.count("LoRA written to") == 5
+    assert said.count("LoRA written to") == 6

@@ -1,0 +1,27 @@
+"""Spread the denoiser's frozen weights over processes: each keeps a part and borrows a block while it computes it.
+
+This is FSDP2 (`torch.distributed.fsdp.fully_shard`). The LoRA stays whole everywhere, and its gradients are added as
+they are without sharding. All processes must ask the denoiser equally often, or they wait for each other for ever.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+
+from rewardkit.processes import Processes
+
+
+def shard(denoiser: nn.Module, whole: Iterable[nn.Parameter], among: Processes) -> None:
+    """Shard all weights but `whole`, block by block."""
+    mesh, kept = init_device_mesh(among.device.type, (among.count,)), set(whole)
+    for module in (*blocks(denoiser), denoiser):
+        fully_shard(module, mesh=mesh, ignored_params=kept)
+
+
+def blocks(network: nn.Module) -> Iterator[nn.Module]:
+    """The modules of a network's lists: what is computed one after another."""
+    for child in network.children():
+        if isinstance(child, nn.ModuleList):
+            yield from child
