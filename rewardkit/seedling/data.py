@@ -8,14 +8,11 @@ from torch import Generator, Tensor
 
 from rewardkit.posters.captions import long_caption, short_caption, shorten
 from rewardkit.posters.draw import draw
-from rewardkit.posters.flaws import misspelt as slip
 from rewardkit.posters.scene import CHOICES, Scene, chance, pick, random_scene, random_text
 from rewardkit.types import Images
 
 LETTERS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 DIGITS = tuple("0123456789")
-LONGEST = 6
-"""Letters of a training text at most."""
 LANGUAGE_SHARES = {"en": 0.8, "zh": 0.1, "ko": 0.1}
 
 
@@ -27,8 +24,6 @@ class Noise:
     """Share of short captions."""
     letters: float = 0.1
     """Share of texts that are random letters, so that letters are learned and not only words."""
-    slips: float = 0.0
-    """Share of texts with a letter or two missing, doubled, swapped or another one, in the picture itself."""
     wrong_text: float = 0.15
     """Share of captions that quote another text than the picture shows, as alt texts do."""
     typos: float = 0.2
@@ -41,9 +36,6 @@ def training_scene(generator: Generator, noise: Noise, text_share: float = 0.85)
     if scene.text and chance(noise.letters, generator):
         length = int(torch.randint(2, 6, (), generator=generator))
         scene = replace(scene, text="".join(pick(LETTERS, generator) for _ in range(length)))
-    elif scene.text and chance(noise.slips, generator):
-        slipped = slip(scene.text, generator)
-        scene = scene if len(slipped) > LONGEST else replace(scene, text=slipped)
     return scene
 
 
@@ -79,11 +71,6 @@ def misspell(text: str, generator: Generator, typos: float) -> str:
     return "".join(o if chance(typos, generator) else letter for letter, o in zip(text, others, strict=True))
 
 
-ORDINARY = Noise()
-FOR_JUDGES = Noise(letters=0.3, slips=0.4)
-"""What a CLIP learns to read from: where nearly all texts are words it guesses words, and a slip does not show."""
-
-
 @dataclass(frozen=True)
 class PosterSet:
     """Rendered posters in memory with their scenes."""
@@ -93,12 +80,12 @@ class PosterSet:
     """uint8, (N, 3, H, W)"""
 
     @staticmethod
-    def render(count: int, seed: int, size: int = 64, family: int = 1, noise: Noise = ORDINARY) -> "PosterSet":
+    def render(count: int, seed: int, size: int = 64, family: int = 1) -> "PosterSet":
         """Draw `count` training posters; each `family` of them in a row differs from its first by one thing apiece."""
         generator = torch.Generator().manual_seed(seed)
         scenes: list[Scene] = []
         while len(scenes) < count:
-            first = training_scene(generator, noise)
+            first = training_scene(generator, Noise())
             scenes += [first, *(changed(first, generator) for _ in range(family - 1))]
         pixels = np.stack([np.asarray(draw(scene, size)) for scene in scenes])
         return PosterSet(tuple(scenes), torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous())

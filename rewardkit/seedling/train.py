@@ -16,7 +16,7 @@ import torch
 
 from rewardkit.files import write_text
 from rewardkit.images import grid, save_image
-from rewardkit.seedling.data import FOR_JUDGES, PosterSet
+from rewardkit.seedling.data import PosterSet
 from rewardkit.seedling.pipeline import SeedlingPipeline
 from rewardkit.seedling.train_base import train_base
 from rewardkit.seedling.train_clip import FAMILY, train_clip
@@ -84,7 +84,7 @@ def train(config: SeedlingConfig) -> None:
         return {}
 
     def clip() -> dict[str, float]:
-        families = PosterSet.render(config.posters, config.seed + 1, family=FAMILY, noise=FOR_JUDGES)
+        families = PosterSet.render(config.posters, config.seed + 1, family=FAMILY)
         return {"letters_read": train_clip(
             families, weights / "clip", config.clip_steps, 2 * config.batch_size, config.seed, device
         )}  # fmt: skip
