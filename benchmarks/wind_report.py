@@ -32,9 +32,17 @@ def write_report(results: Sequence[dict[str, Any]], out: Path, about: Mapping[st
     results = whole_seeds(results)
     gold, trained, seconds = curves(results, "gold"), curves(results, "trained"), clocks(results)
     summary = summarise(gold, trained, seconds, results)
-    write_text(out / "summary.json", json.dumps({**summary, "about": dict(about)}, indent=1) + "\n")
+    where = {name: value for name, value in about.items() if name != "command"}  # its paths are of one machine
+    write_text(out / "summary.json", json.dumps(finite({**summary, "about": where}), indent=1) + "\n")
     draw(gold, trained, seconds, out / "wind_tunnel.png")
     return f"{table(summary)}\n\n{headline(summary)}"
+
+
+def finite(value: Any) -> Any:
+    """Infinity (reached at once) as null, for JSON has no word for it."""
+    if isinstance(value, dict):
+        return {name: finite(part) for name, part in value.items()}
+    return None if isinstance(value, float) and math.isinf(value) else value
 
 
 def whole_seeds(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
