@@ -21,10 +21,10 @@ class Share:
 
     def __post_init__(self) -> None:
         if self.among.count > self.batch // self.unit:
-            groups = "images" if self.unit == 1 else f"groups of {self.unit}"
+            groups = f" in groups of {self.unit}" if self.unit > 1 else ""
             raise UserError(
-                f"{self.among.count} processes have nothing to share in a batch of {self.batch // self.unit} {groups}; "
-                "raise --batch-size or start fewer"
+                f"batch_size {self.batch}{groups} is too small for {self.among.count} processes; "
+                "raise it, or start fewer"
             )
 
     @property

@@ -40,5 +40,5 @@ def test_an_image_is_augmented_alike_whoever_has_it() -> None:
 
 
 def test_more_processes_than_images_are_refused() -> None:
-    with pytest.raises(UserError, match=r"3 processes .* 2 groups of 4; raise --batch-size"):
+    with pytest.raises(UserError, match=r"batch_size 8 in groups of 4 is too small for 3 processes"):
         Share(8, 4, Processes(0, 3))
