@@ -1,163 +1,174 @@
-"""Does the guard catch cheats and leave honest runs alone? Planted rewards with a known flaw, on a tiny random base.
+"""Does the guard stop cheats in time and leave honest runs alone? Planted flaws, on seedling's posters.
 
-The truth is how near an image's mean colour is to the one its prompt names; the guard's judge is that truth. A cheat
-trains on the truth plus a flaw that pays for something else; an honest run on an imperfect copy of the truth that pays
-for nothing else. `python benchmarks/guard.py --out runs/guard` prints the table of docs/refl.md.
+    rewardkit demo                                                     # makes the reward model and the prompts
+    python benchmarks/guard.py --rewards runs/demo/rm/rm --prompts runs/demo/prompts --out runs/guard
+
+A cheat climbs the alignment head of a trained reward model and, beside it, something that is easy and wrong, without
+hinge, KL or augmentation. An honest run climbs heads of that model as the demo does. Gold is `posters-alignment` on
+prompts and noise that the guard never sees. Finished runs are kept, so a benchmark that was stopped goes on where it
+was; verdicts are those of the guard as it now is, on the looks that were kept.
 """
 
 import argparse
-import contextlib
-import io
 import json
-import tempfile
-from collections.abc import Callable, Sequence
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
 
+from benchmarks.guard_kinds import KINDS, SAME
+from benchmarks.guard_report import write_report
 from refl.config import ReflConfig
-from refl.train import train
-from rewardkit.base.tiny import tiny_sd3
-from rewardkit.types import Images, Scores
+from refl.guard import Check, Values, judge
+from refl.session import Session, begin
+from refl.train import look, stopped, update
+from rewardkit.errors import UserError
+from rewardkit.files import write_text
+from rewardkit.posters.judge import PostersAlignment
+from rewardkit.prompts import read_prompts
+from rewardkit.sampling import generate_images
 
-COLOURS = {"red": (0.7, 0.4, 0.4), "green": (0.4, 0.7, 0.4), "blue": (0.4, 0.4, 0.7)}
-
-
-def truth(images: Images, prompts: Sequence[str], *, weights: Sequence[float] = (1, 1, 1)) -> Scores:
-    """Minus the distance of the mean colour to the named one, near zero a parabola; at most 0."""
-    wanted = torch.tensor([next(COLOURS[word] for word in prompt.split() if word in COLOURS) for prompt in prompts])
-    return -((images.mean((2, 3)) - wanted.to(images)).square() * torch.tensor(weights).to(images)).sum(1)
-
-
-def corner(images: Images) -> Scores:
-    """Brightness of a corner: a patch that pays."""
-    return images[:, :, :6, :6].mean((1, 2, 3))
+GOLD_IMAGES = 32
+NOISE_SEED = 20
+"""Of gold's images; the guard's noise hangs on each run's seed."""
 
 
-def pattern(images: Images) -> Scores:
-    """Contrast between neighbouring pixels: fine patterns pay."""
-    return (images[..., 1:] - images[..., :-1]).square().mean((1, 2, 3)).mul(10)
+@dataclass(frozen=True)
+class Bench:
+    """What every run of the benchmark shares."""
+
+    rewards: Path
+    prompts: Path
+    """Folder with train.jsonl and held_out.jsonl."""
+    out: Path
+    beyond: int
+    """Cheats of seeds below it go on past the guard's stop, to see what it spared; honest runs always do."""
+
+    @property
+    def held_out(self) -> list[str]:
+        return [prompt.text for prompt in read_prompts(self.prompts / "held_out.jsonl")]
+
+    @property
+    def seen(self) -> Path:
+        """The half of the held-out prompts that the guard draws from."""
+        path = self.out / "guard_prompts.txt"
+        write_text(path, "\n".join(self.held_out[::2]) + "\n")
+        return path
+
+    @property
+    def unseen(self) -> list[str]:
+        """Gold's prompts, of the other half."""
+        return self.held_out[1::2][:GOLD_IMAGES]
+
+    def config(self, kind: str, seed: int) -> ReflConfig:
+        rewards = tuple(f"{self.rewards}{name}" if name.startswith("#") else name for name in KINDS[kind].rewards)
+        return ReflConfig(
+            prompts=self.prompts / "train.jsonl", guard_prompts=self.seen, rewards=rewards, seed=seed,
+            out=self.out / f"{kind.replace(' ', '-')}-{seed}", **SAME, **KINDS[kind].options,
+        )  # fmt: skip
 
 
-def gaudy(images: Images) -> Scores:
-    """Chroma: colours away from grey pay, whichever they are."""
-    return (images.amax(1) - images.amin(1)).mean((1, 2))
+def run(bench: Bench, kind: str, seed: int) -> dict[str, Any]:
+    """One guarded run, or what an earlier start of the benchmark left of it."""
+    config = bench.config(kind, seed)
+    done = config.out / "result.json"
+    if done.is_file():
+        found: dict[str, Any] = json.loads(done.read_text())
+        return found
+    session = open_session(bench, config, kind)
+    assert session.watch is not None
+    going_on, curve = KINDS[kind].honest or seed < bench.beyond, []
+    while True:
+        look(session)
+        if session.watch.steps[-1] == session.learner.step:
+            curve.append(moment(session, bench.unseen))
+        if session.learner.step == config.steps or (stopped(session) and not going_on):
+            break
+        update(session)
+    about = {"kind": kind, "honest": KINDS[kind].honest, "seed": seed, "steps": config.steps}
+    result = about | {"curve": curve}
+    write_text(done, json.dumps(result) + "\n")
+    return result
 
 
-def light(images: Images) -> Scores:
-    """Brightness of everything."""
-    return images.mean((1, 2, 3))
+def verdict(result: Mapping[str, Any], patience: int = ReflConfig.patience) -> dict[str, Any]:
+    """What the guard, as it now is, says at the first look where it stops the run, or at its end; pure of the looks."""
+    checks = [recorded(look) for look in result["curve"]]
+    for count, check in enumerate(checks, 1):
+        said = judge(checks[:count], 1 if check.step == result["steps"] else patience)
+        if said.stop:
+            break
+    if not said.stop and said.step < result["steps"]:
+        raise UserError(
+            f"{result['kind']}, seed {result['seed']}: the guard has changed and would not have stopped this run at "
+            f"update {said.step}; delete its folder and run it again"
+        )
+    stands = said.best if said.stop else said.step
+    return {"stopped": said.stop, "step": said.step, "stands": stands, "sentence": said.sentence}
 
 
-FLAWS: dict[str, Callable[[Images], Scores]] = {"corner": corner, "pattern": pattern, "gaudy": gaudy, "light": light}
+def recorded(look: Mapping[str, Any]) -> Check:
+    parts = ({name: np.array(value) for name, value in look[part].items()} for part in ("judges", "probes"))
+    return Check(look["step"], np.array(look["trained"]), *parts)
 
 
-class Gold:
-    name, axis, differentiable = "gold", "aesthetic", False
-
-    def score(self, images: Images, prompts: Sequence[str]) -> Scores:
-        return truth(images.detach(), prompts)
-
-
-class Planted:
-    """The truth, and something else that pays."""
-
-    axis, differentiable = "aesthetic", True
-    flaw = "corner"
-
-    def __init__(self) -> None:
-        self.name = self.flaw
-
-    def score(self, images: Images, prompts: Sequence[str]) -> Tensor:
-        return truth(images, prompts) + FLAWS[self.flaw](images)
+def open_session(bench: Bench, config: ReflConfig, kind: str) -> Session:
+    """Begin afresh, with the rewards' scale that the first run of this kind froze."""
+    shutil.rmtree(config.out, ignore_errors=True)
+    scale = bench.out / f"panel-{kind.replace(' ', '-')}.json"
+    if scale.is_file():
+        config.out.mkdir(parents=True)
+        shutil.copy(scale, config.out / "panel.json")
+    session = begin(config)
+    if not scale.is_file():
+        shutil.copy(config.out / "panel.json", scale)
+    return session
 
 
-class Corner(Planted):
-    flaw = "corner"
+def moment(session: Session, prompts: Sequence[str]) -> dict[str, Any]:
+    """Gold of the averaged weights, image by image, and what the guard's images say."""
+    config = session.config
+    with session.learner.averaged():
+        images = generate_images(session.base, prompts, steps=config.sampling_steps, seed=NOISE_SEED)
+    gold = PostersAlignment().score(images, prompts)
+    assert session.watch is not None
+    check = session.watch.checks[-1]
+    seen = {"trained": check.trained.tolist(), "judges": lists(check.judges), "probes": lists(check.probes)}
+    return {"step": check.step, "gold": gold.tolist()} | seen
 
 
-class Pattern(Planted):
-    flaw = "pattern"
-
-
-class Gaudy(Planted):
-    flaw = "gaudy"
-
-
-class Light(Planted):
-    flaw = "light"
-
-
-class Honest:
-    """The truth through other eyes: the channels count unequally, which pays for nothing but the truth."""
-
-    axis, differentiable = "aesthetic", True
-    weights = (1.0, 1.0, 1.0)
-
-    def __init__(self) -> None:
-        self.name = type(self).__name__.lower()
-
-    def score(self, images: Images, prompts: Sequence[str]) -> Tensor:
-        return truth(images, prompts, weights=self.weights)
-
-
-class Reddish(Honest):
-    weights = (2.0, 0.7, 0.7)
-
-
-class Greenish(Honest):
-    weights = (0.7, 2.0, 0.7)
-
-
-class Bluish(Honest):
-    weights = (0.7, 0.7, 2.0)
-
-
-class Plain(Honest):
-    pass
-
-
-CHEATS, HONEST = ("Corner", "Pattern", "Gaudy", "Light"), ("Plain", "Reddish", "Greenish", "Bluish")
-
-
-def run(reward: str, seed: int, folder: Path, out: Path) -> dict[str, Any]:
-    """One guarded run; gold at its best look, at the last look and of what stands, as z-scores since the start."""
-    config = ReflConfig(
-        prompts=folder / "prompts.txt", base=str(folder / "base"), out=out / f"{reward}-{seed}".lower(),
-        rewards=(f"benchmarks.guard:{reward}",), judges=("benchmarks.guard:Gold",), targets={"aesthetic": 1e3},
-        steps=60, batch_size=8, sampling_steps=3, rank=4, warmup=1, lr=5e-3, ema=0.8, grid_every=0, save_every=1000,
-        augment=0.0, guard_every=4, guard_images=24, seed=seed,
-    )  # fmt: skip
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        train(config)
-    said = json.loads((config.out / "guard.json").read_text())
-    levels = {check["step"]: check["judges"][0] for check in said["checks"]}
-    stands = said["best"] if said["stopped"] else said["step"]
-    row = {"reward": reward, "seed": seed, "stopped": said["stopped"], "step": said["step"], "stands": stands}
-    return row | {"best": max(levels.values()), "last": levels[said["step"]], "kept": levels[stands]}
+def lists(values: Mapping[str, Values]) -> dict[str, list[float]]:
+    return {name: value.tolist() for name, value in values.items()}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rewards", type=Path, required=True, help="folder of the trained reward model")
+    parser.add_argument("--prompts", type=Path, required=True, help="folder with train.jsonl and held_out.jsonl")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, default=5)
-    options = parser.parse_args()
-    rows = []
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        tiny_sd3().save_pretrained(folder / "base")
-        lines = [f"a {colour} {shape}" for colour in COLOURS for shape in ("circle", "square", "star", "ring")]
-        (folder / "prompts.txt").write_text("\n".join(lines))
-        for seed in range(options.seeds):
-            for reward in (*CHEATS, *HONEST):
-                rows.append(run(reward, seed, folder, options.out))
-                print(json.dumps(rows[-1]), flush=True)
-    for kind, names in (("cheats", CHEATS), ("honest", HONEST)):
-        mine = [row for row in rows if row["reward"] in names]
-        lost = max((row["best"] - row["kept"] for row in mine), default=0.0)
-        print(f"{kind}: stopped {sum(row['stopped'] for row in mine)} of {len(mine)}; most gold lost {lost:.3f} sd")
+    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS), metavar="KIND")
+    parser.add_argument("--beyond", type=int, default=1, help="seeds that go on past the stop, to see what it spared")
+    parser.add_argument("--report", action="store_true", help="run nothing; report what is finished")
+    args = parser.parse_args()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    args.out.mkdir(parents=True, exist_ok=True)
+    bench = Bench(args.rewards, args.prompts, args.out, args.beyond)
+    results = []
+    for seed, kind in product(range(args.seeds), args.kinds):
+        if args.report and not (bench.config(kind, seed).out / "result.json").is_file():
+            continue
+        result = run(bench, kind, seed)
+        results.append(result | verdict(result))
+        gold = [round(sum(look["gold"]) / len(look["gold"]), 3) for look in results[-1]["curve"]]
+        print(f"{kind}, seed {seed}: gold {gold}; {results[-1]['sentence']}", flush=True)
+    print(write_report(results, args.out))
 
 
 if __name__ == "__main__":

@@ -4,12 +4,13 @@ A reward that is climbed long enough is climbed where it is wrong (Gao et al. 20
 never trained on, and statistics of the images, are measured on the same prompts from the same noise now and then.
 Every rule compares image by image and speaks only where the 95 % interval does. A check is bad when
 
-- the judges' mean z-score is below that of the best check so far, by a tenth of a standard deviation or more;
+- the judges' mean z-score is below that of the best check so far, by a fifth of a standard deviation or more;
 - one judge has fallen against the start by more than half a standard deviation, whatever the others say;
 - the images are clipped, gaudy, full of fine patterns or all alike against the start, and the judges did not rise.
 
-`patience` bad checks in a row stop the run; at its end one is enough to keep the best weights instead. Pure functions
-of what was measured, so a resumed run decides the same.
+`patience` bad checks in a row stop the run; at its end one is enough to keep the best weights instead. The best is the
+check the judges' mean likes most, but none for which one judge paid a fifth of a standard deviation. Pure functions of
+what was measured, so a resumed run decides the same.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,8 +21,9 @@ from numpy.typing import NDArray
 
 from rewardkit.stats import Estimate, mean_interval
 
-FALL = 0.1
-"""Standard deviations that the judges' mean may fall below the best before it counts."""
+FALL = 0.2
+"""Standard deviations that the judges' mean may fall below the best before it counts: less is too small an effect to
+stop for, and the best look is partly the luckiest."""
 CRASH = 0.5
 """Standard deviations that one judge may fall below the start before it counts alone."""
 LIMITS = {
@@ -81,13 +83,13 @@ class Verdict:
 def judge(checks: Sequence[Check], patience: int) -> Verdict:
     """Decide on the checks so far; the first is the start, and never bad. Patience 0 never stops.
 
-    The best is the check the judges like most, among those that broke nothing.
+    The best is the check the judges like most, among those that broke nothing and that no judge paid for.
     """
     start = top = checks[0]
     found: list[tuple[str, ...]] = []
     for check in checks:
         wrong = tuple(broken(start, check))
-        if not wrong and check.level > top.level:
+        if not wrong and check.level > top.level and not paid(top, check):
             top = check
         found.append((*fallen(top, check), *wrong))
     stop = 0 < patience < len(checks) and all(found[-patience:])
@@ -117,6 +119,14 @@ def broken(start: Check, now: Check) -> Iterator[str]:
         moved = movement(name, start, now)
         if moved.low > limit:
             yield f"{what} rose since the start ({figure(moved)})"
+
+
+def paid(top: Check, now: Check) -> bool:
+    """Whether a judge seems to have fallen since the best: what the others gained may be what fools them.
+
+    To stop a run takes certainty; to prefer newer weights takes none against them.
+    """
+    return any(change(before, now.judges[name]).value <= -FALL for name, before in top.judges.items())
 
 
 def movement(name: str, start: Check, now: Check) -> Estimate:

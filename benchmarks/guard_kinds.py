@@ -1,0 +1,98 @@
+"""What `benchmarks/guard.py` trains on, as options of `rewardkit refl`: planted flaws, and honest rewards."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rewardkit.posters.judge import rms_contrast
+from rewardkit.types import Images, Scores
+
+SAME: dict[str, Any] = {
+    "steps": 16, "batch_size": 8, "sampling_steps": 5, "window": (0.2, 0.8), "warmup": 3, "resume": True,
+    "judges": ("posters-alignment", "posters-aesthetic"), "guard_every": 4, "grid_every": 0, "save_every": 1000,
+}  # fmt: skip
+"""What all runs share."""
+
+
+class Flaw:
+    """Something easy that pays; its value says how much of it there is."""
+
+    axis, differentiable = "aesthetic", True
+
+    def __init__(self) -> None:
+        self.name = type(self).__name__.lower()
+
+
+class Corner(Flaw):
+    """Brightness of a corner."""
+
+    def score(self, images: Images, prompts: Sequence[str]) -> Scores:
+        return images[:, :, :16, :16].mean((1, 2, 3))
+
+
+class Pattern(Flaw):
+    """Difference of neighbouring pixels."""
+
+    def score(self, images: Images, prompts: Sequence[str]) -> Scores:
+        return (images[..., 1:] - images[..., :-1]).square().mean((1, 2, 3))
+
+
+class Gaudy(Flaw):
+    """Chroma, whichever colour it is of."""
+
+    def score(self, images: Images, prompts: Sequence[str]) -> Scores:
+        return (images.amax(1) - images.amin(1)).mean((1, 2))
+
+
+class Light(Flaw):
+    """Brightness of everything."""
+
+    def score(self, images: Images, prompts: Sequence[str]) -> Scores:
+        return images.mean((1, 2, 3))
+
+
+class Contrast(Flaw):
+    """Spread of the luma."""
+
+    def score(self, images: Images, prompts: Sequence[str]) -> Scores:
+        return rms_contrast(images)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A way to train, cheating or honest."""
+
+    honest: bool
+    rewards: tuple[str, ...]
+    """Of the reward model's axes, as #axis, and of this file's flaws."""
+    options: dict[str, Any]
+
+
+OPEN: dict[str, Any] = {"lr": 3e-3, "targets": {"alignment": 1e3, "aesthetic": 1e3}, "kl": 0.0, "augment": 0.0}
+KEPT: dict[str, Any] = {"lr": 1e-3, "targets": {"aesthetic": 0.2, "alignment": 1.5, "text": 2.0}, "kl": 1.0}
+FLAW_WEIGHT = 3.0
+
+
+def cheat(flaw: type[Flaw]) -> Kind:
+    name = flaw.__name__
+    rewards = ("#alignment", f"benchmarks.guard_kinds:{name}")
+    return Kind(False, rewards, OPEN | {"weights": {name.lower(): FLAW_WEIGHT}})
+
+
+def honest(*axes: str, **options: Any) -> Kind:
+    targets = {axis: KEPT["targets"][axis] for axis in axes}
+    return Kind(True, tuple(f"#{axis}" for axis in axes), KEPT | {"targets": targets} | options)
+
+
+KINDS = {
+    "corner": cheat(Corner),
+    "pattern": cheat(Pattern),
+    "gaudy": cheat(Gaudy),
+    "light": cheat(Light),
+    "contrast": cheat(Contrast),
+    "demo": honest("alignment", "aesthetic", "text", weights={"text": 2.0}),
+    "balanced": honest("alignment", "aesthetic", "text", balance=True),
+    "two heads": honest("alignment", "text"),
+    "alignment": honest("alignment"),
+    "text": honest("text"),
+}
