@@ -19,7 +19,7 @@ class DemoConfig:
     """Folder of the demo; done steps found there are not run again."""
     pairs: int = 4800
     """Preference pairs to train the reward model on."""
-    held_out_pairs: int = 2700
+    held_out_pairs: int = 2000
     """Preference pairs to measure it on."""
     updates: int = 70
     """Updates of ReFL."""
@@ -53,7 +53,7 @@ def judges(steps: Steps, config: DemoConfig) -> None:
     steps.command("pairs", "posters", *pairs, "--count", config.pairs, "--seed", config.seed + 10)
     held_out = ["--count", config.held_out_pairs, "--seed", config.seed + 11, "--exclude", out / "pairs/pairs.jsonl"]
     steps.command("pairs-held-out", "posters", *pairs, *held_out)
-    heads = ["--epochs", 14, "--members", "text", 3]
+    heads = ["--epochs", 10, "--members", "text", 3]
     steps.command("rm", "train-rm", "--data", out / "pairs/pairs.jsonl", *heads, "--seed", config.seed)
     steps.command(
         "rm-accuracy.json", "eval-rm", "--model", out / "rm/rm", "--data", out / "pairs-held-out/pairs.jsonl",
