@@ -91,7 +91,8 @@ def test_the_page_asks_for_nothing_from_outside() -> None:
     addresses = [value for name, value in found.attributes if name in ("src", "href", "srcset", "action", "data")]
     assert addresses
     assert all(value.startswith(("data:image/", "#")) for value in addresses)
-    assert not re.search(r"url\(|@import|//[a-z]", markup)
+    without_pictures = re.sub(r'src="data:image/[^"]*"', "", markup)  # base64 may spell two slashes
+    assert not re.search(r"url\(|@import|//[a-z]", without_pictures)
     assert {"script", "link", "iframe", "object"}.isdisjoint(found.tags)
     policy = next(value for name, value in found.attributes if value.startswith("default-src"))
     assert policy.startswith("default-src 'none'")
