@@ -115,7 +115,9 @@ def resolve(where: str) -> Any:
     """
     module, _, name = where.partition(":")
     here = str(Path.cwd())
-    sys.path.append(here)
+    added = here not in sys.path
+    if added:
+        sys.path.append(here)
     try:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -123,7 +125,8 @@ def resolve(where: str) -> Any:
             raise
         raise UserError(f"no module {error.name!r} for {where!r}; check the name, or install what offers it") from error
     finally:
-        sys.path.remove(here)
+        if added:
+            sys.path.remove(here)
     if name not in vars(found):
         raise UserError(f"module {module!r} has no {name!r}; {did_you_mean(name, _public(vars(found)))}")
     return vars(found)[name]

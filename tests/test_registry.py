@@ -138,3 +138,13 @@ def test_a_module_reward_goes_to_the_device() -> None:
     reward = load_reward("my_rewards:Meta", device="meta")
     assert isinstance(reward, Meta)
     assert reward.weight.device.type == "meta"
+
+
+def test_looking_in_the_current_folder_leaves_the_path_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for before in (sys.path[:], [str(tmp_path), *sys.path, "elsewhere"]):
+        monkeypatch.setattr(sys, "path", before[:])
+        resolve("rewardkit.simple_rewards:Colourfulness")
+        assert sys.path == before
