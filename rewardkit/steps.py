@@ -21,6 +21,7 @@ class Steps:
         self.out = out
         self.path = out / "steps.json"
         self.count = 0
+        self.passed: list[str] = []
         out.mkdir(parents=True, exist_ok=True)
         self.done: dict[str, dict[str, Any]] = json.loads(self.path.read_text()) if self.path.is_file() else {}
 
@@ -37,14 +38,17 @@ class Steps:
             raise UserError(f"step {name} did not succeed: rewardkit {shlex.join(argv)}")
 
     def step(self, name: str, what: str, work: Callable[[], None]) -> None:
-        """Do `work` unless this very step is done."""
+        """Do `work` unless this very step is done; what was done after a step that is not is done again."""
         self.count += 1
         if self.done.get(name, {}).get("what") == what:
             print(f"[{self.count:2}] {name}: done before", file=sys.stderr)
+            self.passed.append(name)
             return
         print(f"\n[{self.count:2}] {what}", file=sys.stderr, flush=True)
         began = time.monotonic()
+        self.done = {one: self.done[one] for one in self.passed}  # the others came of what is made anew
         work()
+        self.passed.append(name)
         self.done[name] = {"what": what, "seconds": round(time.monotonic() - began, 1)}
         write_text(self.path, json.dumps(self.done, indent=2) + "\n")
 

@@ -20,6 +20,24 @@ def test_a_step_runs_once_and_again_when_it_is_another(tmp_path: Path) -> None:
     assert ran == ["a", "b"]
 
 
+def test_what_came_after_a_step_that_is_another_is_done_again(tmp_path: Path) -> None:
+    ran: list[str] = []
+
+    def chain(second: str) -> None:
+        steps = Steps(tmp_path)
+        for name, what in (("one", "a"), ("two", second), ("three", "c")):
+            steps.step(name, what, partial(ran.append, what))
+
+    chain("b")
+    chain("b")
+    assert ran == ["a", "b", "c"]
+    steps = Steps(tmp_path)  # ends before the third comes again
+    steps.step("one", "a", partial(ran.append, "a"))
+    steps.step("two", "B", partial(ran.append, "B"))
+    chain("B")
+    assert ran == ["a", "b", "c", "B", "c"]
+
+
 def test_a_step_that_fails_is_not_done(tmp_path: Path) -> None:
     steps = Steps(tmp_path)
     with pytest.raises(UserError, match="cannot read prompts"):
