@@ -48,7 +48,7 @@ def imscore(setup: dict[str, Any], batch: int) -> Score:
         open_clip.CLIP(**setup["backbone"], output_dict=True), None, None,
     )  # fmt: skip
     scorer = hps.HPSv2().eval()
-    scorer.model.load_state_dict(torch.load(setup["weights"])["state_dict"])
+    scorer.model.load_state_dict(torch.load(setup["weights"], weights_only=True)["state_dict"])
 
     @torch.no_grad()
     def score(files: list[str], prompts: list[str]) -> list[float]:
@@ -81,7 +81,8 @@ def imagereward(setup: dict[str, Any]) -> Score:
     tokenizer.add_special_tokens({"bos_token": "[DEC]"})
     blip_pretrain.init_tokenizer = lambda: tokenizer
     scorer = ImageReward(med_config=setup["bert"], device="cpu").eval()
-    missing = scorer.load_state_dict(torch.load(setup["weights"])["state_dict"], strict=False).missing_keys
+    weights = torch.load(setup["weights"], weights_only=True)["state_dict"]
+    missing = scorer.load_state_dict(weights, strict=False).missing_keys
     print("not in our weights:", [name for name in missing if "_proj" not in name], file=sys.stderr)
 
     @torch.no_grad()

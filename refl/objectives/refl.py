@@ -1,8 +1,7 @@
 """ReFL for rectified flow (Xu et al. 2023, arXiv:2304.05977): a graph at one random late step.
 
 Sample without a graph down to a late step m, take that one step with a graph, and estimate the image behind it at once:
-`x0 = x - sigma * v`. The steps after m are never computed. The paper's
-pre-training loss, beside it, is `refl.pretrain`.
+`x0 = x - sigma * v`. The steps after m are never computed. Its pre-training loss is `refl.pretrain`.
 """
 
 from refl.chain import Chain, Estimate, late_step

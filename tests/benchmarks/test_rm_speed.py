@@ -86,7 +86,7 @@ def test_what_a_peer_gets_scores_as_ours(scorer: str, tmp_path: Path, monkeypatc
     bert = BERT | {"hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 1, "vocab_size": 80}
     monkeypatch.setitem(rm_throughput.BLIPS, "tiny", (vit, bert))
     ours, setup = rm_throughput.build(scorer, "tiny", tmp_path)
-    weights = torch.load(json.loads(setup.read_text())["weights"])["state_dict"]
+    weights = torch.load(json.loads(setup.read_text())["weights"], weights_only=True)["state_dict"]
     again, _ = rm_throughput.build(scorer, "tiny", tmp_path)
     torch.nn.Module.load_state_dict(getattr(again, "clip", again), weights)
     image = torch.rand(1, 3, 20, 20)
