@@ -12,7 +12,6 @@ was; verdicts are those of the guard as it now is, on the looks that were kept.
 import argparse
 import json
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -24,9 +23,10 @@ import torch
 
 from benchmarks.guard_kinds import KINDS, SAME
 from benchmarks.guard_report import write_report
+from benchmarks.same_scale import begin_on
 from refl.config import ReflConfig
 from refl.guard import Check, Values, judge
-from refl.session import Session, begin
+from refl.session import Session
 from refl.train import look, stopped, update
 from rewardkit.errors import UserError
 from rewardkit.files import write_text
@@ -81,7 +81,7 @@ def run(bench: Bench, kind: str, seed: int) -> dict[str, Any]:
     if done.is_file():
         found: dict[str, Any] = json.loads(done.read_text())
         return found
-    session = open_session(bench, config, kind)
+    session = begin_on(bench.out / f"panel-{kind.replace(' ', '-')}.json", config)
     assert session.watch is not None
     going_on, curve = KINDS[kind].honest or seed < bench.beyond, []
     while True:
@@ -116,19 +116,6 @@ def verdict(result: Mapping[str, Any], patience: int = ReflConfig.patience) -> d
 def recorded(look: Mapping[str, Any]) -> Check:
     parts = ({name: np.array(value) for name, value in look[part].items()} for part in ("judges", "probes"))
     return Check(look["step"], np.array(look["trained"]), *parts)
-
-
-def open_session(bench: Bench, config: ReflConfig, kind: str) -> Session:
-    """Begin afresh, with the rewards' scale that the first run of this kind froze."""
-    shutil.rmtree(config.out, ignore_errors=True)
-    scale = bench.out / f"panel-{kind.replace(' ', '-')}.json"
-    if scale.is_file():
-        config.out.mkdir(parents=True)
-        shutil.copy(scale, config.out / "panel.json")
-    session = begin(config)
-    if not scale.is_file():
-        shutil.copy(config.out / "panel.json", scale)
-    return session
 
 
 def moment(session: Session, prompts: Sequence[str]) -> dict[str, Any]:

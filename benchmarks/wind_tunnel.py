@@ -12,7 +12,6 @@ stopped goes on where it was. It writes summary.json and wind_tunnel.png, and pr
 import argparse
 import json
 import os
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,10 +21,11 @@ from typing import Any
 
 import torch
 
+from benchmarks.same_scale import begin_on
 from benchmarks.wind_recipes import RANDOM_DEPTH, RECIPES
 from benchmarks.wind_report import write_report
 from refl.config import ReflConfig, check
-from refl.session import Session, begin
+from refl.session import Session
 from refl.train import update
 from rewardkit.errors import UserError
 from rewardkit.files import write_text
@@ -64,6 +64,10 @@ class Tunnel:
             resume=True, **RECIPES[recipe],
         )  # fmt: skip
 
+    def scale(self, config: ReflConfig) -> Path:
+        """Where the rewards' scale on the base's own images is kept, one a number of sampling steps."""
+        return self.out / f"panel-{config.sampling_steps}.json"
+
 
 def run(tunnel: Tunnel, recipe: str, seed: int) -> dict[str, Any]:
     """Train for the budget, or read what an earlier start of the benchmark finished."""
@@ -72,7 +76,7 @@ def run(tunnel: Tunnel, recipe: str, seed: int) -> dict[str, Any]:
     if done.is_file():
         return read_result(done, tunnel)
     check(config)
-    session = open_session(tunnel, config)
+    session = begin_on(tunnel.scale(config), config)
     looks, spent = [start(tunnel, session)], 0.0
     for share in LOOKS:
         while spent < share * tunnel.budget:
@@ -95,19 +99,6 @@ def read_result(path: Path, tunnel: Tunnel) -> dict[str, Any]:
     if result["budget"] != tunnel.budget:
         raise UserError(f"{path} was made with a budget of {result['budget']} s; give that one, or another --out")
     return result
-
-
-def open_session(tunnel: Tunnel, config: ReflConfig) -> Session:
-    """Begin afresh, with the rewards' scale that the first run with these steps froze: it is the same for all."""
-    shutil.rmtree(config.out, ignore_errors=True)
-    scale = tunnel.out / f"panel-{config.sampling_steps}.json"
-    if scale.is_file():
-        config.out.mkdir(parents=True)
-        shutil.copy(scale, config.out / "panel.json")
-    session = begin(config)
-    if not scale.is_file():
-        shutil.copy(config.out / "panel.json", scale)
-    return session
 
 
 def timed_update(session: Session, recipe: str) -> float:

@@ -9,6 +9,7 @@ import pytest
 from torch import Tensor
 
 from benchmarks import wind_tunnel
+from benchmarks.same_scale import begin_on
 from benchmarks.wind_recipes import OURS, RECIPES
 from benchmarks.wind_report import budget_over_time, resamples, speedup, whole_seeds, write_report
 from benchmarks.wind_tunnel import Tunnel, run
@@ -104,7 +105,8 @@ def test_depths_are_drawn_for_every_update(tunnel: Tunnel, monkeypatch: pytest.M
         seen.append(session.config.grad_steps)
         session.learner.step += 1
 
-    session = wind_tunnel.open_session(tunnel, tunnel.config("AlignProp", 0))
+    config = tunnel.config("AlignProp", 0)
+    session = begin_on(tunnel.scale(config), config)
     monkeypatch.setattr(wind_tunnel, "update", note)
     for _ in range(40):
         wind_tunnel.timed_update(session, "AlignProp")
