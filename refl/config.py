@@ -7,7 +7,7 @@ import torch
 from refl.chain import bounds
 from refl.objectives import WINDOWS
 from refl.options import Adapter, Guard, Machine, Objective, Rewards, Run, Sampling, Stability, Task, Updates
-from rewardkit.errors import UserError
+from rewardkit.errors import UserError, first_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +42,7 @@ def check_devices(config: ReflConfig) -> None:
         try:
             torch.empty(0, device=name or "cpu")
         except (RuntimeError, AssertionError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise UserError(f"{option} {name!r} cannot be used ({reason}); cpu always can") from error
+            raise UserError(f"{option} {name!r} cannot be used ({first_line(error)}); cpu always can") from error
 
 
 def check_objective(config: ReflConfig) -> None:

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialise
 from torch import nn
 
-from rewardkit.errors import UserError
+from rewardkit.errors import UserError, first_line
 from rewardkit.files import write_bytes
 from rewardkit.lora import PREFIX, WEIGHTS_NAME
 
@@ -40,7 +40,7 @@ def attach(
     try:
         host.add_adapter(config, adapter_name=ADAPTER)
     except ValueError as error:
-        raise UserError(f"no LoRA can be put on {', '.join(targets)}: {str(error).splitlines()[0]}") from error
+        raise UserError(f"no LoRA can be put on {', '.join(targets)}: {first_line(error)}") from error
     for name, parameter in named_parameters(denoiser).items():
         parameter.data = parameter.data.to(torch.promote_types(parameter.dtype, torch.float32))
         initialise(name, parameter, rank, generator)

@@ -3,3 +3,8 @@
 
 class UserError(Exception):
     """Something the user gave is wrong; the message says what, where, and how to mend it, in one line."""
+
+
+def first_line(error: BaseException) -> str:
+    """What a library's error says, in its first line; its type's name where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import nn
 
-from rewardkit.errors import UserError
+from rewardkit.errors import UserError, first_line
 from rewardkit.types import Conditioning, Images, Latents, NoiseLevels, PerImage
 
 
@@ -131,7 +131,7 @@ def pipeline_class(spec: str) -> str:
     try:
         config = DiffusionPipeline.load_config(spec)
     except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise UserError(
             f"no base model {spec!r}: it is neither a folder in diffusers format, nor a hub id that can be read "
             f"({reason}); built in: {', '.join(BUILT_IN)}"

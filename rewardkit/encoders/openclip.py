@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from rewardkit.encoders.adapters import add_lora, merged
 from rewardkit.encoders.base import Embedding, Encoder, ImageFeatures, colours
 from rewardkit.encoders.short_text import causal_embedding, each_once
-from rewardkit.errors import UserError
+from rewardkit.errors import UserError, first_line
 from rewardkit.preprocess import Fit, Preprocess
 from rewardkit.types import Images
 
@@ -187,7 +187,3 @@ def preprocess_of(clip: nn.Module, fit: Fit | None) -> Preprocess:
         fit=fit or names[settings["resize_mode"]],
         interpolation="bilinear" if settings["interpolation"] == "bilinear" else "bicubic",
     )
-
-
-def first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0]

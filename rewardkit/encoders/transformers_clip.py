@@ -16,9 +16,9 @@ from torch.nn import functional as F
 
 from rewardkit.encoders.adapters import add_lora, merged
 from rewardkit.encoders.base import Embedding, Encoder, ImageFeatures, colours
-from rewardkit.encoders.openclip import LOADING_ERRORS, first_line
+from rewardkit.encoders.openclip import LOADING_ERRORS
 from rewardkit.encoders.processor import preprocess_from, settings_of
-from rewardkit.errors import UserError
+from rewardkit.errors import UserError, first_line
 from rewardkit.preprocess import Fit, Preprocess
 from rewardkit.types import Images
 

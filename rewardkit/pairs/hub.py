@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rewardkit.errors import UserError
+from rewardkit.errors import UserError, first_line
 from rewardkit.files import write_bytes
 
 PREFIX = "hub:"
@@ -60,10 +60,6 @@ def open_stream(name: str, config: str | None, split: str | None) -> Any:
             raise UserError(f"{PREFIX}{name} has several splits; add one of @{', @'.join(data)}")
         (data,) = data.values()
     return data.decode(False)
-
-
-def first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0]
 
 
 def kept(value: Any, folder: Path) -> Any:

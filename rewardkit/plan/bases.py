@@ -17,7 +17,7 @@ from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
 from rewardkit.base import BUILT_IN, FAMILIES, Base
 from rewardkit.base.quiet import quiet
-from rewardkit.errors import UserError
+from rewardkit.errors import UserError, first_line
 from rewardkit.plan.dry import META
 
 KNOWN = Path(__file__).parent / "known.toml"
@@ -76,7 +76,7 @@ def fetched(spec: str) -> Path:
     except (OSError, HfHubHTTPError, HFValidationError) as error:
         raise UserError(
             f"no base {spec!r}: it is neither a known size ({', '.join(known_bases())}), nor a folder in diffusers "
-            f"format, nor a hub id that can be read ({str(error).strip().splitlines()[0]})"
+            f"format, nor a hub id that can be read ({first_line(error)})"
         ) from error
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from rewardkit.errors import UserError
+from rewardkit.errors import UserError, first_line
 from rewardkit.scorers.scorer import Scorer, between, check_counts, full
 from rewardkit.scorers.weights import Source, locate
 from rewardkit.types import Images, Scores
@@ -104,7 +104,7 @@ def load_vqascore(
             path, dtype=dtype, use_safetensors=True, output_loading_info=True
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise UserError(f"cannot load a vision-language model from {path}: {str(error).splitlines()[0]}") from error
+        raise UserError(f"cannot load a vision-language model from {path}: {first_line(error)}") from error
     lacking = {what: sorted(found[what]) for what in ("missing_keys", "mismatched_keys") if found[what]}
     if lacking:
         raise UserError(f"{path} does not fit {type(model).__name__}: {lacking}")

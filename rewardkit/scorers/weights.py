@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers.initialization import no_init_weights
 
-from rewardkit.errors import UserError
+from rewardkit.errors import UserError, first_line
 
 State = dict[str, Tensor]
 """Name of a parameter -> its values."""
@@ -114,7 +114,7 @@ def read_state(path: Path) -> State:
             return {name: value for shard in shards for name, value in load_file(path.with_name(shard)).items()}
         content: Any = load_file(path) if path.suffix == ".safetensors" else _unpickled(path)
     except (OSError, ValueError, KeyError, RuntimeError, EOFError, SafetensorError, zipfile.BadZipFile) as error:
-        raise UserError(f"cannot read weights from {path}: {str(error).strip().splitlines()[0]}") from error
+        raise UserError(f"cannot read weights from {path}: {first_line(error)}") from error
     return _plain(content, path)
 
 
