@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.timing import Row, seconds, speed_up
+from benchmarks.timing import Row, processor_seconds, speed_up
 from rewardkit.encoders import Encoder
 from rewardkit.pairs import PreferenceRecord
 from rewardkit.processes import ALONE
@@ -90,7 +90,7 @@ def cached(
     times: dict[str, list[float]] = {"cached": [], "live": []}
     for number in range(epochs):
         for way in ("cached", "live") if number % 2 == 0 else ("live", "cached"):
-            times[way].append(seconds(trainers[way].epoch))
+            times[way].append(processor_seconds(trainers[way].epoch))
     pairs = len(records) - held
     note = f"{pairs} pairs; the cache was filled in {1000 * filling['cached']:.0f} ms"
     rows = [

@@ -1,9 +1,9 @@
 """Full fine-tuning of a CLIP's image tower: train-rm's own step against a bare loop of open_clip and torch.
 
 Same tower and weights, same pairs from the same files, same batch, Bradley-Terry on the CLIP score, AdamW and clipping.
-The bare loop reads its files by torch's DataLoader with open_clip's own preprocessing, every epoch again, as there is
-nothing that would keep them; prompts are embedded before the clock starts on both sides. Ours keeps moving averages of
-the weights beside it, as train-rm does by default.
+The bare loop reads its files by torch's DataLoader, in as many processes as we have threads, with open_clip's own
+preprocessing, every epoch again, as there is nothing that would keep them; prompts are embedded before the clock starts
+on both sides. Ours keeps moving averages of the weights beside it, as train-rm does by default.
 """
 
 from pathlib import Path
@@ -17,7 +17,8 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.rm_cached import CPU, Trainer
-from benchmarks.timing import Row, in_turns, speed_up
+from benchmarks.timing import Row, in_turns, speed_up, wall_seconds
+from rewardkit.ahead import THREADS
 from rewardkit.encoders import ClipEncoder
 from rewardkit.pairs import PreferenceRecord
 from rewardkit.preprocess import Preprocess
@@ -58,7 +59,7 @@ class Files(Dataset[tuple[Tensor, Tensor, int]]):
         return first, second, row
 
 
-def bare(backbone: dict[str, Any], records: list[PreferenceRecord], batch_size: int) -> Any:
+def bare(backbone: dict[str, Any], records: list[PreferenceRecord], batch_size: int, workers: int) -> Any:
     """An epoch of the bare loop, to be called again and again."""
     torch.manual_seed(0)
     clip: Any = open_clip.CLIP(**backbone)
@@ -69,7 +70,7 @@ def bare(backbone: dict[str, Any], records: list[PreferenceRecord], batch_size: 
     clip.requires_grad_(False)
     clip.visual.requires_grad_(True)
     optimizer = torch.optim.AdamW(clip.visual.parameters(), lr=1e-5, weight_decay=0.05)
-    loader = DataLoader(Files(records, prepare), batch_size, shuffle=True)
+    loader = DataLoader(Files(records, prepare), batch_size, shuffle=True, num_workers=workers, persistent_workers=True)
 
     def epoch() -> None:
         clip.train()
@@ -112,10 +113,10 @@ def finetune(
         trainer.objective = reading()
         trainer.epoch()
 
-    theirs = bare(backbone, records, batch)
+    theirs = bare(backbone, records, batch, THREADS)
     note = f"{len(records)} pairs, {batch} a step"
     ways = (("first epoch, files read", first), ("a later epoch", trainer.epoch))
     return [
-        speed_up(f"{name}, {what}: beside a bare loop", *in_turns(ours, theirs, repetitions), 1.0, note)
+        speed_up(f"{name}, {what}: beside a bare loop", *in_turns(ours, theirs, repetitions, wall_seconds), 1.0, note)
         for what, ours in ways
     ]

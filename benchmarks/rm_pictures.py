@@ -17,6 +17,13 @@ SMALL: dict[str, Any] = {
 }
 """A CLIP of 24 million weights, most of them words."""
 
+LIGHT: dict[str, Any] = {
+    "embed_dim": 128,
+    "vision_cfg": {"image_size": 224, "layers": 3, "width": 128, "head_width": 64, "patch_size": 32},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 128, "heads": 2, "layers": 3},
+}
+"""A CLIP that takes a fraction of the time of reading a file, as large ones do on a card."""
+
 BASE: dict[str, Any] = {
     "embed_dim": 512,
     "vision_cfg": {"image_size": 224, "layers": 12, "width": 768, "patch_size": 32},
@@ -24,7 +31,7 @@ BASE: dict[str, Any] = {
 }
 """open_clip's ViT-B/32, 151 million weights."""
 
-BACKBONES = {"small": SMALL, "ViT-B/32": BASE}
+BACKBONES = {"light": LIGHT, "small": SMALL, "ViT-B/32": BASE}
 
 WORDS = [
     "red",

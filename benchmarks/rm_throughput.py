@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from benchmarks.rm_pictures import BACKBONES, WORDS, prompt, write_json
-from benchmarks.timing import Row, seconds, speed_up
+from benchmarks.timing import Row, speed_up, wall_seconds
 from rewardkit.imagefolder import Item
 from rewardkit.scorers.blip import BERT, VitSize
 from rewardkit.scorers.hpsv2 import HpsV2
@@ -27,6 +27,10 @@ from rewardkit.scorers.scorer import Scorer
 from rewardkit.scoring import score_items
 
 BLIPS = {
+    "light": (
+        VitSize(width=128, depth=2, heads=2),
+        BERT | {"num_hidden_layers": 1, "intermediate_size": 768},
+    ),
     "small": (VitSize(width=256, depth=6, heads=4), BERT | {"num_hidden_layers": 2}),
     "ViT-B/32": (VitSize(width=768, depth=12, heads=12), BERT),
 }
@@ -43,7 +47,7 @@ class Peer:
     process: Any
 
     def __call__(self, files: Sequence[Path], prompts: Sequence[str]) -> tuple[float, list[float]]:
-        """Processor seconds, and scores."""
+        """Seconds on the wall, and scores."""
         job = {"files": [str(file) for file in files], "prompts": list(prompts)}
         print(json.dumps(job), file=self.process.stdin, flush=True)
         answer = json.loads(self.process.stdout.readline())
@@ -54,7 +58,7 @@ class Peer:
 def peer(name: str, python: str, setup: Path) -> Iterator[Peer]:
     """Start a peer's worker and wait until its model stands."""
     worker = Path(__file__).with_name("peer_worker.py")
-    alone = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", "PYTHONPATH": ""}
+    alone = {**os.environ, "PYTHONWARNINGS": "ignore", "PYTHONPATH": ""}
     with subprocess.Popen(
         [python, str(worker), name, str(setup)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=alone
     ) as process:
@@ -102,7 +106,7 @@ def throughput(
             times: tuple[list[float], list[float]] = ([], [])
             for turn in range(repetitions):
                 for side in (0, 1) if turn % 2 == 0 else (1, 0):
-                    spent = theirs(files, prompts)[0] if side else seconds(lambda: score_items(items, [ours]))
+                    spent = theirs(files, prompts)[0] if side else wall_seconds(lambda: score_items(items, [ours]))
                     times[side].append(spent)
     asked = "one prompt" if shared else "a prompt a picture"
     row = speed_up(f"{TRIALS[name]}, {size}, {asked}: beside {name}", *times, 2.0, f"{len(files)} files")

@@ -1,14 +1,15 @@
 """Two ways to do the same work, timed in turns, and the ratio of their times with its interval.
 
-Times are processor time of the process, so that other programs on the machine hardly enter; they are wall time on an
-idle machine as long as everything runs on one thread, which `one_thread` sees to.
+`processor_seconds` on one thread (see `one_thread`) hardly feel other programs; `wall_seconds` do, and are
+what a person waits for when threads share the work: measure them on an idle machine.
 """
 
 import json
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -59,22 +60,36 @@ class Row:
 HEAD = "| what | ours, ms | other, ms | ratio | n | goal | reached | |\n|---|---|---|---|---|---|---|---|"
 
 
-def one_thread() -> None:
+@contextmanager
+def one_thread() -> Iterator[None]:
     """Compute on one thread, and on one core where the system can hold a process there."""
+    threads = torch.get_num_threads()
+    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set[int]()
     torch.set_num_threads(1)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    if cores:
+        os.sched_setaffinity(0, {max(cores)})
+    yield
+    torch.set_num_threads(threads)
+    if cores:
+        os.sched_setaffinity(0, cores)
 
 
-def seconds(work: Work) -> float:
+def processor_seconds(work: Work) -> float:
     """Processor seconds of one run."""
     began = time.process_time()
     work()
     return time.process_time() - began
 
 
+def wall_seconds(work: Work) -> float:
+    """Seconds on the wall of one run."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
 def in_turns(
-    first: Work, second: Work, repetitions: int, clock: Callable[[Work], float] = seconds
+    first: Work, second: Work, repetitions: int, clock: Callable[[Work], float] = processor_seconds
 ) -> tuple[list[float], list[float]]:
     """Time both, after one run of each that does not count; who goes first changes every time."""
     first(), second()

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from rewardkit.errors import UserError
-from rewardkit.reward import AnyReward, MultiReward, Reward
+from rewardkit.preprocess import Framed
+from rewardkit.reward import AnyReward, MultiReward, Reward, frame
 from rewardkit.suggest import did_you_mean
 from rewardkit.types import Images, Scores
 
@@ -74,6 +75,9 @@ class RatedAxis:
         self.reward, self.calibration = reward, calibration
         self.name, self.axis = reward.name, reward.axis
 
+    def frame(self, images: Images) -> Framed:
+        return frame(self.reward, images)
+
     def score(self, images: Images, prompts: Sequence[str]) -> Scores:
         """Rate images, 1 to 5."""
         return self.calibration.rate(self.axis, self.reward.score(images, prompts))
@@ -88,6 +92,9 @@ class RatedAxes:
         self.reward, self.calibration = reward, calibration
         self.name = reward.name
         self.axes = tuple(axis for axis in reward.axes if axis in calibration.scales)
+
+    def frame(self, images: Images) -> Framed:
+        return frame(self.reward, images)
 
     def scores(self, images: Images, prompts: Sequence[str]) -> dict[str, Scores]:
         """Rate images on every axis, 1 to 5."""

@@ -14,7 +14,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional
@@ -25,6 +25,9 @@ from rewardkit.types import Images
 
 OneImage = Float[Tensor, "3 height width"]
 """RGB in [0, 1]."""
+
+ByteImage = UInt8[Tensor, "3 height width"]
+"""RGB in 0 to 255."""
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 """Endings `list_images` takes for images."""
@@ -80,6 +83,15 @@ def load_image(source: Path | str | ImageBytes) -> OneImage:
         return to_tensor(image)
 
 
+def load_bytes(source: Path | str | ImageBytes) -> ByteImage:
+    """Read an image as `load_image` does, in 8 bits; what has more is rounded."""
+    with _opened(source) as image:
+        ImageOps.exif_transpose(image, in_place=True)
+        if _has_more_than_bytes(image):
+            return to_tensor(image).mul(255).round().byte()
+        return _bytes(image)
+
+
 def image_size(source: Path | str | ImageBytes) -> tuple[int, int]:
     """Read the width and the height of an image without its pixels; raise `UserError` as `load_image` does."""
     with _opened(source) as image:
@@ -114,16 +126,24 @@ def to_tensor(image: Image.Image) -> OneImage:
 
     Raises `ValueError` for a float image outside [0, 1]: nothing says where its white is.
     """
-    if image.mode == "F" or image.mode.startswith("I"):
+    if _has_more_than_bytes(image):
         grey = torch.from_numpy(np.asarray(image, dtype=np.float32) / (1.0 if image.mode == "F" else 65535.0))
         if not (grey.min() >= 0 and grey.max() <= 1):
             raise ValueError(f"mode {image.mode} with values outside its range; save it as 8 or 16 bit")
         return grey.expand(3, -1, -1).clone()
+    return _bytes(image).contiguous().float().div_(255)  # bytes are moved, not floats
+
+
+def _has_more_than_bytes(image: Image.Image) -> bool:
+    return image.mode == "F" or image.mode.startswith("I")
+
+
+def _bytes(image: Image.Image) -> ByteImage:
+    """Convert to RGB over white; strided as PIL has it, the channels last."""
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    pixels = np.array(image if image.mode == "RGB" else image.convert("RGB"))
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous().float().div_(255)  # bytes are moved, not floats
+    return torch.from_numpy(np.array(image if image.mode == "RGB" else image.convert("RGB"))).permute(2, 0, 1)
 
 
 def to_pil(image: OneImage) -> Image.Image:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -17,6 +17,12 @@ from rewardkit.types import Images
 
 Framed = Float[Tensor, "batch 3 framed_height framed_width"]
 """Images at the size of an encoder."""
+
+Pixels = Num[Tensor, "batch 3 height width"]
+"""RGB as floats in [0, 1], or as bytes: those are resized in 8 bits, as PIL does."""
+
+FramedPixels = Num[Tensor, "batch 3 framed_height framed_width"]
+"""The same at the size of an encoder."""
 
 Fit = Literal["crop", "stretch", "pad", "native"]
 
@@ -33,8 +39,11 @@ class Preprocess:
     """crop: shorter side to size, then its centre; stretch: both sides; pad: longer side, then black; native: as is"""
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
 
-    def frame(self, images: Images) -> Framed:
-        """Bring images to the size of the encoder, still RGB in [0, 1] (bicubic may leave the range by a little)."""
+    def frame(self, images: Pixels) -> FramedPixels:
+        """Bring images to the size of the encoder, as they came, floats or bytes.
+
+        Framing a second time changes nothing. Bicubic may leave [0, 1] by a little, of floats.
+        """
         height, width = images.shape[-2:]
         if self.fit == "native" or (height, width) == self.size:
             return images
@@ -47,7 +56,7 @@ class Preprocess:
         sides = (max(1, whole(height * scale + 1e-9)), max(1, whole(width * scale + 1e-9)))
         return centre(self.resize(images, sides), self.size)
 
-    def resize(self, images: Images, size: tuple[int, int]) -> Framed:
+    def resize(self, images: Pixels, size: tuple[int, int]) -> FramedPixels:
         """Resize with antialias, as PIL does."""
         if images.shape[-2:] == size:
             return images
@@ -61,7 +70,7 @@ class Preprocess:
         return self.normalise(self.frame(images))
 
 
-def centre(images: Images, size: tuple[int, int]) -> Framed:
+def centre(images: Pixels, size: tuple[int, int]) -> FramedPixels:
     """Crop the centre, or pad with black around it, to `size`."""
     edges: list[int] = []
     for have, want in ((images.shape[-1], size[1]), (images.shape[-2], size[0])):

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from rewardkit.errors import UserError
+from rewardkit.preprocess import Framed
 from rewardkit.prompts import has_text
 from rewardkit.types import Images, Mask, Scalar, Scores
 
@@ -45,6 +46,16 @@ class MultiReward(Protocol):
     def scores(self, images: Images, prompts: Sequence[str]) -> dict[str, Scores]: ...
 
 
+@runtime_checkable
+class Frames(Protocol):
+    """A reward that brings images to a size of its own before anything else; framing a second time changes nothing.
+
+    Who scores many files lets it do so in the threads that decode them. A reward need not offer it.
+    """
+
+    def frame(self, images: Images) -> Framed: ...
+
+
 AnyReward = Reward | MultiReward
 
 
@@ -53,6 +64,11 @@ def keys(reward: AnyReward) -> dict[str, str]:
     if isinstance(reward, MultiReward):
         return {f"{reward.name}.{axis}": axis for axis in reward.axes}
     return {reward.name: reward.axis}
+
+
+def frame(reward: AnyReward, images: Images) -> Framed:
+    """Frame images as a reward does; leave them as they are where it takes them so."""
+    return reward.frame(images) if isinstance(reward, Frames) else images
 
 
 def score_all(rewards: Sequence[AnyReward], images: Images, prompts: Sequence[str]) -> dict[str, Scores]:

@@ -3,22 +3,20 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from rewardkit.ahead import ahead
+from rewardkit.batches import Unreadable, batches, score_batch
 from rewardkit.calibration import on_scale
 from rewardkit.errors import UserError
 from rewardkit.files import write_text
 from rewardkit.imagefolder import Item, read_image_folder, read_text
-from rewardkit.images import load_image
 from rewardkit.progress import Progress
 from rewardkit.registry import load_rewards
-from rewardkit.reward import AnyReward, applies, keys, score_all
+from rewardkit.reward import AnyReward, applies, keys
 
 TABLE_ROWS = 20
 
@@ -40,7 +38,7 @@ class ScoreConfig:
     out: Path | None = None
     """Also write the scores here: .jsonl or .csv."""
     batch_size: int = 16
-    """Images scored at a time, when they have one size."""
+    """Images scored at a time."""
     device: str = "cpu"
     """Where the rewards run."""
 
@@ -115,44 +113,22 @@ def score_items(
     device: str | torch.device = "cpu",
     label: str = "scoring",
 ) -> list[Scored]:
-    """Score items in order, in batches of one image size; an unreadable image yields a row with its error."""
+    """Score items in batches, a row an item in their order; an unreadable image yields a row with its error."""
     axes = {name: axis for reward in rewards for name, axis in keys(reward).items()}
-    rows: list[Scored] = []
+    gates = {name: applies(axis, [item.prompt for item in items]).tolist() for name, axis in axes.items()}
+    rows: dict[int, Scored] = {}
     with Progress(label, len(items)) as bar:
-        for batch in batches(items, batch_size):
-            if isinstance(batch, Scored):
-                rows.append(batch)
+        for batch in batches([item.path for item in items], rewards, batch_size):
+            if isinstance(batch, Unreadable):
+                rows[batch.row] = Scored(items[batch.row], {}, batch.error)
                 bar.update()
                 continue
-            members, images = batch
-            prompts = [item.prompt for item in members]
-            scores = score_all(rewards, images.to(device), prompts)
-            gates = {name: applies(axis, prompts).tolist() for name, axis in axes.items()}
+            scores = score_batch(rewards, batch, [items[row].prompt for row in batch.rows], device)
             columns = {name: value.tolist() for name, value in scores.items()}
-            rows += [
-                Scored(item, {name: columns[name][i] for name in columns if gates[name][i]})
-                for i, item in enumerate(members)
-            ]
-            bar.update(len(members))
-    return rows
-
-
-def batches(items: Sequence[Item], size: int) -> Iterator[tuple[list[Item], Tensor] | Scored]:
-    """Yield runs of at most `size` images of one shape, and alone each image that cannot be read."""
-    members: list[Item] = []
-    images: list[Tensor] = []
-    for item, image in ahead(lambda item: load_image(item.path), items):
-        fits = isinstance(image, Tensor) and len(members) < size and (not images or image.shape == images[0].shape)
-        if members and not fits:
-            yield members, torch.stack(images)
-            members, images = [], []
-        if isinstance(image, UserError):
-            yield Scored(item, {}, str(image))
-        else:
-            members.append(item)
-            images.append(image)
-    if members:
-        yield members, torch.stack(images)
+            for place, row in enumerate(batch.rows):
+                rows[row] = Scored(items[row], {name: columns[name][place] for name in columns if gates[name][row]})
+            bar.update(len(batch.rows))
+    return [rows[row] for row in range(len(items))]
 
 
 def as_table(rows: Sequence[Scored], names: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ RESET_PEAK = Path("/proc/self/clear_refs")
 
 @dataclass
 class Cost:
-    """What a judge took for some images, files read and decoded beforehand."""
+    """What a judge took for some images, files read, decoded and framed beforehand."""
 
     images: int = 0
     seconds: float = 0.0

@@ -1,18 +1,16 @@
-"""Score the images of preference pairs by any reward, each image once, several of a size at a time."""
+"""Score the images of preference pairs by any reward, each image once, several at a time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from rewardkit.ahead import ahead
-from rewardkit.errors import UserError
-from rewardkit.images import ImageBytes, load_image
+from rewardkit.batches import Unreadable, batches, score_batch
+from rewardkit.images import ImageBytes
 from rewardkit.pairs import PreferenceRecord, Skipped
 from rewardkit.progress import Progress
-from rewardkit.reward import AnyReward, score_all
+from rewardkit.reward import AnyReward
 from rewardkit.types import PerImage, Scores
 from rm.cost import Cost
 from rm.rankings import Ranking, of_the_prompt
@@ -94,34 +92,19 @@ def columns(
 def score_images(
     reward: AnyReward, asked: Sequence[Asked], cost: Cost, batch_size: int, label: str
 ) -> tuple[dict[Asked, dict[str, float]], dict[Asked, str]]:
-    """Score images under their prompts: the scores by name, and beside them why the others could not be read.
-
-    Images of a size go through the reward together; what is read is scored at once and let go.
-    """
+    """Score images under their prompts: the scores by name, and beside them why the others could not be read."""
     found: dict[Asked, dict[str, float]] = {}
     errors: dict[Asked, str] = {}
-    queues: dict[tuple[int, ...], list[tuple[Asked, Tensor]]] = {}
     with Progress(label, len(asked)) as bar:
-        for one, image in ahead(lambda one: load_image(one[0]), asked):
-            if isinstance(image, UserError):
-                errors[one] = str(image)
-            else:
-                queue = queues.setdefault(tuple(image.shape), [])
-                queue.append((one, image))
-                if len(queue) >= batch_size:
-                    found |= score_batch(reward, queue, cost)
-                    queue.clear()
-            bar.update()
-        for queue in queues.values():
-            found |= score_batch(reward, queue, cost) if queue else {}
+        for batch in batches([image for image, _ in asked], [reward], batch_size):
+            if isinstance(batch, Unreadable):
+                errors[asked[batch.row]] = batch.error
+                bar.update()
+                continue
+            members = [asked[row] for row in batch.rows]
+            with cost.clock(len(members)):
+                scores = score_batch([reward], batch, [prompt for _, prompt in members], cost.device)
+                values = {name: column.double().tolist() for name, column in scores.items()}
+            found |= {one: {name: values[name][place] for name in values} for place, one in enumerate(members)}
+            bar.update(len(members))
     return found, errors
-
-
-def score_batch(
-    reward: AnyReward, batch: Sequence[tuple[Asked, Tensor]], cost: Cost
-) -> dict[Asked, dict[str, float]]:  # fmt: skip
-    images = torch.stack([image for _, image in batch]).to(cost.device)
-    with cost.clock(len(batch)):
-        scores = score_all([reward], images, [prompt for (_, prompt), _ in batch])
-        values = {name: column.double().tolist() for name, column in scores.items()}
-    return {one: {name: column[place] for name, column in values.items()} for place, (one, _) in enumerate(batch)}

@@ -16,6 +16,7 @@ from rewardkit.encoders import Encoder, load_encoder
 from rewardkit.errors import UserError
 from rewardkit.files import new_folder
 from rewardkit.images import to_tensor
+from rewardkit.preprocess import Framed
 from rewardkit.reward import applies
 from rewardkit.types import Images, Scores
 from rm.ensemble import Ensemble
@@ -72,6 +73,10 @@ class RewardModel(nn.Module):
         heads = [build_head(axis, self.kind, shapes, self.encoder.scale) for _ in range(self.members[axis])]
         head = Ensemble(heads) if len(heads) > 1 else heads[0]
         return HeadWithUncertainty(head, shapes, reads_prompt=axis in PROMPT_AXES) if self.uncertain else head
+
+    def frame(self, images: Images) -> Framed:
+        """Bring images to the encoder's size; framing a second time changes nothing."""
+        return self.encoder.preprocess.frame(images)
 
     def features(self, images: Images, prompts: Sequence[str]) -> Features:
         """Encode a batch once for all heads."""

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from rewardkit.ahead import ahead
 from rewardkit.errors import UserError
-from rewardkit.images import image_size, load_image
+from rewardkit.images import image_size, load_bytes
 from rewardkit.pairs import ImageRef, PreferenceRecord, Skipped
-from rewardkit.preprocess import Framed, Preprocess, centre
+from rewardkit.preprocess import FramedPixels, Pixels, Preprocess, centre
 from rewardkit.processes import ALONE, Processes
 from rewardkit.progress import Progress
 from rewardkit.types import Images
@@ -70,11 +70,11 @@ def read_images(
 
 
 def framed_bytes(image: ImageRef, preprocess: Preprocess) -> UInt8[Tensor, "3 height width"]:
-    """Read an image as the encoder frames it, in bytes."""
-    return frame(load_image(image)[None], preprocess)[0].clamp(0, 1).mul(255).round().byte()
+    """Read an image as the encoder frames it, in bytes; resized in 8 bits, as PIL and the published recipes do."""
+    return frame(load_bytes(image)[None], preprocess)[0]
 
 
-def frame(images: Images, preprocess: Preprocess) -> Framed:
+def frame(images: Pixels, preprocess: Preprocess) -> FramedPixels:
     return centre(images, preprocess.size) if preprocess.fit == "native" else preprocess.frame(images)
 
 

@@ -63,11 +63,12 @@ class ClipEncoder(Encoder):
             self.token_width = self.image(torch.zeros(1, 3, *preprocess.size)).tokens.shape[-1]
 
     def image(self, images: Images) -> ImageFeatures:
+        framed = self.preprocess.frame(images)
         out = self.clip.visual.forward_intermediates(  # type: ignore[union-attr, operator]
-            self.preprocess(images), indices=1, normalize_intermediates=True, output_fmt="NCHW"
+            self.preprocess.normalise(framed), indices=1, normalize_intermediates=True, output_fmt="NCHW"
         )
         tokens = out["image_intermediates"][-1].flatten(2).transpose(1, 2)
-        return ImageFeatures(tokens, F.normalize(out["image_features"], dim=-1), colours(images))
+        return ImageFeatures(tokens, F.normalize(out["image_features"], dim=-1), colours(framed))
 
     def tokens(self, prompts: Sequence[str]) -> Int[Tensor, "batch context"]:
         """Tokenize prompts; each is cut to the context length of the text tower."""

@@ -74,11 +74,12 @@ class TransformersEncoder(Encoder):
 
     def image(self, images: Images) -> ImageFeatures:
         model: Any = self.model
-        seen = model.vision_model(pixel_values=self.preprocess(images))
+        framed = self.preprocess.frame(images)
+        seen = model.vision_model(pixel_values=self.preprocess.normalise(framed))
         tokens, pooled = seen.last_hidden_state, seen.pooler_output
         if self.family.class_token:
             tokens, pooled = model.vision_model.post_layernorm(tokens[:, 1:]), model.visual_projection(pooled)
-        return ImageFeatures(tokens, F.normalize(pooled, dim=-1), colours(images))
+        return ImageFeatures(tokens, F.normalize(pooled, dim=-1), colours(framed))
 
     def tokens(self, prompts: Sequence[str]) -> dict[str, Tensor]:
         """Tokenize prompts to `context_length`: input_ids and, where the tower heeds it, attention_mask."""

@@ -7,8 +7,7 @@ from PIL import Image
 from torch import Tensor
 
 from rewardkit.images import to_tensor
-from rewardkit.preprocess import Framed, Preprocess
-from rewardkit.types import Images
+from rewardkit.preprocess import FramedPixels, Pixels, Preprocess
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -33,8 +32,8 @@ class Framing(Preprocess):
         """Height and width of what is kept of a resized image."""
         return self.size
 
-    def frame(self, images: Images) -> Framed:
-        """Resize and crop; still RGB in [0, 1] (bicubic may leave the range by a little)."""
+    def frame(self, images: Pixels) -> FramedPixels:
+        """Resize and crop; a second time changes nothing."""
         resized = self.resize(images, self.shape(*images.shape[-2:]))
         top, left = self.corner(*resized.shape[-2:])
         height, width = self.kept(*resized.shape[-2:])

@@ -24,7 +24,7 @@ from rewardkit.preprocess import Framed
 from rewardkit.scorers.framing import CLIP_MEAN, CLIP_STD, Framing, Size
 from rewardkit.scorers.scorer import Scorer, between
 from rewardkit.scorers.weights import Source, State, fitted, locate, read_state, weight_file
-from rewardkit.types import Scores
+from rewardkit.types import Images, Scores
 
 SOURCE = Source("HPSv3", "REWARDKIT_HPSV3", "MizzenAI/HPSv3", ("HPSv3.safetensors", "*.safetensors"))
 BACKBONE = Source(
@@ -111,6 +111,10 @@ class HpsV3(Scorer):
         chats = [CHAT.format(picture=PICTURE * pads, text=text) for text in filled]
         rows = self.tokenizer(chats, padding=True, return_tensors="pt").to(self.device)
         return rows.input_ids, rows.attention_mask
+
+    def frame(self, images: Images) -> Framed:
+        """Leave images as they are: a second resizing to blocks could choose another size."""
+        return images
 
     def rate(self, pixels: Framed, prompts: Sequence[str]) -> Scores:
         merge = self.vision.spatial_merge_size

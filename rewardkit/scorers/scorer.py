@@ -60,6 +60,10 @@ class Scorer(nn.Module):
         """Score images that are framed and normalised."""
         raise NotImplementedError
 
+    def frame(self, images: Images) -> Framed:
+        """Bring images to the scorer's size; framing a second time changes nothing."""
+        return self.preprocess.frame(images)
+
     def score(self, images: Images, prompts: Sequence[str]) -> Scores:
         """Score images of any size in [0, 1]; differentiable down to the pixels.
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from rewardkit.errors import UserError, first_line
+from rewardkit.preprocess import Framed
 from rewardkit.scorers.scorer import Scorer, between, check_counts, full
 from rewardkit.scorers.weights import Source, locate
 from rewardkit.types import Images, Scores
@@ -68,6 +69,10 @@ class VqaScore(Scorer):
         """Probability of the answer for each picture."""
         logits = self.model(**self.inputs(images, prompts), logits_to_keep=1).logits[:, -1]
         return full(logits).softmax(-1)[:, self.answer]
+
+    def frame(self, images: Images) -> Framed:
+        """Leave images as they are: the model's own processor decides on their size."""
+        return images
 
     def score(self, images: Images, prompts: Sequence[str]) -> Scores:
         check_counts(len(images), prompts)

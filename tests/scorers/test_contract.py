@@ -53,6 +53,11 @@ def test_one_alone_scores_as_a_row_of_a_batch(scorer: Scorer) -> None:
     torch.testing.assert_close(batch, alone, rtol=1e-4, atol=1e-5)
 
 
+def test_framing_before_changes_no_score(scorer: Scorer) -> None:
+    images = smooth(40, 56, count=2)
+    assert torch.equal(scorer.score(scorer.frame(images), PROMPTS[:2]), scorer.score(images, PROMPTS[:2]))
+
+
 def test_no_images_no_scores_and_counts_must_agree(scorer: Scorer) -> None:
     assert scorer.score(torch.zeros(0, 3, 8, 8), []).shape == (0,)
     assert scorer.score_pil([], []).shape == (0,)
