@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -24,7 +24,7 @@ from rewardkit.prompts import read_prompts
 from rewardkit.registry import load_rewards
 from rewardkit.reward import Panel
 from rewardkit.run import Run
-from rewardkit.types import Conditioning, Images, Latents
+from rewardkit.types import Conditioning, Images, Latents, NoiseLevels
 
 FIT_IMAGES = 64
 """Base images that the rewards' means and spreads are frozen on."""
@@ -57,6 +57,11 @@ class Session:
     """Where real images are trained on as well."""
     own: prompts.PromptCache | None = None
     """Prompts as the base reads them."""
+
+    @cached_property
+    def sigmas(self) -> NoiseLevels:
+        """The chain's noise levels; a scheduler is slow to build, for small bases a hundredth of a step."""
+        return self.base.sigmas(self.config.sampling_steps)
 
     def decode(self, latents: Latents) -> Images:
         """Decode what is trained on, within the memory asked for."""

@@ -126,7 +126,7 @@ def chain(session: Session, texts: Sequence[str]) -> Chain:
         prefix=guided(base, told, empty, config.guidance),
         window=guided(base, told, empty, scale, unconditional),
         noise=noise,
-        sigmas=base.sigmas(config.sampling_steps),
+        sigmas=session.sigmas,
         random=partial(session.run.generator, step),
         own=own,
         share=share,
