@@ -42,7 +42,10 @@ def main() -> None:
     for start in range(0, len(drawn), 100):
         part = drawn[start : start + 100]
         images = disturb(torch.stack([to_tensor(draw(scene, 64)) for scene, _, _ in part]), generator)
-        own, other = (encoder.text([long_caption(pair[side], "en", generator) for pair in part]) for side in (0, 1))
+        captions = [
+            [long_caption(scene, "en", generator) for scene in side] for side in list(zip(*part, strict=True))[:2]
+        ]
+        own, other = map(encoder.text, captions)
         seen = encoder.image(images).pooled
         chosen = (seen * (own - other)).sum(1) > 0
         for (_, _, name), one in zip(part, chosen.tolist(), strict=True):

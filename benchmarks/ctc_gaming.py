@@ -81,7 +81,8 @@ def measure(posters: int, size: int, steps: tuple[int, int], minutes: float) -> 
     generator = Generator().manual_seed(0)
     plain, guarded = OcrCtcReward(strength=0.0, target=0.0), OcrCtcReward()
     plain.recogniser = guarded.recogniser = Recogniser()
-    readers, found, unread = Readers(), [], 0
+    readers, unread = Readers(), 0
+    found: list[Poster] = []
     began = time.monotonic()
     while len(found) < posters and time.monotonic() - began < 60 * minutes:
         scene, wanted = random_poster(size, generator)

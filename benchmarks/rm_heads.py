@@ -1,5 +1,6 @@
 """What three reward heads cost beside one: images to scores, the encoder's pass included."""
 
+from functools import partial
 from statistics import median
 
 import torch
@@ -21,9 +22,7 @@ def heads(name: str, encoder: Encoder, *, count: int, repetitions: int) -> list[
     rows = []
     for axis in AXES:
         one = RewardModel(encoder, (axis,)).eval()
-        times = in_turns(
-            lambda: three.scores(images, prompts), lambda one=one: one.scores(images, prompts), repetitions
-        )
+        times = in_turns(partial(three.scores, images, prompts), partial(one.scores, images, prompts), repetitions)
         found = ratio(*times)
         what = f"{name}: three heads, beside {axis} alone"
         rows.append(Row(what, median(times[0]), median(times[1]), found, Goal("at most", 1.15), f"{count} images"))
