@@ -17,17 +17,19 @@ THREADS = min(8, CORES)
 
 
 def ahead(
-    work: Callable[[Item], Result], items: Iterable[Item], threads: int = THREADS
+    work: Callable[[Item], Result], items: Iterable[Item], threads: int = THREADS, depth: int | None = None
 ) -> Iterator[tuple[Item, Result | UserError]]:
     """Give each item with what `work` made of it, or with the `UserError` it raised, in order.
 
-    Threads keep a few items ahead of who takes them, so memory does not grow with their number. Any other error is
-    raised where its item would have come.
+    Threads keep `depth` items ahead of who takes them (4 a thread where not given), so memory does not grow with their
+    number. Who takes them by batches gives no less than a batch, or threads rest meanwhile. Any other error
+    is raised where its item would have come.
     """
     with ThreadPoolExecutor(threads) as pool:
+        room = depth or 4 * threads
         rest, waiting = iter(items), deque[tuple[Item, Future[Result | UserError]]]()
         while True:
-            waiting += [(item, pool.submit(attempt, work, item)) for item in islice(rest, 4 * threads - len(waiting))]
+            waiting += [(item, pool.submit(attempt, work, item)) for item in islice(rest, room - len(waiting))]
             if not waiting:
                 return
             item, future = waiting.popleft()

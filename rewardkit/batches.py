@@ -9,9 +9,12 @@ from torch import Tensor
 
 from rewardkit.ahead import ahead
 from rewardkit.errors import UserError
-from rewardkit.images import ImageBytes, OneImage, load_image
+from rewardkit.images import ImageBytes, OneImage, load_strided
 from rewardkit.reward import AnyReward, frame, score_all
 from rewardkit.types import Scores
+
+AHEAD = 2
+"""Batches' worth of images that are read ahead."""
 
 WAITING = 4
 """Batches' worth of images that may wait for others of their size."""
@@ -40,7 +43,9 @@ def batches(
 ) -> Iterator[Batch | Unreadable]:
     """Read files and give them in batches of at most `size`, all of a batch of one shape, not always in order."""
     queues: dict[tuple[torch.Size, ...], list[tuple[int, Sequence[Tensor]]]] = {}
-    for row, frames in ahead(lambda row: framed(load_image(files[row]), rewards), range(len(files))):
+    for row, frames in ahead(
+        lambda row: framed(load_strided(files[row]), rewards), range(len(files)), depth=AHEAD * size
+    ):
         if isinstance(frames, UserError):
             yield Unreadable(row, str(frames))
             continue
@@ -55,7 +60,7 @@ def batches(
 
 def framed(image: OneImage, rewards: Sequence[AnyReward]) -> Sequence[Tensor]:
     """What each reward is to be given of an image."""
-    return [frame(reward, image[None])[0] for reward in rewards]
+    return [frame(reward, image[None])[0].contiguous() for reward in rewards]
 
 
 def stacked(queue: Sequence[tuple[int, Sequence[Tensor]]]) -> Batch:

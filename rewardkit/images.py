@@ -83,6 +83,13 @@ def load_image(source: Path | str | ImageBytes) -> OneImage:
         return to_tensor(image)
 
 
+def load_strided(source: Path | str | ImageBytes) -> OneImage:
+    """Read an image as `load_image` does, its channels last in memory: quicker for who resizes it at once."""
+    with _opened(source) as image:
+        ImageOps.exif_transpose(image, in_place=True)
+        return to_tensor(image) if _has_more_than_bytes(image) else _bytes(image).float().div_(255)
+
+
 def load_bytes(source: Path | str | ImageBytes) -> ByteImage:
     """Read an image as `load_image` does, in 8 bits; what has more is rounded."""
     with _opened(source) as image:

@@ -41,6 +41,19 @@ def test_it_works_at_once_and_not_far_ahead() -> None:
     assert len(list(results)) == 99
 
 
+def test_a_depth_of_ones_own_is_kept() -> None:
+    taken = []
+
+    def items() -> Iterator[int]:
+        for number in range(100):
+            taken.append(number)
+            yield number
+
+    results = ahead(lambda number: number, items(), threads=2, depth=30)
+    assert next(results) == (0, 0)
+    assert len(taken) == 30
+
+
 def test_any_other_error_is_raised() -> None:
     def fail(number: int) -> None:
         raise ZeroDivisionError

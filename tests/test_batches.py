@@ -53,7 +53,8 @@ def test_images_of_any_size_share_a_batch_of_a_reward_that_frames(tmp_path: Path
     assert batch.images[0].shape == (4, 3, 6, 6)
     scores = score_batch([Small()], batch, [""] * 4, "cpu")["small"]
     alone = torch.cat([Small().score(load_image(files[row])[None], [""]) for row in batch.rows])
-    assert torch.equal(scores, alone)
+    torch.testing.assert_close(scores, alone, rtol=1e-6, atol=1e-6)
+    assert batch.images[0].is_contiguous()
 
 
 def test_beside_a_reward_that_does_not_they_go_by_size_and_every_one_once(tmp_path: Path) -> None:

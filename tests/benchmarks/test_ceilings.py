@@ -19,13 +19,13 @@ def test_a_perfect_judge_reaches_the_ceiling_and_a_wrong_one_its_rest() -> None:
         for place, prompt in enumerate(prompts)
     ]
     gold = [{"alignment": [0.5, 0.5 - gap] if place % 3 else [0.5 - gap, 0.5]} for place in range(10)]
-    true = torch.tensor([row["alignment"] for row in gold]).unbind(1)
-    rows = figures(records, gold, true, "alignment")
+    first, second = torch.tensor([row["alignment"] for row in gold]).unbind(1)
+    rows = figures(records, gold, (first, second), "alignment")
     assert rows["all"]["n"] == 10
     assert (rows["en"]["n"], rows["zh"]["n"]) == (6, 4)
     assert rows["all"]["ceiling"] == pytest.approx(odds)
     assert rows["zh"]["odds_share"] == pytest.approx(1)
-    wrong = figures(records, gold, (true[1], true[0]), "alignment")
+    wrong = figures(records, gold, (second, first), "alignment")
     assert wrong["all"]["odds"] == pytest.approx(1 - odds)
     drawn = sum((row["alignment"][0] > row["alignment"][1]) == bool(place % 2) for place, row in enumerate(gold)) / 10
     assert rows["all"]["drawn"] == pytest.approx(drawn)
