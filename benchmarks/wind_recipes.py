@@ -8,11 +8,8 @@ learning rate, warm-up and clipping are the same for all: the published ones are
 from typing import Any
 
 OPTIMISER = {"lr": 1e-3}
-OURS = OPTIMISER | {
-    "weights": {"text": 2.0}, "targets": {"aesthetic": 0.2, "alignment": 1.5, "text": 2.0}, "kl": 1.0,
-    "window": (0.2, 0.8),
-}  # fmt: skip
-ELSEWHERE = OURS | {"window": None}
+OURS = OPTIMISER | {"weights": {"text": 2.0}, "targets": {"aesthetic": 0.2, "alignment": 1.5, "text": 2.0}}
+HELD = OURS | {"kl": 1.0}
 
 BARE = OPTIMISER | {"kl": 0.0, "ema": 0.0, "augment": 0.0}
 """What the published recipes leave out."""
@@ -21,12 +18,12 @@ ENDLESS = {"targets": {"aesthetic": 100.0, "alignment": 100.0, "text": 100.0}}
 
 RECIPES: dict[str, dict[str, Any]] = {
     "ours": OURS,
-    "draft-k 1": ELSEWHERE | {"objective": "draft-k", "grad_steps": 1},
-    "draft-k 2": ELSEWHERE | {"objective": "draft-k", "grad_steps": 2},
-    "draft-lv": ELSEWHERE | {"objective": "draft-lv", "noises": 2},
-    "direct-align": ELSEWHERE | {"objective": "direct-align"},
-    "drtune": ELSEWHERE | {"objective": "drtune", "grad_steps": 2},
-    "nft": ELSEWHERE | {"objective": "nft", "group": 4, "noises": 2},
+    "draft-k 1": HELD | {"objective": "draft-k", "grad_steps": 1},
+    "draft-k 2": HELD | {"objective": "draft-k", "grad_steps": 2},
+    "draft-lv": HELD | {"objective": "draft-lv", "noises": 2},
+    "direct-align": HELD | {"objective": "direct-align"},
+    "drtune": HELD | {"objective": "drtune", "grad_steps": 2},
+    "nft": HELD | {"objective": "nft", "group": 4, "noises": 2},
     # One step of the last quarter, relu(2 - r), nothing that stays near the base (ReFL.py of ImageReward). Its one
     # reward stands for overall preference; here that is all heads with equal weight.
     "ImageReward": BARE | {"window": (0.75, 1.0)},

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from refl.chain import bounds
-from refl.objectives import WINDOWS
+from refl.objectives import KL, WINDOWS
 from refl.options import Adapter, Guard, Machine, Objective, Rewards, Run, Sampling, Stability, Task, Updates
 from rewardkit.errors import UserError, first_line
 
@@ -18,6 +18,11 @@ class ReflConfig(Run, Machine, Guard, Stability, Updates, Adapter, Sampling, Obj
 def window(config: ReflConfig) -> tuple[float, float]:
     """The window given, or the objective's own."""
     return config.window or WINDOWS.get(config.objective, (0.0, 1.0))
+
+
+def kl(config: ReflConfig) -> float:
+    """The weight given, or the objective's own."""
+    return KL.get(config.objective, 1.0) if config.kl is None else config.kl
 
 
 def check(config: ReflConfig) -> None:

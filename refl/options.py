@@ -46,8 +46,8 @@ class Objective:
     from known noise (direct-align), steps whose input is detached (drtune), or, for rewards without a gradient, by
     comparing images of a prompt (nft)."""
     window: tuple[float, float] | None = None
-    """Which share of the chain the step with a gradient is drawn from; 0.5 1 where not given, and 0 1 for direct-align
-    and nft."""
+    """Which share of the chain the step with a gradient is drawn from; where not given 0.2 0.8 for refl, 0.5 1 for
+    drtune, and 0 1 for direct-align and nft."""
     window_guidance: Literal["off", "detached", "graph"] = "detached"
     """Guidance where the graph is: off, a gradient through its conditional branch alone (detached), or through both
     branches (graph)."""
@@ -105,8 +105,9 @@ class Stability:
     """Largest norm of the gradient."""
     ema: float = 0.95
     """Decay of the averaged weights, which are what is drawn and saved; 0 takes the last weights."""
-    kl: float = 0.0
-    """Weight of the squared distance to the base's velocity."""
+    kl: float | None = None
+    """Weight of the squared distance to the base's velocity; 1 where not given, but 0 for draft-k and draft-lv, whose
+    late steps it would hold still."""
     pretrain: Path | None = None
     """Real images with prompts to stay close to: a folder with prompts.jsonl or metadata.jsonl, or such a .jsonl; their
     flow-matching loss is added to the rewards'."""

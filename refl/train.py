@@ -16,7 +16,7 @@ from refl import lora, prompts
 from refl.augment import augment
 from refl.backpropagate import Outcome, backpropagate, of_all
 from refl.chain import Chain
-from refl.config import ReflConfig, check, window
+from refl.config import ReflConfig, check, kl, window
 from refl.drawn import ask_drawn
 from refl.objectives import estimator
 from refl.objectives.nft import nft
@@ -101,11 +101,11 @@ def learn(session: Session, chain: Chain, texts: Sequence[str]) -> Outcome:
     if config.objective == "nft":
         return nft(
             chain, session.decode, session.panel, texts, denoiser=base.denoiser, old=session.learner.averaged,
-            group=config.group, noises=config.noises, window=window(config), kl=config.kl,
+            group=config.group, noises=config.noises, window=window(config), kl=kl(config),
         )  # fmt: skip
     way = estimator(config.objective, window=window(config), grad_steps=config.grad_steps, noises=config.noises)
     return backpropagate(
-        chain, way, session.decode, session.panel, texts, denoiser=base.denoiser, kl=config.kl, balance=config.balance,
+        chain, way, session.decode, session.panel, texts, denoiser=base.denoiser, kl=kl(config), balance=config.balance,
         augment=lambda images: augment(images, chain.random("augment"), config.augment, session.share),
     )  # fmt: skip
 

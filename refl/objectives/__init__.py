@@ -12,9 +12,12 @@ from refl.objectives.refl import refl
 
 Objective = Literal["refl", "draft-k", "draft-lv", "direct-align", "drtune", "nft"]
 
-LATE, ANY = (0.5, 1.0), (0.0, 1.0)
-WINDOWS = {"refl": LATE, "drtune": LATE, "direct-align": ANY, "nft": ANY}
+MIDDLE, LATE, ANY = (0.2, 0.8), (0.5, 1.0), (0.0, 1.0)
+WINDOWS = {"refl": MIDDLE, "drtune": LATE, "direct-align": ANY, "nft": ANY}
 """Shares of the chain a step is drawn from where the user says nothing."""
+
+KL = {"draft-k": 0.0, "draft-lv": 0.0}
+"""Weights of the distance to the base where the user says nothing, if not 1."""
 
 
 def estimator(name: Objective, *, window: tuple[float, float], grad_steps: int, noises: int) -> Estimator:

@@ -69,7 +69,7 @@ def painter(steps: Steps, config: DemoConfig) -> None:
     steps.command(
         "refl", "refl", "--prompts", out / "prompts/train.jsonl", "--rewards", out / "rm/rm", "--steps", config.updates,
         "--weights", "text", 2.0, "--targets", "aesthetic", 0.2, "alignment", 1.5, "text", 2.0,
-        "--window", 0.2, 0.8, "--lr", 1e-3, "--kl", 1.0, "--seed", config.seed,
+        "--lr", 1e-3, "--seed", config.seed,
     )  # fmt: skip
     held_out = out / "prompts/held_out.jsonl"
     steps.command(

@@ -9,7 +9,7 @@ from rewardkit.files import write_text
 from rewardkit.prompts import read_prompts
 from rewardkit.rounds.label import label, read_votes
 from rewardkit.rounds.mine import mine
-from rewardkit.rounds.report import summarise, write_report
+from rewardkit.rounds.report import CONTROL, summarise, write_report
 from rewardkit.steps import Steps
 
 
@@ -67,9 +67,9 @@ def rounds(config: RoundsConfig) -> None:
         if not one_round(steps, config, number):
             return
     if config.control:
-        tune(steps, config, "control/refl", judge(config, 0), config.rounds * config.updates, "")
+        tune(steps, config, "control/refl", judge(config, 0), config.rounds * config.updates, "", config.seed)
     compare(steps, config)
-    summary = summarise(config.out / "compare/leaderboard.json", config.out)
+    summary = summarise(config.out)
     write_text(config.out / "summary.json", json.dumps(summary, indent=2) + "\n")
     print(f"report: {write_report(config.out, summary)}")
 
@@ -112,7 +112,9 @@ def one_round(steps: Steps, config: RoundsConfig, number: int) -> bool:
         return False
     train_judge(steps, config, number)
     previous = str(config.out / f"round_{number - 1}/refl/lora") if number > 1 else ""
-    tune(steps, config, f"round_{number}/refl", judge(config, number), config.updates, previous)
+    # A round that began from the same noise as the one before would see its images again.
+    seed = config.seed + number - 1
+    tune(steps, config, f"round_{number}/refl", judge(config, number), config.updates, previous, seed)
     return True
 
 
@@ -151,13 +153,13 @@ def train_judge(steps: Steps, config: RoundsConfig, number: int) -> None:
     )  # fmt: skip
 
 
-def tune(steps: Steps, config: RoundsConfig, name: str, reward: Path, updates: int, start: str) -> None:
+def tune(steps: Steps, config: RoundsConfig, name: str, reward: Path, updates: int, start: str, seed: int) -> None:
     """Fine-tune the model through a reward model, on from an earlier LoRA."""
     options = ["--config", config.refl] if config.refl else []
     options += ["--start", start] if start else []
     steps.command(
         name, "refl", *options, "--prompts", config.prompts, "--rewards", reward, "--base", config.base,
-        "--steps", updates, "--seed", config.seed, "--device", config.device,
+        "--steps", updates, "--seed", seed, "--device", config.device,
     )  # fmt: skip
 
 
@@ -165,7 +167,7 @@ def compare(steps: Steps, config: RoundsConfig) -> None:
     """Draw the held-out prompts with the base and after every round, from the same noise; let the judges compare."""
     entries = ["--entry", f"base={config.base}"]
     names = [(f"round {number}", f"round_{number}") for number in range(1, config.rounds + 1)]
-    names += [("one long round", "control")] if config.control else []
+    names += [(CONTROL, "control")] if config.control else []
     for shown, folder in names:
         entries += ["--entry", f"{shown}={config.base}+{config.out / folder / 'refl/lora'}"]
     steps.command(

@@ -1,7 +1,9 @@
 """One page over all rounds: how the judges' means moved, against the base and from the same noise."""
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,33 +13,72 @@ from rewardkit.leaderboard.format import interval, number, signed
 from rewardkit.leaderboard.plots import Interval, forest
 from rewardkit.leaderboard.report import Picture, Row, Section, gallery, page, table
 from rewardkit.leaderboard.thumbnails import tensor_picture
-from rewardkit.stats import Estimate
+from rewardkit.stats import Estimate, paired_difference
 
 SHOWN = 8
 
+CONTROL = "one long round"
+"""The entry of `--control`: as many updates as all rounds together, with the first reward model."""
 
-def summarise(leaderboard: Path, out: Path) -> dict[str, Any]:
-    """By judge and round: the mean, and the paired difference from the base with its interval."""
-    board = json.loads(leaderboard.read_text())
+
+def summarise(out: Path) -> dict[str, Any]:
+    """By judge and round: the mean, the paired difference from the base with its interval, and that from the control."""
+    board = json.loads((out / "compare/leaderboard.json").read_text())
+    rows = [json.loads(line) for line in (out / "compare/scores.jsonl").read_text().splitlines()]
     judges = {}
     for ranking in board["rankings"]:
+        name = ranking["score"]["name"]
         standings = {
             one["entry"]: {"mean": one["mean"]["value"], "difference": one["difference"]}
             for one in ranking["standings"]
         }
-        judges[ranking["score"]["name"]] = {"trained": ranking["score"]["trained"], "rounds": standings}
+        judges[name] = {
+            "trained": ranking["score"]["trained"], "rounds": standings, "over_control": over_control(rows, name),
+        }  # fmt: skip
     return {"judges": judges, "steps": json.loads((out / "steps.json").read_text())}
+
+
+def over_control(rows: Sequence[Mapping[str, Any]], judge: str) -> dict[str, float] | None:
+    """The last round minus the control, prompt by prompt; None where there is no control."""
+    scores: dict[str, list[float]] = {}
+    for row in rows:
+        scores.setdefault(row["entry"], []).append(math.nan if row.get(judge) is None else row[judge])
+    control = scores.pop(CONTROL, None)
+    if control is None:
+        return None
+    both = [pair for pair in zip(control, list(scores.values())[-1], strict=True) if not any(map(math.isnan, pair))]
+    return asdict(paired_difference(*zip(*both, strict=True)))
 
 
 def write_report(out: Path, summary: Mapping[str, Any]) -> Path:
     """Write `report.html` and return its path."""
     path = out / "report.html"
     names = list(next(iter(summary["judges"].values()))["rounds"])
-    sections = [figures(name, judge) for name, judge in summary["judges"].items()]
+    sections = verdict(summary["judges"]) + [figures(name, judge) for name, judge in summary["judges"].items()]
     sections += [pictures(out, names), steps(summary)]
     words = "Draw, find what went wrong, label it, train the judges, tune the model: again and again."
     write_text(path, page("Rounds", sections, subtitle=words))
     return path
+
+
+def verdict(judges: Mapping[str, Any]) -> list[Section]:
+    """Whether rounds were worth it: the last one against as many updates in one go."""
+    against = {
+        name: Estimate(**judge["over_control"])
+        for name, judge in judges.items()
+        if judge["over_control"] and not judge["trained"]
+    }
+    if not against:
+        return []
+    rows = [[name, outcome(change), change_of(change), str(change.n)] for name, change in against.items()]
+    heads = ["Judge", "Rounds", "Last round minus one long round", "Prompts"]
+    words = "The last round beside one round of as many updates with the first reward model, by judges no training saw."
+    return [Section("Were rounds worth it?", [table(heads, rows)], words)]
+
+
+def outcome(change: Estimate) -> str:
+    """Say what an interval allows to say."""
+    return "better" if change.low > 0 else "worse" if change.high < 0 else "no difference that shows"
 
 
 def figures(name: str, judge: Mapping[str, Any]) -> Section:

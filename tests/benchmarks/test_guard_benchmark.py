@@ -43,7 +43,7 @@ def test_every_kind_is_one_that_refl_takes(kind: str, bench: Bench) -> None:
     config = bench.config(kind, 0)
     check(config)
     assert KINDS[kind].honest == all("#" in reward for reward in config.rewards)
-    assert KINDS[kind].honest == (config.kl > 0)
+    assert KINDS[kind].honest == (config.kl != 0)
 
 
 def test_gold_sees_other_prompts_than_the_guard(bench: Bench) -> None:

@@ -12,6 +12,7 @@ from rewardkit.images import save_image
 from rewardkit.pairs import read_pairs
 from rewardkit.rounds.label import draw, label, read_votes
 from rewardkit.rounds.mine import mine, worst_and_random
+from rewardkit.rounds.report import over_control
 
 
 def two_folders(out: Path, colours: list[tuple[float, float]]) -> list[Path]:
@@ -82,6 +83,15 @@ def test_votes_are_waited_for_and_must_be_whole(tmp_path: Path) -> None:
     assert read_pairs(target)[1].label == {"text": 0.8}
 
 
+def test_the_last_round_is_laid_beside_the_control_prompt_by_prompt() -> None:
+    scores = {"base": (0, 0, 0), "round 1": (1, 1, 1), "round 2": (3, None, 5), "one long round": (1, 2, 2)}
+    rows = [{"entry": entry, "j": value} for entry, values in scores.items() for value in values]
+    over = over_control(rows, "j")
+    assert over is not None
+    assert (over["value"], over["n"]) == (2.5, 2)
+    assert over_control([row for row in rows if row["entry"] != "one long round"], "j") is None
+
+
 @pytest.mark.slow
 def test_two_rounds_on_the_built_in_base(tmp_path: Path) -> None:
     assert cli.main(["posters", "--kind", "prompts", "--count", "60", "--out", str(tmp_path / "p")]) == 0
@@ -99,7 +109,13 @@ def test_two_rounds_on_the_built_in_base(tmp_path: Path) -> None:
     summary = json.loads((tmp_path / "r/summary.json").read_text())
     entries = ["base", "round 1", "round 2", "one long round"]
     assert list(summary["judges"]["posters-alignment"]["rounds"]) == entries
+    seeds = [what["what"].split("--seed ")[1].split()[0] for name, what in summary["steps"].items() if "/refl" in name]
+    assert seeds == ["0", "1", "0"]  # two rounds and the control
+    over = summary["judges"]["posters-alignment"]["over_control"]
+    means = {name: one["mean"] for name, one in summary["judges"]["posters-alignment"]["rounds"].items()}
+    assert over["value"] == pytest.approx(means["round 2"] - means["one long round"], abs=1e-6)
     page = (tmp_path / "r/report.html").read_text()
+    assert "Were rounds worth it?" in page
     assert all(entry in page for entry in entries)
     again = (tmp_path / "r/steps.json").read_text()
     assert cli.main(words) == 0
