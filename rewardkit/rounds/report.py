@@ -22,7 +22,7 @@ CONTROL = "one long round"
 
 
 def summarise(out: Path) -> dict[str, Any]:
-    """By judge and round: the mean, the paired difference from the base with its interval, and that from the control."""
+    """By judge and round: the mean, and the paired difference from the base; by judge that from the control."""
     board = json.loads((out / "compare/leaderboard.json").read_text())
     rows = [json.loads(line) for line in (out / "compare/scores.jsonl").read_text().splitlines()]
     judges = {}
