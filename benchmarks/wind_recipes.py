@@ -1,7 +1,7 @@
 """Recipes that `benchmarks/wind_tunnel.py` compares, each as options of `rewardkit refl`.
 
-`ours` is that of `rewardkit demo` (a test holds the two together). The six after it change the objective and nothing
-else; a window is then the objective's own. The last three are published recipes as far as our options say them. Batch,
+`defaults` is `rewardkit refl` with nothing but a learning rate. `ours` is that of `rewardkit demo` (a test holds the two
+together). The six after it change the objective and nothing else; a window is then the objective's own. The last three are published recipes as far as our options say them. Batch,
 learning rate, warm-up and clipping are the same for all: the published ones are for models a thousand times as large.
 """
 
@@ -17,6 +17,7 @@ ENDLESS = {"targets": {"aesthetic": 100.0, "alignment": 100.0, "text": 100.0}}
 """No hinge: a target no image comes near."""
 
 RECIPES: dict[str, dict[str, Any]] = {
+    "defaults": OPTIMISER,
     "ours": OURS,
     "draft-k 1": HELD | {"objective": "draft-k", "grad_steps": 1},
     "draft-k 2": HELD | {"objective": "draft-k", "grad_steps": 2},
@@ -33,6 +34,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "UniRL": BARE | ENDLESS
     | {"objective": "draft-k", "grad_steps": 1, "sampling_steps": 4, "rank": 32, "alpha": 64.0},
 }  # fmt: skip
+
+OWN = ("defaults", "ours")
 
 PUBLISHED = ("ImageReward", "AlignProp", "UniRL")
 

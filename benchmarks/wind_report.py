@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.wind_recipes import PUBLISHED
+from benchmarks.wind_recipes import OWN, PUBLISHED
 from rewardkit.errors import UserError
 from rewardkit.files import write_text
 from rewardkit.stats import CONFIDENCE, Estimate
@@ -97,7 +97,7 @@ def summarise(
         for name in gold
     }  # fmt: skip
     final = {name: row["gold"][-1] for name, row in rows.items()}
-    others = {"published": [n for n in PUBLISHED if n in final], "any": [n for n in final if n != OURS]}
+    others = {"published": [n for n in PUBLISHED if n in final], "any": [n for n in final if n not in OWN]}
     rivals = {kind: max(names, key=final.__getitem__) for kind, names in others.items() if names}
     winner = max(final, key=final.__getitem__)
     return {"seeds": shape[0], "prompts": shape[2], "winner": winner, "best_rival": rivals, "recipes": rows}

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from refl import prompts
-from refl.config import ReflConfig, window
+from refl.config import ReflConfig, kl, window
 from refl.objectives import Objective
 from refl.session import spread
 from refl.train import train
@@ -258,7 +258,8 @@ def test_the_options_are_spelled_as_they_were(tmp_path: Path) -> None:
     """The window became optional; a file that a run wrote reads back to the same options."""
     words = ["--prompts", "p.txt", "--out", "o", "--rewards", "a", "b"]
     plain = parse(ReflConfig, words, prog="refl", description="")
-    assert (window(plain), window(replace(plain, objective="direct-align"))) == ((0.5, 1.0), (0.0, 1.0))
+    assert (window(plain), window(replace(plain, objective="direct-align"))) == ((0.2, 0.8), (0.0, 1.0))
+    assert (kl(plain), kl(replace(plain, objective="draft-k")), kl(replace(plain, kl=0.5))) == (1.0, 0.0, 0.5)
     given = ["--window", "0.2", "0.8", "--judges", "c", "d", "--no-guard", "--objective", "draft-lv"]
     full = parse(ReflConfig, [*words, *given], prog="refl", description="")
     assert (window(full), full.judges, full.guard, full.objective) == ((0.2, 0.8), ("c", "d"), False, "draft-lv")
