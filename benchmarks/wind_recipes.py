@@ -1,8 +1,9 @@
 """Recipes that `benchmarks/wind_tunnel.py` compares, each as options of `rewardkit refl`.
 
-`defaults` is `rewardkit refl` with nothing but a learning rate. `ours` is that of `rewardkit demo` (a test holds the two
-together). The six after it change the objective and nothing else; a window is then the objective's own. The last three are published recipes as far as our options say them. Batch,
-learning rate, warm-up and clipping are the same for all: the published ones are for models a thousand times as large.
+`defaults` is `rewardkit refl` with nothing but a learning rate, `ours` that of `rewardkit demo` (a test holds the two
+together). The six after it change the objective and nothing else; a window is then the objective's own. The last three
+are published recipes as far as our options say them. Batch, learning rate, warm-up and clipping are the same for all:
+the published ones are for models a thousand times as large.
 """
 
 from typing import Any
