@@ -1,16 +1,16 @@
 """Recipes that `benchmarks/wind_tunnel.py` compares, each as options of `rewardkit refl`.
 
-`defaults` is `rewardkit refl` with nothing but a learning rate, `ours` that of `rewardkit demo` (a test holds the two
-together). The six after it change the objective and nothing else; a window is then the objective's own. The last three
-are published recipes as far as our options say them. Batch, learning rate, warm-up and clipping are the same for all:
-the published ones are for models a thousand times as large.
+`ours` is `rewardkit refl` with nothing but a learning rate, `demo` what `rewardkit demo` runs (a test holds the two
+together). The six after them change the demo's objective and nothing else; a window is then the objective's own. The
+last three are published recipes as far as our options say them. Batch, learning rate, warm-up and clipping are the same
+for all: the published ones are for models a thousand times as large.
 """
 
 from typing import Any
 
 OPTIMISER = {"lr": 1e-3}
-OURS = OPTIMISER | {"weights": {"text": 2.0}, "targets": {"aesthetic": 0.2, "alignment": 1.5, "text": 2.0}}
-HELD = OURS | {"kl": 1.0}
+DEMO = OPTIMISER | {"weights": {"text": 2.0}, "targets": {"aesthetic": 0.2, "alignment": 1.5, "text": 2.0}}
+HELD = DEMO | {"kl": 1.0}
 
 BARE = OPTIMISER | {"kl": 0.0, "ema": 0.0, "augment": 0.0}
 """What the published recipes leave out."""
@@ -18,8 +18,8 @@ ENDLESS = {"targets": {"aesthetic": 100.0, "alignment": 100.0, "text": 100.0}}
 """No hinge: a target no image comes near."""
 
 RECIPES: dict[str, dict[str, Any]] = {
-    "defaults": OPTIMISER,
-    "ours": OURS,
+    "ours": OPTIMISER,
+    "demo": DEMO,
     "draft-k 1": HELD | {"objective": "draft-k", "grad_steps": 1},
     "draft-k 2": HELD | {"objective": "draft-k", "grad_steps": 2},
     "draft-lv": HELD | {"objective": "draft-lv", "noises": 2},
@@ -36,7 +36,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     | {"objective": "draft-k", "grad_steps": 1, "sampling_steps": 4, "rank": 32, "alpha": 64.0},
 }  # fmt: skip
 
-OWN = ("defaults", "ours")
+OWN = ("ours", "demo")
 
 PUBLISHED = ("ImageReward", "AlignProp", "UniRL")
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchmarks import wind_tunnel
 from benchmarks.same_scale import begin_on
-from benchmarks.wind_recipes import OURS, RECIPES
+from benchmarks.wind_recipes import OPTIMISER, RECIPES
 from benchmarks.wind_report import budget_over_time, resamples, speedup, whole_seeds, write_report
 from benchmarks.wind_tunnel import Tunnel, run
 from refl.config import ReflConfig, check
@@ -57,11 +57,11 @@ def tunnel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tunnel:
     return Tunnel(reward, tmp_path, tmp_path / "runs", 0.01, PROMPTS, [PostersAesthetic()])
 
 
-def test_our_recipe_is_that_of_the_demo(tmp_path: Path) -> None:
+def test_the_recipe_demo_is_that_of_the_demo(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path)
     painter(recorder, DemoConfig())
     demo = parse(ReflConfig, recorder.said["refl"], prog="refl", description="")
-    ours = Tunnel(Path(demo.rewards[0]), demo.prompts.parent, Path("runs"), 1.0, [], []).config("ours", demo.seed)
+    ours = Tunnel(Path(demo.rewards[0]), demo.prompts.parent, Path("runs"), 1.0, [], []).config("demo", demo.seed)
     apart = {name for name in vars(demo) if getattr(demo, name) != getattr(ours, name)}
     assert apart <= {"out", "steps", "grid_every", "resume"}
 
@@ -69,7 +69,7 @@ def test_our_recipe_is_that_of_the_demo(tmp_path: Path) -> None:
 @pytest.mark.parametrize("recipe", list(RECIPES))
 def test_every_recipe_is_one_that_refl_takes(recipe: str) -> None:
     check(Tunnel(Path("rm"), Path("prompts"), Path("runs"), 1.0, [], []).config(recipe, 0))
-    assert RECIPES[recipe]["lr"] == OURS["lr"]
+    assert RECIPES[recipe]["lr"] == OPTIMISER["lr"]
 
 
 def test_a_run_trains_for_its_budget_and_is_not_run_again(tunnel: Tunnel) -> None:
