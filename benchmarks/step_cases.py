@@ -87,9 +87,9 @@ def adapt(pipeline: Any) -> Base:
 
 
 def options(out: Path, batch: int) -> dict[str, Any]:
-    """The defaults of a run; prompts and rewards are put into the session by hand."""
+    """The defaults of a run, but for its penalty; prompts and rewards are put into the session by hand."""
     window = (LATE, LATE + 0.01)
-    return {"prompts": Path(), "out": out, "rewards": ("tower",), "batch_size": batch, "window": window}
+    return {"prompts": Path(), "out": out, "rewards": ("tower",), "batch_size": batch, "window": window, "kl": 0.0}
 
 
 def session(base: Base, reward: TowerReward, config: ReflConfig) -> Session:
