@@ -73,6 +73,7 @@ def config(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ref
         prompts=folder / "prompts.txt", base=str(folder / "base"), out=tmp_path / "run", rewards=("planted:Red",),
         judges=("planted:Peak",), steps=24, batch_size=8, sampling_steps=2, rank=4, warmup=1, lr=2e-2, ema=0.5,
         targets={"red": 100.0}, grid_every=0, save_every=8, guard_every=2, guard_images=8, augment=0.0,
+        kl=0.0, window=(0.5, 1.0),
     )  # fmt: skip
 
 
