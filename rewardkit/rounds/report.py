@@ -39,7 +39,7 @@ def summarise(out: Path) -> dict[str, Any]:
 
 
 def over_control(rows: Sequence[Mapping[str, Any]], judge: str) -> dict[str, float] | None:
-    """The last round minus the control, prompt by prompt; None where there is no control."""
+    """The last round minus the control, prompt by prompt; None without a control, or where no prompt is judged."""
     scores: dict[str, list[float]] = {}
     for row in rows:
         scores.setdefault(row["entry"], []).append(math.nan if row.get(judge) is None else row[judge])
@@ -47,7 +47,7 @@ def over_control(rows: Sequence[Mapping[str, Any]], judge: str) -> dict[str, flo
     if control is None:
         return None
     both = [pair for pair in zip(control, list(scores.values())[-1], strict=True) if not any(map(math.isnan, pair))]
-    return asdict(paired_difference(*zip(*both, strict=True)))
+    return asdict(paired_difference(*zip(*both, strict=True))) if both else None
 
 
 def write_report(out: Path, summary: Mapping[str, Any]) -> Path:
@@ -72,7 +72,7 @@ def verdict(judges: Mapping[str, Any]) -> list[Section]:
         return []
     rows = [[name, outcome(change), change_of(change), str(change.n)] for name, change in against.items()]
     heads = ["Judge", "Rounds", "Last round minus one long round", "Prompts"]
-    words = "The last round beside one round of as many updates with the first reward model, by judges no training saw."
+    words = "The last round beside one round of as many updates with the first reward model, by judges that are not trained."
     return [Section("Were rounds worth it?", [table(heads, rows)], words)]
 
 

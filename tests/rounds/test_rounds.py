@@ -90,6 +90,7 @@ def test_the_last_round_is_laid_beside_the_control_prompt_by_prompt() -> None:
     assert over is not None
     assert (over["value"], over["n"]) == (2.5, 2)
     assert over_control([row for row in rows if row["entry"] != "one long round"], "j") is None
+    assert over_control([row | {"j": None} for row in rows], "j") is None
 
 
 @pytest.mark.slow
