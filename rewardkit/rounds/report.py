@@ -72,7 +72,7 @@ def verdict(judges: Mapping[str, Any]) -> list[Section]:
         return []
     rows = [[name, outcome(change), change_of(change), str(change.n)] for name, change in against.items()]
     heads = ["Judge", "Rounds", "Last round minus one long round", "Prompts"]
-    words = "The last round beside one round of as many updates with the first reward model, by judges that are not trained."
+    words = "The last round beside one round of as many updates with the first reward model, by untrained judges."
     return [Section("Were rounds worth it?", [table(heads, rows)], words)]
 
 
