@@ -1,7 +1,7 @@
 """Recipes that `benchmarks/wind_tunnel.py` compares, each as options of `rewardkit refl`.
 
 `ours` is `rewardkit refl` with nothing but a learning rate, `demo` what `rewardkit demo` runs (a test holds the two
-together). The six after them change the demo's objective and nothing else; a window is then the objective's own. The
+together). The seven after them change the demo's objective and nothing else; a window is then the objective's own. The
 last three are published recipes as far as our options say them. Batch, learning rate, warm-up and clipping are the same
 for all: the published ones are for models a thousand times as large.
 """
@@ -26,6 +26,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "direct-align": HELD | {"objective": "direct-align"},
     "drtune": HELD | {"objective": "drtune", "grad_steps": 2},
     "nft": HELD | {"objective": "nft", "group": 4, "noises": 2},
+    "flow-grpo": DEMO | {"objective": "flow-grpo", "group": 4, "grad_steps": 4},  # kl 1 would hold it still
     # One step of the last quarter, relu(2 - r), nothing that stays near the base (ReFL.py of ImageReward). Its one
     # reward stands for overall preference; here that is all heads with equal weight.
     "ImageReward": BARE | {"window": (0.75, 1.0)},

@@ -50,6 +50,8 @@ def whole_seeds(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     if not results:
         raise UserError("no run is finished yet; run the benchmark without --report")
     recipes = {result["recipe"] for result in results}
+    if OURS not in recipes:
+        raise UserError(f"all are compared with {OURS!r}, which has not run; add it to --recipes")
     ran = {(result["recipe"], result["seed"]) for result in results}
     return [result for result in results if all((recipe, result["seed"]) in ran for recipe in recipes)]
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 
 from refl.chain import bounds
-from refl.objectives import KL, WINDOWS
+from refl.objectives import COMPARING, KL, WINDOWS
+from refl.objectives.flow_grpo import begin
 from refl.options import Adapter, Guard, Machine, Objective, Rewards, Run, Sampling, Stability, Task, Updates
 from rewardkit.errors import UserError, first_line
 
@@ -56,16 +57,18 @@ def check_objective(config: ReflConfig) -> None:
         raise UserError(
             f"grad_steps must be between 1 and {config.sampling_steps}, the sampling steps; got {config.grad_steps}"
         )
-    if config.objective != "nft":
+    if config.objective not in COMPARING:
         return
     if config.group < 2 or config.batch_size % config.group:
         raise UserError(
             f"group must be 2 or more and divide the batch of {config.batch_size}; got {config.group}; "
-            "nft compares images of one prompt"
+            f"{config.objective} compares images of one prompt"
         )
-    if config.tune_text:
+    if config.objective == "flow-grpo":
+        begin(config.sampling_steps, window(config), config.grad_steps, torch.Generator())
+    if config.objective == "nft" and config.tune_text:
         raise UserError(
             "nft compares with the policy before, whose reading of the prompts is not kept; leave --tune-text out"
         )
     if config.balance:
-        raise UserError("balance weighs gradients of rewards, and nft uses none; leave --balance out")
+        raise UserError(f"balance weighs gradients of rewards, and {config.objective} uses none; leave --balance out")

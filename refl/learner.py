@@ -20,9 +20,9 @@ class Learner:
         among: Processes = ALONE,
     ) -> None:  # fmt: skip
         self.parameters = dict(parameters)
-        self.optimizer = torch.optim.AdamW(self.parameters.values(), lr=lr, weight_decay=0.0)
+        self.optimizer = torch.optim.AdamW(self.parameters.values(), lr=lr, weight_decay=0.0, fused=True)
         self.lr, self.warmup, self.clip = lr, warmup, clip
-        self.ema = EMAModel(self.parameters.values(), decay=ema) if ema else None
+        self.ema = EMAModel(self.parameters.values(), decay=ema, foreach=True) if ema else None
         self.step, self.among = 0, among
 
     def update(self, loss: Scalar) -> float:
@@ -35,23 +35,21 @@ class Learner:
             loss.backward()
         self.among.sum_gradients(self.parameters.values())
         gradients = [parameter.grad for parameter in self.parameters.values() if parameter.grad is not None]
-        norm = float(nn.utils.get_total_norm(gradients)) if gradients else 0.0
-        if not torch.isfinite(torch.tensor(norm)):
+        norm = nn.utils.get_total_norm(gradients)
+        if not norm.isfinite():
             whole = sum(self.among.gather(loss.item()))
             raise UserError(
-                f"update {self.step + 1}: the gradient's norm is {norm} and the loss {whole:.3g}; lower --lr, or "
-                "use --dtype float32; the last checkpoint is intact"
+                f"update {self.step + 1}: the gradient's norm is {norm.item()} and the loss {whole:.3g}; lower --lr, "
+                "or use --dtype float32; the last checkpoint is intact"
             )
-        for parameter in self.parameters.values():
-            if parameter.grad is not None:
-                parameter.grad.mul_(min(1.0, self.clip / (norm + 1e-6)))
+        nn.utils.clip_grads_with_norm_(self.parameters.values(), self.clip, norm)
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr * min(1.0, (self.step + 1) / max(1, self.warmup))
         self.optimizer.step()
         if self.ema is not None:
             self.ema.step(self.parameters.values())
         self.step += 1
-        return norm
+        return norm.item()
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -97,8 +95,7 @@ class Learner:
             parameter.data.copy_(saved)
         for key, value in state.get("optimizer", {}).items():
             name, _, moment = key.rpartition("/")
-            device = "cpu" if moment == "step" else self.parameters[name].device
-            self.optimizer.state[self.parameters[name]][moment] = value.to(device).clone()
+            self.optimizer.state[self.parameters[name]][moment] = value.to(self.parameters[name].device).clone()
         if self.ema is not None and "ema" in state:
             self.ema.shadow_params = [state["ema"][name].to(p).clone() for name, p in self.parameters.items()]
             self.ema.optimization_step = step

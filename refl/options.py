@@ -33,6 +33,9 @@ class Rewards:
     """Weight of a reward, by its name or its axis; 1 where not given."""
     targets: dict[str, float] = field(default_factory=dict)
     """Z-score above which a reward stops pulling, by its name or its axis; 2 where not given."""
+    gates: dict[str, str] = field(default_factory=dict)
+    """Prompts that a reward speaks about, by its name or its axis, as COLUMN=VALUE of the file of prompts: aesthetic
+    category=portrait. All where not given; the text axis speaks of prompts that quote text in any case."""
     balance: bool = False
     """Let every reward pull the pixels equally hard, by its weight, however steep it is."""
 
@@ -44,19 +47,19 @@ class Objective:
     objective: Way = "refl"
     """Through one late step (refl), the last steps (draft-k), the last step under several noises (draft-lv), a step
     from known noise (direct-align), steps whose input is detached (drtune), or, for rewards without a gradient, by
-    comparing images of a prompt (nft)."""
+    comparing images of a prompt, noised anew (nft) or on noisy steps of their own (flow-grpo)."""
     window: tuple[float, float] | None = None
     """Which share of the chain the step with a gradient is drawn from; where not given 0.2 0.8 for refl, 0.5 1 for
-    drtune, and 0 1 for direct-align and nft."""
+    drtune, and 0 1 for the others that draw steps."""
     window_guidance: Literal["off", "detached", "graph"] = "detached"
     """Guidance where the graph is: off, a gradient through its conditional branch alone (detached), or through both
     branches (graph)."""
     grad_steps: int = 2
-    """Steps that carry a graph: draft-k, drtune."""
+    """Steps that carry a graph: draft-k, drtune, flow-grpo."""
     noises: int = 2
     """Noises averaged an image: draft-lv, nft."""
     group: int = 4
-    """Images of one prompt in a row, compared with each other: nft."""
+    """Images of one prompt in a row, compared with each other: nft, flow-grpo."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,14 +110,15 @@ class Stability:
     """Decay of the averaged weights, which are what is drawn and saved; 0 takes the last weights."""
     kl: float | None = None
     """Weight of the squared distance to the base's velocity; 1 where not given, but 0 for draft-k and draft-lv, whose
-    late steps it would hold still."""
+    late steps it would hold still, and 0.01 for flow-grpo, whose gradient is weak."""
     pretrain: Path | None = None
     """Real images with prompts to stay close to: a folder with prompts.jsonl or metadata.jsonl, or such a .jsonl; their
     flow-matching loss is added to the rewards'."""
     pretrain_weight: float = 1.0
     """Weight of that loss."""
     augment: float = 1.0
-    """Strength of the small shifts, blur and noise before a reward sees an image; 0 is none; nft needs none."""
+    """Strength of the small shifts, blur and noise before a reward sees an image; 0 is none; nft and flow-grpo
+    need none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +155,8 @@ class Machine:
     save_memory: Saving = "none"
     """Keep less for the way back and compute it again: in the decoder, or in decoder and denoiser (all); what is learnt
     is the same."""
+    plan: str = ""
+    """Card to plan for, like rtx-4090 or h100: say what memory and time the run will need there, load nothing, stop."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -15,6 +16,8 @@ from rewardkit.processes import ALONE, Processes
 from rewardkit.registry import load_rewards
 from rewardkit.reward import Panel, Part
 
+Setting = TypeVar("Setting")
+
 
 def load_panel(
     specs: Sequence[str], weights: Mapping[str, float], targets: Mapping[str, float], device: torch.device, *,
@@ -22,7 +25,7 @@ def load_panel(
 ) -> Panel:  # fmt: skip
     """Load rewards, with weights and targets by score name or by axis.
 
-    Raise `UserError` for a reward without a gradient where one is needed, as all objectives do but `nft`.
+    Raise `UserError` for a reward without a gradient where one is needed, as all objectives do but those that compare.
     """
     if not specs:
         raise UserError("no reward given; name one or more, like: --rewards runs/rm colourfulness")
@@ -41,14 +44,14 @@ def load_panel(
     return Panel(rewards, parts, device)
 
 
-def by_score(numbers: Mapping[str, float], panel: Panel, option: str) -> dict[str, float]:
-    """Give every score its number; an axis speaks for every score on it, a score's own name comes first."""
+def by_score(settings: Mapping[str, Setting], panel: Panel, option: str) -> dict[str, Setting]:
+    """Give every score its setting; an axis speaks for every score on it, a score's own name comes first."""
     known = sorted({*panel.axes, *panel.axes.values()})
-    for key in numbers:
+    for key in settings:
         if key not in known:
             raise UserError(f"{option}: no reward or axis is called {key!r}; this panel has {', '.join(known)}")
-    axes = {name: numbers[axis] for name, axis in panel.axes.items() if axis in numbers}
-    return axes | {name: numbers[name] for name in panel.axes if name in numbers}
+    axes = {name: settings[axis] for name, axis in panel.axes.items() if axis in settings}
+    return axes | {name: settings[name] for name in panel.axes if name in settings}
 
 
 def fit(

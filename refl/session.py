@@ -10,7 +10,9 @@ from torch import nn
 
 from refl import lora, panel, pretrain, prompts
 from refl.config import ReflConfig
+from refl.gates import gated
 from refl.learner import Learner
+from refl.objectives import COMPARING
 from refl.shard import shard
 from refl.share import Share
 from refl.tuned_text import LivePrompts, OwnReading, encoders, tunable
@@ -73,13 +75,14 @@ class Session:
 def begin(config: ReflConfig, among: Processes | None = None) -> Session:
     """Load everything, put the LoRA on, freeze the rewards' scale, and take up the last checkpoint."""
     among = among or processes(config.device)
-    share = Share(config.batch_size, config.group if config.objective == "nft" else 1, among)
+    share = Share(config.batch_size, config.group if config.objective in COMPARING else 1, among)
     texts = read(config.prompts)
     items = pretrain.read(config.pretrain) if config.pretrain else ()
     device = torch.device(config.reward_device or among.device)
     trained = panel.load_panel(
-        config.rewards, config.weights, config.targets, device, differentiable=config.objective != "nft"
+        config.rewards, config.weights, config.targets, device, differentiable=config.objective not in COMPARING
     )
+    trained = gated(trained, config.gates, [config.prompts, *([config.guard_prompts] if config.guard_prompts else [])])
     judges = load_judges(config, trained, device)
     base = load_base(config.base, str(among.device), getattr(torch, config.dtype))
     encoders(base, config.tune_text)  # a base without any is refused before a folder is made

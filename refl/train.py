@@ -19,7 +19,9 @@ from refl.chain import Chain
 from refl.config import ReflConfig, check, kl, window
 from refl.drawn import ask_drawn
 from refl.objectives import estimator
+from refl.objectives.flow_grpo import flow_grpo
 from refl.objectives.nft import nft
+from refl.plan import show_plan
 from refl.report import write_report
 from refl.session import Session, begin, spread
 from refl.tuned_text import encoders
@@ -36,7 +38,11 @@ GRID_IMAGES = 16
 
 
 def train(config: ReflConfig) -> None:
-    """Run ReFL from start, or from the last checkpoint, to a LoRA in `out/lora`."""
+    """Run ReFL from start, or from the last checkpoint, to a LoRA in `out/lora`; or only say what it will need."""
+    if config.plan:
+        check(config)
+        show_plan(config)
+        return
     among = processes(config.device)
     with among.hush():
         train_among(config, among)
@@ -102,6 +108,11 @@ def learn(session: Session, chain: Chain, texts: Sequence[str]) -> Outcome:
         return nft(
             chain, session.decode, session.panel, texts, denoiser=base.denoiser, old=session.learner.averaged,
             group=config.group, noises=config.noises, window=window(config), kl=kl(config),
+        )  # fmt: skip
+    if config.objective == "flow-grpo":
+        return flow_grpo(
+            chain, session.decode, session.panel, texts, denoiser=base.denoiser, group=config.group,
+            grad_steps=config.grad_steps, window=window(config), kl=kl(config),
         )  # fmt: skip
     way = estimator(config.objective, window=window(config), grad_steps=config.grad_steps, noises=config.noises)
     return backpropagate(

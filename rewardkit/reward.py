@@ -9,7 +9,7 @@ as a learning rate. So every part is a frozen z-score on images of the base mode
 every reward, and multiplying one raw reward by 100 changes nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from rewardkit.errors import UserError
-from rewardkit.preprocess import Framed
+from rewardkit.preprocess import FramedPixels, Pixels
 from rewardkit.prompts import has_text
 from rewardkit.types import Images, Mask, Scalar, Scores
 
@@ -50,10 +50,11 @@ class MultiReward(Protocol):
 class Frames(Protocol):
     """A reward that brings images to a size of its own before anything else; framing a second time changes nothing.
 
-    Who scores many files lets it do so in the threads that decode them. A reward need not offer it.
+    Who scores many files lets it do so in the threads that decode them, on bytes, which it gives back as bytes (resized
+    in 8 bits, as published recipes do) or as floats. A reward need not offer it.
     """
 
-    def frame(self, images: Images) -> Framed: ...
+    def frame(self, images: Pixels) -> FramedPixels: ...
 
 
 AnyReward = Reward | MultiReward
@@ -66,8 +67,8 @@ def keys(reward: AnyReward) -> dict[str, str]:
     return {reward.name: reward.axis}
 
 
-def frame(reward: AnyReward, images: Images) -> Framed:
-    """Frame images as a reward does; leave them as they are where it takes them so."""
+def frame(reward: AnyReward, images: Pixels) -> FramedPixels:
+    """Frame images, bytes or floats, as a reward does; leave them as they are where it takes them so."""
     return reward.frame(images) if isinstance(reward, Frames) else images
 
 
@@ -125,6 +126,8 @@ class Panel:
     """Keyed by score name (see `keys`); a score without a part gets the default one."""
     device: torch.device | None = None
     """Where the rewards are, if not where the images come from; scores come back."""
+    only: Mapping[str, Container[str]] = field(default_factory=dict)
+    """Score name -> the prompts it speaks about; all that its axis speaks about where not given."""
 
     def __post_init__(self) -> None:
         unknown = set(self.parts) - set(self.axes)
@@ -150,7 +153,12 @@ class Panel:
         return {name: (value - self.part(name).mean) / self.part(name).std for name, value in raw.items()}
 
     def gates(self, prompts: Sequence[str]) -> dict[str, Mask]:
-        return {name: applies(axis, prompts) for name, axis in self.axes.items()}
+        """Which prompts each score speaks about."""
+        return {name: applies(axis, prompts) & self.chosen(name, prompts) for name, axis in self.axes.items()}
+
+    def chosen(self, name: str, prompts: Sequence[str]) -> Mask:
+        only = self.only.get(name)
+        return torch.tensor([only is None or prompt in only for prompt in prompts], dtype=torch.bool)
 
     def loss(self, raw: Mapping[str, Scores], prompts: Sequence[str]) -> Scalar:
         """Mean over the batch of `sum_i w_i g_i relu(target_i - z_i)`; 0 once every part has reached its target."""
@@ -178,10 +186,15 @@ class Panel:
             if len(seen) < 2:
                 raise UserError(
                     f"reward {name!r} applies to {len(seen)} of {len(prompts)} prompts, normalising needs 2 or more; "
-                    'add prompts that quote the wanted text, like: a red circle with "SALE"'
+                    + self.remedy(name)
                 )
             parts[name] = replace(self.part(name), mean=seen.mean().item(), std=max(seen.std().item(), 1e-6))
         return replace(self, parts=parts)
+
+    def remedy(self, name: str) -> str:
+        if name in self.only:
+            return "add prompts that its gate lets through"
+        return 'add prompts that quote the wanted text, like: a red circle with "SALE"'
 
     def state(self) -> dict[str, dict[str, Any]]:
         """The parts as plain numbers, for a JSON file."""

@@ -1,4 +1,4 @@
-"""Ways to learn from rewards, a file each; `estimator` picks one with a gradient by name, `nft` is the one without."""
+"""Ways to learn from rewards, a file each: `estimator` picks one with a gradient, `COMPARING` are those without."""
 
 from functools import partial
 from typing import Literal
@@ -10,14 +10,17 @@ from refl.objectives.draft_lv import draft_lv
 from refl.objectives.drtune import drtune
 from refl.objectives.refl import refl
 
-Objective = Literal["refl", "draft-k", "draft-lv", "direct-align", "drtune", "nft"]
+Objective = Literal["refl", "draft-k", "draft-lv", "direct-align", "drtune", "nft", "flow-grpo"]
+
+COMPARING = ("nft", "flow-grpo")
+"""Objectives that compare images of a prompt, and need no gradient of a reward."""
 
 MIDDLE, LATE, ANY = (0.2, 0.8), (0.5, 1.0), (0.0, 1.0)
-WINDOWS = {"refl": MIDDLE, "drtune": LATE, "direct-align": ANY, "nft": ANY}
+WINDOWS = {"refl": MIDDLE, "drtune": LATE, "direct-align": ANY, "nft": ANY, "flow-grpo": ANY}
 """Shares of the chain a step is drawn from where the user says nothing."""
 
-KL = {"draft-k": 0.0, "draft-lv": 0.0}
-"""Weights of the distance to the base where the user says nothing, if not 1."""
+KL = {"draft-k": 0.0, "draft-lv": 0.0, "flow-grpo": 0.01}
+"""Weights of the distance to the base where the user says nothing, if not 1. That of flow-grpo is about its paper's."""
 
 
 def estimator(name: Objective, *, window: tuple[float, float], grad_steps: int, noises: int) -> Estimator:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from refl.backpropagate import Outcome
 from refl.chain import Chain, Visit, bounds, distance
+from refl.groups import advantages, rewards
 from rewardkit.reward import Panel
 from rewardkit.sampling import sample
 from rewardkit.types import Images, Latents, PerImage, Scalar, Scores
@@ -52,16 +53,9 @@ def nft(
     return Outcome(loss + kl * apart, raw, apart.detach())
 
 
-def rewards(panel: Panel, raw: dict[str, Scores], prompts: Sequence[str]) -> Scores:
-    """The panel's loss of each image alone, negated: weights, gates and targets count as they do everywhere."""
-    alone = ({name: value[i : i + 1] for name, value in raw.items()} for i in range(len(prompts)))
-    return -torch.stack([panel.loss(each, [prompt]) for each, prompt in zip(alone, prompts, strict=True)])
-
-
 def optimality(rewards: Scores, group: int) -> PerImage:
     """How good each image is among those of its prompt, in [0, 1]: half, plus or minus up to one standard deviation."""
-    centred = rewards.view(-1, group) - rewards.view(-1, group).mean(1, keepdim=True)
-    return 0.5 + 0.5 * (centred / centred.std().clamp_min(1e-6)).clamp(-1, 1).flatten()
+    return 0.5 + 0.5 * advantages(rewards, group).clamp(-1, 1)
 
 
 def noising(

@@ -12,6 +12,11 @@ from rewardkit.plan.report import as_json, text
 def plan(config: PlanConfig) -> None:
     """Say what a ReFL run will need, before anything is loaded: memory by phase, time, and what to change."""
     check(config)
+    show(config)
+
+
+def show(config: PlanConfig) -> None:
+    """Print a plan, and write it where asked."""
     planner = Planner(config)
     planned = planner.plan(config)
     rungs = climb(planner, planned)

@@ -71,7 +71,12 @@ def check(config: PlanConfig) -> None:
         raise UserError(f"share must be above 0 and at most 1; got {config.share}")
     if config.memory < 0 or config.size < 0:
         raise UserError("memory and size must not be negative; 0 takes the card's and the base's own")
-    if config.card not in CARDS:
-        raise UserError(f"no card {config.card!r}; {did_you_mean(config.card, CARDS)}")
+    check_card(config.card)
     if not config.rewards:
         raise UserError("give at least one backbone after --rewards")
+
+
+def check_card(card: str) -> None:
+    """Refuse a card whose figures are not known."""
+    if card not in CARDS:
+        raise UserError(f"no card {card!r}; {did_you_mean(card, CARDS)}")

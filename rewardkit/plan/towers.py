@@ -1,6 +1,10 @@
 """Image towers of rewards on the meta device, by the name of their backbone."""
 
+import json
 import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import open_clip
@@ -8,6 +12,7 @@ import torch
 from torch import nn
 
 from rewardkit.encoders import ClipEncoder, load_encoder, preprocess_of
+from rewardkit.encoders.openclip import CONFIG
 from rewardkit.errors import UserError
 from rewardkit.plan.dry import META
 from rewardkit.suggest import did_you_mean
@@ -31,10 +36,16 @@ class Tower(nn.Module):
 
 
 def encoder(name: str) -> nn.Module:
-    """Build a tower without weights; raise `UserError` for a name open_clip does not have."""
+    """Build a tower without weights; raise `UserError` for a name open_clip does not have.
+
+    Of a folder (open_clip's layout, or a trained reward model) configuration files alone are read.
+    """
     name = LIKE.get(name.lower(), name)
+    if Path(name).is_dir():
+        return of_folder(Path(name))
     if name == "seedling":
         return load_encoder(name).to(META)
+    name = re.split("[/:]", name)[0]  # what follows says which weights
     config = open_clip.get_model_config(name)
     if config is None:
         raise UserError(f"no backbone {name!r}; {did_you_mean(name, [*LIKE, 'seedling', *open_clip.list_models()])}")
@@ -45,6 +56,27 @@ def encoder(name: str) -> nn.Module:
             return ClipEncoder(clip, untold, config, preprocess_of(clip, None))
     finally:
         logging.disable(logging.NOTSET)
+
+
+def of_folder(folder: Path) -> nn.Module:
+    """Build the tower that a folder's configuration files describe; raise `UserError` where they describe none."""
+    if (folder / CONFIG).is_file():
+        return of_open_clip(json.loads((folder / CONFIG).read_text()))
+    about = folder / "config.json"
+    inside = json.loads(about.read_text()).get("encoder") if about.is_file() else None
+    if inside is None:
+        raise UserError(f"{folder} has neither {CONFIG} nor a reward model's config.json; name its backbone instead")
+    return encoder(str(folder / inside) if (folder / inside).is_dir() else inside)
+
+
+def of_open_clip(about: Mapping[str, Any]) -> nn.Module:
+    """Build the tower of an open_clip folder's configuration."""
+    config = dict(about["model_cfg"])
+    kind: Any = open_clip.CustomTextCLIP if config.pop("custom_text", False) else open_clip.CLIP
+    with torch.device(META):
+        clip = kind(**config).eval()
+        clip.visual.preprocess_cfg = about["preprocess_cfg"]
+        return ClipEncoder(clip, untold, config, preprocess_of(clip, None))
 
 
 def untold(_: list[str]) -> torch.Tensor:

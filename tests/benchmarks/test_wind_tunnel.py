@@ -134,8 +134,10 @@ def test_twice_as_steep_is_twice_as_fast() -> None:
 
 
 def test_a_seed_counts_once_every_recipe_has_run_it() -> None:
-    ran = [{"recipe": recipe, "seed": seed} for recipe, seed in (("a", 0), ("b", 0), ("a", 1))]
+    ran = [{"recipe": recipe, "seed": seed} for recipe, seed in (("ours", 0), ("b", 0), ("ours", 1))]
     assert whole_seeds(ran) == ran[:2]
+    with pytest.raises(UserError, match="'ours', which has not run"):
+        whole_seeds(ran[1:2])
     with pytest.raises(UserError, match="no run is finished"):
         whole_seeds([])
 

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from refl.backpropagate import Outcome, backpropagate
 from refl.chain import Chain, Estimator
-from refl.objectives import estimator
+from refl.objectives import COMPARING, estimator
+from refl.objectives.flow_grpo import flow_grpo
 from refl.objectives.nft import nft
 from rewardkit.base.sd3 import StableDiffusion3Base
 from rewardkit.base.tiny import tiny_sd3
@@ -18,7 +19,7 @@ from rewardkit.sampling import Unconditional, guided
 
 PROMPTS = ["a red circle", "a blue square"]
 GRADIENT = ("refl", "draft-k", "draft-lv", "direct-align", "drtune")
-ALL = (*GRADIENT, "nft")
+ALL = (*GRADIENT, *COMPARING)
 
 
 def streams(seed: int) -> Callable[[str], torch.Generator]:
@@ -44,12 +45,17 @@ def outcome_of(
     ways: dict[str, Any] | None = None, **options: Any,
 ) -> Outcome:  # fmt: skip
     panel = Panel([reward], {"redness": Part(std=reward.scale * std)})
-    prompts = PROMPTS if name != "nft" else [prompt for prompt in PROMPTS for _ in range(group)]
+    prompts = PROMPTS if name not in COMPARING else [prompt for prompt in PROMPTS for _ in range(group)]
     chain = chain_of(base, prompts=prompts, **options)
     if name == "nft":
         return nft(
             chain, base.decode, panel, prompts, denoiser=base.denoiser, old=nullcontext, group=group, noises=2,
             window=(0.0, 1.0), kl=kl,
+        )  # fmt: skip
+    if name == "flow-grpo":
+        return flow_grpo(
+            chain, base.decode, panel, prompts, denoiser=base.denoiser, group=group, grad_steps=2, window=(0.0, 1.0),
+            kl=kl,
         )  # fmt: skip
     return backpropagate(chain, way(name, **(ways or {})), base.decode, panel, prompts, denoiser=base.denoiser, kl=kl)
 

@@ -84,7 +84,7 @@ class Broken:
         return images.mean((1, 2, 3)) * factors
 
 
-@pytest.mark.parametrize("name", ["refl", "draft-lv", "nft"])
+@pytest.mark.parametrize("name", ["refl", "draft-lv", "nft", "flow-grpo"])
 def test_a_reward_that_is_not_a_number_names_the_prompt(
     base: StableDiffusion3Base, adapter: dict[str, nn.Parameter], name: str
 ) -> None:

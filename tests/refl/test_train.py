@@ -64,7 +64,9 @@ def test_a_run_leaves_weights_metrics_and_grids(config: ReflConfig) -> None:
     assert panel["colourfulness"]["std"] > 0
 
 
-@pytest.mark.parametrize("objective", ["refl", "direct-align", "nft"])  # every stream of random numbers is in these
+@pytest.mark.parametrize(
+    "objective", ["refl", "direct-align", "nft", "flow-grpo"]
+)  # every stream of random numbers is in these
 def test_stopping_and_resuming_gives_the_same_bits(config: ReflConfig, tmp_path: Path, objective: Objective) -> None:
     config = replace(config, objective=objective, group=2, grid_every=4 if objective == "refl" else 0, batch_size=4)
     train(config)
@@ -79,8 +81,9 @@ def test_stopping_and_resuming_gives_the_same_bits(config: ReflConfig, tmp_path:
         assert (config.out / grid).read_bytes() == (halves.out / grid).read_bytes()
 
 
-def test_nft_climbs_a_judge_that_is_no_network(config: ReflConfig) -> None:
-    train(replace(config, objective="nft", rewards=("posters-aesthetic",), group=2, steps=1, guidance=2.0))
+@pytest.mark.parametrize("objective", ["nft", "flow-grpo"])
+def test_a_judge_that_is_no_network_is_climbed(config: ReflConfig, objective: Objective) -> None:
+    train(replace(config, objective=objective, rewards=("posters-aesthetic",), group=2, steps=1, guidance=2.0))
     assert any(value.abs().max() > 0 for name, value in weights(config.out).items() if "lora_B" in name)
 
 
@@ -169,6 +172,7 @@ def test_a_nan_reward_stops_with_one_line_and_the_checkpoint_stays(
         ({"objective": "draft-k", "grad_steps": 4}, "grad_steps must be between 1 and 3"),
         ({"objective": "nft", "group": 3}, "group must be"),
         ({"objective": "nft", "group": 2, "balance": True}, "balance"),
+        ({"objective": "flow-grpo", "group": 2, "grad_steps": 9}, "grad_steps must be"),
         ({"judges": ("colourfulness",)}, "'colourfulness' is trained on"),
         ({"judges": ("posters-aesthetic",), "guard_images": 1}, "guard_images"),
         ({"start": Path("nowhere")}, "no LoRA in nowhere"),

@@ -11,6 +11,7 @@ from refl import lora
 from refl.backpropagate import backpropagate
 from refl.chain import Chain
 from refl.learner import Learner
+from refl.objectives import COMPARING
 from rewardkit.base.sd3 import StableDiffusion3Base
 from rewardkit.reward import Panel, Part
 from rewardkit.sampling import guided, sample
@@ -62,7 +63,7 @@ def test_redness_rises_within_a_few_updates(
     base: StableDiffusion3Base, adapter: dict[str, nn.Parameter], redness: Callable, name: str
 ) -> None:
     """The same prompts and noise before and after, whatever the objective drew in between."""
-    learner = Learner(adapter, lr=6e-2 if name == "nft" else 2e-2, warmup=1, clip=1.0, ema=0.0)
+    learner = Learner(adapter, lr=6e-2 if name in COMPARING else 2e-2, warmup=1, clip=1.0, ema=0.0)
     told = base.encode(PROMPTS)
 
     def level() -> float:

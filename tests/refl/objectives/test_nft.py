@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from refl.chain import Visit
+from refl.groups import rewards as one_each
 from refl.objectives.nft import contrast, optimality
-from refl.objectives.nft import rewards as one_each
 from rewardkit.base.sd3 import StableDiffusion3Base
 from rewardkit.reward import Panel, Part
 from tests.refl.chains import (

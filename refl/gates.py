@@ -1,0 +1,40 @@
+"""Which prompts a reward speaks about, said by a column of their file; the text axis speaks of quoted text anyway."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from refl.panel import by_score
+from rewardkit.errors import UserError
+from rewardkit.prompts import read_prompts
+from rewardkit.reward import Panel
+from rewardkit.suggest import did_you_mean
+
+
+def gated(panel: Panel, gates: Mapping[str, str], files: Sequence[Path]) -> Panel:
+    """Let rewards, by score name or axis, speak about prompts whose COLUMN is VALUE alone, in any of the files.
+
+    Raise `UserError` for a gate that is not COLUMN=VALUE, a column that is missing, and a value that is nowhere.
+    """
+    only = {name: frozenset(tagged(gate, files)) for name, gate in by_score(gates, panel, "gates").items()}
+    return replace(panel, only=only)
+
+
+def tagged(gate: str, files: Sequence[Path]) -> set[str]:
+    """Prompts whose row says so."""
+    column, equals, value = gate.partition("=")
+    if not (column and equals and value):
+        raise UserError(f"a gate is COLUMN=VALUE, like: --gates aesthetic category=portrait; got {gate!r}")
+    chosen, values = set[str](), set[str]()
+    for file in files:
+        for prompt in read_prompts(file):
+            if column not in prompt.tags:
+                known = ", ".join(prompt.tags) or "none but the prompt"
+                raise UserError(f"{file} has no column {column!r}, which --gates asks for; its columns are {known}")
+            said = str(prompt.tags[column])
+            values.add(said)
+            if said == value:
+                chosen.add(prompt.text)
+    if not chosen:
+        raise UserError(f"--gates: no prompt has {column} {value!r}; {did_you_mean(value, sorted(values))}")
+    return chosen

@@ -1,0 +1,105 @@
+"""Flow-GRPO (Liu et al. 2025, arXiv:2505.05470): policy gradient, for rewards without one, on noisy steps.
+
+A flow's chain has no chance in it, so some of its steps are made those of the stochastic equation that has the same
+images at every noise level,
+
+    x' = x + (v + s^2 / (2 sigma) (x + (1 - sigma) v)) d + s sqrt(-d) e,    s = a sqrt(sigma / (1 - sigma)),
+
+with `d` the step (negative) and `e` normal noise. A step is then a Gaussian, and the likelihood of those whose images
+stand above others of their prompt is raised. As in the paper's fast variant only a few neighbouring steps are noisy;
+images of a prompt start from one noise and part ways there. Every batch is drawn and learnt from once, so the ratio of
+new to old likelihood is 1, its clipping has nothing to do, and its gradient is that of the log-likelihood.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from refl.backpropagate import Outcome
+from refl.chain import Chain, bounds, distance
+from refl.groups import advantages, rewards
+from rewardkit.errors import UserError
+from rewardkit.reward import Panel
+from rewardkit.sampling import sample
+from rewardkit.types import Images, Latents, PerImage, Scalar
+
+SPREAD = 0.7
+"""How noisy a noisy step is: `a` above (the paper's)."""
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A noisy step that was taken."""
+
+    start: Latents
+    end: Latents
+    sigma: Scalar
+    following: Scalar
+    spread: Scalar
+
+
+def flow_grpo(
+    chain: Chain, decode: Callable[[Latents], Images], panel: Panel, prompts: Sequence[str], *, denoiser: nn.Module,
+    group: int, grad_steps: int, window: tuple[float, float], kl: float = 0.0,
+) -> Outcome:  # fmt: skip
+    """Loss of one batch, in which `group` images in a row share their prompt.
+
+    `grad_steps` neighbouring steps of `window`, shares of the chain, are noisy and carry a graph.
+    """
+    with torch.no_grad():
+        first = begin(chain.steps, window, grad_steps, chain.random("step"))
+        after = first + grad_steps
+        shared = chain.noise[::group].repeat_interleave(group, 0)
+        walks = wander(chain, sample(chain.prefix, shared, chain.sigmas, stop=first), range(first, after))
+        drawn = sample(chain.prefix, walks[-1].end, chain.sigmas[after:])
+        raw = panel.raw(decode(drawn), prompts)
+    above = chain.part.take(advantages(chain.part.whole(rewards(panel, raw, prompts)), group))
+    visits = [chain.visit(walk.start, walk.sigma) for walk in walks]
+    likely = torch.stack([log_likelihood(walk, visit.slope) for walk, visit in zip(walks, visits, strict=True)])
+    loss = -(above.to(likely) * likely).mean()
+    apart = distance(visits, chain.own or chain.window, denoiser) if kl else loss.new_zeros(())
+    return Outcome(loss + kl * apart, raw, apart.detach())
+
+
+def begin(steps: int, window: tuple[float, float], grad_steps: int, generator: torch.Generator) -> int:
+    """Draw where the noisy steps begin; the chain's last step, whose noise would stay in the image, is never one.
+
+    Raise `UserError` where the window has no room for them.
+    """
+    first, end = bounds(steps, window)
+    end = min(end, steps - 1)
+    if not 1 <= grad_steps <= end - first:
+        raise UserError(
+            f"grad_steps must be between 1 and {end - first}, the steps of the window {window[0]} {window[1]} without "
+            f"the chain's last; got {grad_steps}"
+        )
+    return int(torch.randint(first, end - grad_steps + 1, (), generator=generator, device=generator.device))
+
+
+def wander(chain: Chain, latents: Latents, steps: Sequence[int]) -> list[Walk]:
+    """Take noisy steps one after another; every image has noise of its own."""
+    walks = []
+    for i in steps:
+        sigma, following = chain.sigmas[i], chain.sigmas[i + 1]
+        spread = SPREAD * (sigma / (1 - chain.sigmas[max(i, 1)])).sqrt()  # at sigma 1, where it is endless, the next
+        mean = centre(latents, chain.window(latents, sigma.expand(len(latents))), sigma, following, spread)
+        dust = chain.fresh(latents, chain.random(f"noisy step {i}"))
+        end = mean + (spread * (sigma - following).sqrt()).to(mean) * dust
+        walks.append(Walk(latents, end, sigma, following, spread))
+        latents = end
+    return walks
+
+
+def centre(latents: Latents, slope: Latents, sigma: Scalar, following: Scalar, spread: Scalar) -> Latents:
+    """Where a noisy step goes without its noise."""
+    drift = slope + spread.to(slope).square() / (2 * sigma.to(slope)) * (latents + (1 - sigma).to(slope) * slope)
+    return latents + (following - sigma).to(slope) * drift
+
+
+def log_likelihood(walk: Walk, slope: Latents) -> PerImage:
+    """Log density of the step taken, a mean over the latent's numbers; without what does not depend on `slope`."""
+    off = walk.end - centre(walk.start, slope, walk.sigma, walk.following, walk.spread)
+    variance = walk.spread.square() * (walk.sigma - walk.following)
+    return -(off.square() / (2 * variance).to(off)).mean((1, 2, 3))

@@ -1,0 +1,53 @@
+"""`rewardkit refl --plan CARD`: what this very run will need, said before anything is loaded."""
+
+from pathlib import Path
+
+from refl.config import ReflConfig
+from rewardkit.errors import UserError
+from rewardkit.plan.command import show
+from rewardkit.plan.config import PlanConfig, check_card
+from rewardkit.plan.towers import encoder
+
+STEPS = {
+    "draft-lv": "noises",
+    "nft": "noises",
+    "draft-k": "grad_steps",
+    "drtune": "grad_steps",
+    "flow-grpo": "grad_steps",
+}
+"""Option that says how many passes of an objective carry a graph; one of the others does."""
+
+
+def show_plan(config: ReflConfig) -> None:
+    """Print the plan of a run; rewards whose backbone cannot be told from names and files are named and left out."""
+    rewards = dict.fromkeys(spec.partition("#")[0] for spec in config.rewards)
+    known = [backbone for spec in rewards if (backbone := backbone_of(spec)) is not None]
+    check_card(config.plan)
+    show(planned(config, known))
+    left_out = [spec for spec in rewards if backbone_of(spec) is None]
+    if left_out:
+        print(
+            f"Not counted: {', '.join(left_out)}, of unknown backbone; `rewardkit plan --rewards` counts any you name."
+        )
+
+
+def planned(config: ReflConfig, backbones: list[str]) -> PlanConfig:
+    """The options of `rewardkit plan` that say the same."""
+    steps = STEPS.get(config.objective)
+    return PlanConfig(
+        base=config.base, rewards=tuple(backbones), batch_size=config.batch_size, steps=config.steps,
+        sampling_steps=config.sampling_steps, grad_steps=getattr(config, steps) if steps else 1,
+        guidance=config.guidance, window_guidance=config.window_guidance, rank=config.rank,
+        target_modules=config.target_modules, ema=bool(config.ema), dtype=config.dtype, save_memory=config.save_memory,
+        card=config.plan,
+    )  # fmt: skip
+
+
+def backbone_of(spec: str) -> str | None:
+    """What to plan a reward by; none where it cannot be told."""
+    name = spec if Path(spec).is_dir() else spec.partition(":")[0]
+    try:
+        encoder(name)
+    except UserError:
+        return None
+    return name

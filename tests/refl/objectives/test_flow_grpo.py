@@ -1,0 +1,113 @@
+"""Flow-GRPO: noisy steps keep the law of every level, likelihoods are normal, and no reward is differentiated."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from refl.chain import Chain
+from refl.groups import advantages
+from refl.objectives.flow_grpo import SPREAD, Walk, begin, centre, log_likelihood, wander
+from rewardkit.base.sd3 import StableDiffusion3Base
+from rewardkit.errors import UserError
+from tests.refl.chains import outcome_of, streams
+
+DATA = 0.5
+"""Standard deviation of images from a normal law, whose best velocity has a closed form."""
+
+
+def level(sigma: float) -> float:
+    """Variance of noised images."""
+    return (1 - sigma) ** 2 * DATA**2 + sigma**2
+
+
+def best(latents: Tensor, sigma: Tensor) -> Tensor:
+    """Mean of noise minus image, given the noised image."""
+    share = sigma.view(-1, 1, 1, 1)
+    return (share - (1 - share) * DATA**2) / ((1 - share) ** 2 * DATA**2 + share**2) * latents
+
+
+@pytest.mark.parametrize("sigma", [0.9, 0.5, 0.1])
+def test_a_noisy_step_keeps_the_law_of_every_noise_level(sigma: float) -> None:
+    """The variance after a step is that of the next level, but for an error that falls with the step's square."""
+    errors = []
+    for step in (0.02, 0.01):
+        sigmas = torch.tensor([1.0, sigma, sigma - step, 0.0], dtype=torch.float64)
+        chain = Chain(best, best, torch.ones(100_000, 1, 1, 1, dtype=torch.float64), sigmas, streams(0))
+        (walk,) = wander(chain, chain.noise, [1])
+        mean = centre(walk.start, best(walk.start, walk.sigma.expand(1)), walk.sigma, walk.following, walk.spread)
+        spread = SPREAD**2 * sigma / (1 - sigma) * step
+        assert (walk.end - mean).var().item() == pytest.approx(spread, rel=0.02)
+        errors.append(mean[0].item() ** 2 * level(sigma) + spread - level(sigma - step))
+    assert abs(errors[0]) < 0.02
+    assert errors[0] / errors[1] == pytest.approx(4, rel=0.15)
+
+
+def test_the_first_step_borrows_the_noise_that_it_has_no_end_of() -> None:
+    sigmas = torch.tensor([1.0, 0.75, 0.5, 0.0])
+    chain = Chain(best, best, torch.zeros(2, 1, 2, 2), sigmas, streams(0))
+    first, second = wander(chain, chain.noise, [0, 1])
+    assert first.spread.item() == pytest.approx(SPREAD * 4**0.5)
+    assert second.spread.item() == pytest.approx(SPREAD * 3**0.5)
+    assert torch.equal(first.end, second.start)
+
+
+def test_the_likelihood_is_that_of_a_normal_law() -> None:
+    start, end, slope = (torch.randn(2, 1, 2, 2, generator=torch.Generator().manual_seed(i)) for i in range(3))
+    walk = Walk(start, end, torch.tensor(0.5), torch.tensor(0.25), torch.tensor(0.8))
+    # d = -0.25, s^2 = 0.64: x + (v + 0.64 (x + v / 2)) d, with a standard deviation of 0.8 / 2
+    law = torch.distributions.Normal(start - 0.25 * (slope + 0.64 * (start + 0.5 * slope)), 0.4)
+    constant = law.log_prob(law.mean).mean((1, 2, 3))
+    assert torch.allclose(log_likelihood(walk, slope), law.log_prob(end).mean((1, 2, 3)) - constant, atol=1e-6)
+
+
+def test_advantages_are_within_a_prompt_and_over_the_spread_of_the_batch() -> None:
+    """Two prompts, two images each: centred -1, 1, 0, 0; their standard deviation is sqrt(2/3)."""
+    above = advantages(torch.tensor([3.0, 5.0, 7.0, 7.0], dtype=torch.float64), 2)
+    assert above.tolist() == pytest.approx([-(1.5**0.5), 1.5**0.5, 0.0, 0.0])
+
+
+def test_noisy_steps_lie_side_by_side_in_the_window_and_never_last() -> None:
+    starts = {begin(10, (0.5, 1.0), 2, torch.Generator().manual_seed(seed)) for seed in range(60)}
+    assert starts == {5, 6, 7}
+    with pytest.raises(UserError, match=r"grad_steps must be between 1 and 4.*got 5"):
+        begin(10, (0.5, 1.0), 5, torch.Generator())
+
+
+def test_images_of_a_prompt_part_ways_at_the_noisy_steps(
+    base: StableDiffusion3Base, adapter: dict[str, nn.Parameter]
+) -> None:
+    """Up to there they are one image, and the ways after are all different."""
+    seen: list[Tensor] = []
+
+    class Watching:
+        name, axis, differentiable, scale = "redness", "aesthetic", False, 1.0
+
+        def score(self, images: Tensor, prompts: list[str]) -> Tensor:
+            seen.append(images)
+            return images[:, 0].mean((1, 2))
+
+    outcome_of(base, Watching(), "flow-grpo", group=3)
+    firsts, seconds = seen[0].chunk(2)
+    assert all(not torch.equal(group[0], other) for group in (firsts, seconds) for other in group[1:])
+
+
+def test_flow_grpo_climbs_a_reward_without_a_gradient(
+    base: StableDiffusion3Base, adapter: dict[str, nn.Parameter], redness: Callable
+) -> None:
+    """Nothing of the reward is differentiated: one that cuts the graph gives the very same gradient."""
+
+    class Blind(redness):  # type: ignore[misc, valid-type]
+        differentiable = False
+
+        def score(self, images: Tensor, prompts: list[str]) -> Tensor:
+            return super().score(images.detach(), prompts)
+
+    gradients = []
+    for reward in (redness(), Blind()):
+        base.denoiser.zero_grad()
+        outcome_of(base, reward, "flow-grpo").loss.backward()
+        gradients.append({name: parameter.grad.clone() for name, parameter in adapter.items()})
+    assert all(torch.equal(gradients[0][name], gradients[1][name]) for name in adapter)
+    assert any(gradient.abs().max() > 0 for gradient in gradients[0].values())
