@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from jaxtyping import Num
 from torch import Tensor
 
 from rewardkit.ahead import ahead
 from rewardkit.errors import UserError
-from rewardkit.images import ImageBytes, OneImage, load_strided
+from rewardkit.images import ImageBytes, load_pixels
+from rewardkit.preprocess import floats
 from rewardkit.reward import AnyReward, frame, score_all
 from rewardkit.types import Scores
 
@@ -44,7 +46,7 @@ def batches(
     """Read files and give them in batches of at most `size`, all of a batch of one shape, not always in order."""
     queues: dict[tuple[torch.Size, ...], list[tuple[int, Sequence[Tensor]]]] = {}
     for row, frames in ahead(
-        lambda row: framed(load_strided(files[row]), rewards), range(len(files)), depth=AHEAD * size
+        lambda row: framed(load_pixels(files[row]), rewards), range(len(files)), depth=AHEAD * size
     ):
         if isinstance(frames, UserError):
             yield Unreadable(row, str(frames))
@@ -58,9 +60,9 @@ def batches(
     yield from map(stacked, queues.values())
 
 
-def framed(image: OneImage, rewards: Sequence[AnyReward]) -> Sequence[Tensor]:
-    """What each reward is to be given of an image."""
-    return [frame(reward, image[None])[0].contiguous() for reward in rewards]
+def framed(image: Num[Tensor, "3 height width"], rewards: Sequence[AnyReward]) -> Sequence[Tensor]:
+    """What each reward is to be given of an image: floats, framed before they were made of bytes, so in 8 bits."""
+    return [floats(frame(reward, image[None]))[0].contiguous() for reward in rewards]
 
 
 def stacked(queue: Sequence[tuple[int, Sequence[Tensor]]]) -> Batch:

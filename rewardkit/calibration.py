@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from rewardkit.errors import UserError
-from rewardkit.preprocess import Framed
+from rewardkit.preprocess import FramedPixels, Pixels
 from rewardkit.reward import AnyReward, MultiReward, Reward, frame
 from rewardkit.suggest import did_you_mean
 from rewardkit.types import Images, Scores
@@ -75,7 +75,7 @@ class RatedAxis:
         self.reward, self.calibration = reward, calibration
         self.name, self.axis = reward.name, reward.axis
 
-    def frame(self, images: Images) -> Framed:
+    def frame(self, images: Pixels) -> FramedPixels:
         return frame(self.reward, images)
 
     def score(self, images: Images, prompts: Sequence[str]) -> Scores:
@@ -93,7 +93,7 @@ class RatedAxes:
         self.name = reward.name
         self.axes = tuple(axis for axis in reward.axes if axis in calibration.scales)
 
-    def frame(self, images: Images) -> Framed:
+    def frame(self, images: Pixels) -> FramedPixels:
         return frame(self.reward, images)
 
     def scores(self, images: Images, prompts: Sequence[str]) -> dict[str, Scores]:

@@ -83,20 +83,24 @@ def load_image(source: Path | str | ImageBytes) -> OneImage:
         return to_tensor(image)
 
 
-def load_strided(source: Path | str | ImageBytes) -> OneImage:
-    """Read an image as `load_image` does, its channels last in memory: quicker for who resizes it at once."""
+def load_pixels(source: Path | str | ImageBytes) -> OneImage | ByteImage:
+    """Read an image as `load_image` does, in bytes unless it has more: quicker for who resizes it at once."""
     with _opened(source) as image:
         ImageOps.exif_transpose(image, in_place=True)
-        return to_tensor(image) if _has_more_than_bytes(image) else _bytes(image).float().div_(255)
+        return pixels(image)
+
+
+def pixels(image: Image.Image) -> OneImage | ByteImage:
+    """Convert a PIL image to bytes, channels last in memory, or to floats where it has more than 8 bits."""
+    return to_tensor(image) if _has_more_than_bytes(image) else _bytes(image)
 
 
 def load_bytes(source: Path | str | ImageBytes) -> ByteImage:
     """Read an image as `load_image` does, in 8 bits; what has more is rounded."""
     with _opened(source) as image:
         ImageOps.exif_transpose(image, in_place=True)
-        if _has_more_than_bytes(image):
-            return to_tensor(image).mul(255).round().byte()
-        return _bytes(image)
+        found = pixels(image)
+        return found if found.dtype == torch.uint8 else found.mul(255).round().byte()
 
 
 def image_size(source: Path | str | ImageBytes) -> tuple[int, int]:

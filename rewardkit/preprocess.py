@@ -70,6 +70,11 @@ class Preprocess:
         return self.normalise(self.frame(images))
 
 
+def floats(images: Pixels) -> Images:
+    """Bytes as floats in [0, 1]; floats as they are."""
+    return images.float().div_(255) if images.dtype == torch.uint8 else images
+
+
 def centre(images: Pixels, size: tuple[int, int]) -> FramedPixels:
     """Crop the centre, or pad with black around it, to `size`."""
     edges: list[int] = []

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from rewardkit.encoders import Encoder, load_encoder
 from rewardkit.errors import UserError
 from rewardkit.files import new_folder
-from rewardkit.images import to_tensor
-from rewardkit.preprocess import Framed
+from rewardkit.images import pixels
+from rewardkit.preprocess import FramedPixels, Pixels, floats
 from rewardkit.reward import applies
 from rewardkit.types import Images, Scores
 from rm.ensemble import Ensemble
@@ -74,7 +74,7 @@ class RewardModel(nn.Module):
         head = Ensemble(heads) if len(heads) > 1 else heads[0]
         return HeadWithUncertainty(head, shapes, reads_prompt=axis in PROMPT_AXES) if self.uncertain else head
 
-    def frame(self, images: Images) -> Framed:
+    def frame(self, images: Pixels) -> FramedPixels:
         """Bring images to the encoder's size; framing a second time changes nothing."""
         return self.encoder.preprocess.frame(images)
 
@@ -119,9 +119,10 @@ class RewardModel(nn.Module):
 
     def score_pictures(self, pictures: Sequence[Image.Image], prompts: Sequence[str], axis: str | None) -> Scores:
         device = next(self.parameters()).device
-        with torch.no_grad():  # pictures may differ in size, so one by one
-            pairs = zip(pictures, prompts, strict=True)
-            return torch.cat([self.score(to_tensor(p)[None].to(device), [prompt], axis) for p, prompt in pairs])
+        with torch.no_grad():  # pictures may differ in size, so one by one; resized in 8 bits, as in training
+            framed = [floats(self.frame(pixels(picture)[None])).to(device) for picture in pictures]
+            pairs = zip(framed, prompts, strict=True)
+            return torch.cat([self.score(image, [prompt], axis) for image, prompt in pairs])
 
     def overall(self, scores: Mapping[str, Scores], prompts: Sequence[str]) -> Scores:
         """Average the axes that apply to each prompt, in standard deviations."""

@@ -22,7 +22,7 @@ def make_optimizer(model: RewardModel, lr: float, encoder_lr: float | None, weig
             params = [parameter for parameter in learning if (parameter.ndim > 1) == chosen]
             if params:
                 groups.append({"params": params, "lr": peak, "peak": peak, "weight_decay": decay})
-    return AdamW(groups, betas=(0.9, 0.99))
+    return AdamW(groups, betas=(0.9, 0.99), fused=True)
 
 
 def rate(step: int, total: int, warmup: float) -> float:

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from rewardkit.batches import Batch, Unreadable, batches, score_batch
-from rewardkit.images import load_image, save_image
-from rewardkit.preprocess import Framed, Preprocess
+from rewardkit.images import load_bytes, load_image, save_image
+from rewardkit.preprocess import FramedPixels, Pixels, Preprocess, floats
 from rewardkit.types import Images, Scores
 
 
@@ -20,7 +20,7 @@ class Small:
     differentiable = True
     preprocess = Preprocess((6, 6))
 
-    def frame(self, images: Images) -> Framed:
+    def frame(self, images: Pixels) -> FramedPixels:
         return self.preprocess.frame(images)
 
     def score(self, images: Images, prompts: Sequence[str]) -> Scores:
@@ -52,8 +52,10 @@ def test_images_of_any_size_share_a_batch_of_a_reward_that_frames(tmp_path: Path
     assert isinstance(batch, Batch)
     assert batch.images[0].shape == (4, 3, 6, 6)
     scores = score_batch([Small()], batch, [""] * 4, "cpu")["small"]
-    alone = torch.cat([Small().score(load_image(files[row])[None], [""]) for row in batch.rows])
-    torch.testing.assert_close(scores, alone, rtol=1e-6, atol=1e-6)
+    small = [floats(Small.preprocess.frame(load_bytes(files[row])[None])) for row in batch.rows]
+    torch.testing.assert_close(scores, torch.cat([Small().score(image, [""]) for image in small]))
+    exact = torch.cat([Small().score(load_image(files[row])[None], [""]) for row in batch.rows])
+    torch.testing.assert_close(scores, exact, rtol=0, atol=1 / 255)  # which are resized in floats
     assert batch.images[0].is_contiguous()
 
 

@@ -7,7 +7,7 @@ from PIL import Image
 from torch import Tensor
 
 from rewardkit.images import to_tensor
-from rewardkit.preprocess import FramedPixels, Pixels, Preprocess
+from rewardkit.preprocess import FramedPixels, Pixels, Preprocess, floats
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -71,6 +71,10 @@ class CentreCrop(Framing):
 @dataclass(frozen=True)
 class PadBlack(Preprocess):
     """Longer side to size, black around; resized as a tensor whatever it comes from, as HPSv2 does."""
+
+    def frame(self, images: Pixels) -> FramedPixels:
+        """Resize in floats and pad; a second time changes nothing."""
+        return super().frame(floats(images))
 
     def frame_pil(self, image: Image.Image) -> Tensor:
         """The tensor's own way; (3, height, width)."""

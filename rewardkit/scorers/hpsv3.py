@@ -20,11 +20,11 @@ from transformers import AutoTokenizer, Qwen2VLConfig, Qwen2VLModel
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
 from rewardkit.errors import UserError
-from rewardkit.preprocess import Framed
+from rewardkit.preprocess import Framed, FramedPixels, Pixels
 from rewardkit.scorers.framing import CLIP_MEAN, CLIP_STD, Framing, Size
 from rewardkit.scorers.scorer import Scorer, between
 from rewardkit.scorers.weights import Source, State, fitted, locate, read_state, weight_file
-from rewardkit.types import Images, Scores
+from rewardkit.types import Scores
 
 SOURCE = Source("HPSv3", "REWARDKIT_HPSV3", "MizzenAI/HPSv3", ("HPSv3.safetensors", "*.safetensors"))
 BACKBONE = Source(
@@ -112,7 +112,7 @@ class HpsV3(Scorer):
         rows = self.tokenizer(chats, padding=True, return_tensors="pt").to(self.device)
         return rows.input_ids, rows.attention_mask
 
-    def frame(self, images: Images) -> Framed:
+    def frame(self, images: Pixels) -> FramedPixels:
         """Leave images as they are: a second resizing to blocks could choose another size."""
         return images
 

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from rewardkit.preprocess import Framed
+from rewardkit.preprocess import Framed, FramedPixels, Pixels
 from rewardkit.reward import Part
 from rewardkit.scorers.framing import Framing, PadBlack
 from rewardkit.types import Images, Scores
@@ -60,7 +60,7 @@ class Scorer(nn.Module):
         """Score images that are framed and normalised."""
         raise NotImplementedError
 
-    def frame(self, images: Images) -> Framed:
+    def frame(self, images: Pixels) -> FramedPixels:
         """Bring images to the scorer's size; framing a second time changes nothing."""
         return self.preprocess.frame(images)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from rewardkit.errors import UserError, first_line
-from rewardkit.preprocess import Framed
+from rewardkit.preprocess import FramedPixels, Pixels
 from rewardkit.scorers.scorer import Scorer, between, check_counts, full
 from rewardkit.scorers.weights import Source, locate
 from rewardkit.types import Images, Scores
@@ -70,7 +70,7 @@ class VqaScore(Scorer):
         logits = self.model(**self.inputs(images, prompts), logits_to_keep=1).logits[:, -1]
         return full(logits).softmax(-1)[:, self.answer]
 
-    def frame(self, images: Images) -> Framed:
+    def frame(self, images: Pixels) -> FramedPixels:
         """Leave images as they are: the model's own processor decides on their size."""
         return images
 
