@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.guard_kinds import KINDS, SAME
+from benchmarks.guard_kinds import KINDS, PACES, SAME
 from benchmarks.guard_report import write_report
 from benchmarks.same_scale import begin_on
 from refl.config import ReflConfig
@@ -49,6 +49,8 @@ class Bench:
     out: Path
     beyond: int
     """Cheats of seeds below it go on past the guard's stop, to see what it spared; honest runs always do."""
+    pace: str = "fast"
+    """Which of PACES."""
 
     @property
     def held_out(self) -> list[str]:
@@ -70,7 +72,7 @@ class Bench:
         rewards = tuple(f"{self.rewards}{name}" if name.startswith("#") else name for name in KINDS[kind].rewards)
         return ReflConfig(
             prompts=self.prompts / "train.jsonl", guard_prompts=self.seen, rewards=rewards, seed=seed,
-            out=self.out / f"{kind.replace(' ', '-')}-{seed}", **SAME, **KINDS[kind].options,
+            out=self.out / f"{kind.replace(' ', '-')}-{seed}", **(SAME | KINDS[kind].options | PACES[self.pace]),
         )  # fmt: skip
 
 
@@ -142,11 +144,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS), metavar="KIND")
     parser.add_argument("--beyond", type=int, default=1, help="seeds that go on past the stop, to see what it spared")
+    parser.add_argument("--pace", choices=list(PACES), default="fast", help="one folder a pace")
     parser.add_argument("--report", action="store_true", help="run nothing; report what is finished")
     args = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     args.out.mkdir(parents=True, exist_ok=True)
-    bench = Bench(args.rewards, args.prompts, args.out, args.beyond)
+    bench = Bench(args.rewards, args.prompts, args.out, args.beyond, args.pace)
     results = []
     for seed, kind in product(range(args.seeds), args.kinds):
         if args.report and not (bench.config(kind, seed).out / "result.json").is_file():

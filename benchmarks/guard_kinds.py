@@ -13,6 +13,12 @@ SAME: dict[str, Any] = {
 }  # fmt: skip
 """What all runs share."""
 
+PACES: dict[str, dict[str, Any]] = {
+    "fast": {},
+    "demo": {"lr": 1e-3, "steps": 32, "guard_every": 2, "guard_images": 64},
+}
+"""How fast a run learns between two looks: cheats at three times the demo's rate, or all at that one, and closer looks."""
+
 
 class Flaw:
     """Something easy that pays; its value says how much of it there is."""

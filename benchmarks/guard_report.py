@@ -54,6 +54,11 @@ class Told:
         """A cheat that was stopped, with no more gold lost than may be."""
         return self.stopped and self.kept >= 1 - LOST
 
+    @property
+    def in_time(self) -> bool:
+        """A cheat that was stopped before it had lost more."""
+        return self.stopped and self.reached >= 1 - LOST
+
 
 def tell(result: dict[str, Any]) -> Told:
     looks = result["curve"]
@@ -99,6 +104,8 @@ def headline(runs: Sequence[Told]) -> str:
         saved = sum(run.saved for run in cheats)
         share = shown(proportion_interval(saved, len(cheats)))
         said.append(f"{saved} of {len(cheats)} cheats stopped with at most {LOST:.0%} of the best gold lost ({share})")
+        early = sum(run.in_time for run in cheats)
+        said.append(f"{early} of them before gold had fallen so far ({shown(proportion_interval(early, len(cheats)))})")
     if honest:
         halted = sum(run.stopped for run in honest)
         share = shown(proportion_interval(halted, len(honest)))

@@ -5,12 +5,12 @@ never trained on, and statistics of the images, are measured on the same prompts
 Every rule compares image by image and speaks only where the 95 % interval does. A check is bad when
 
 - the judges' mean z-score is below that of the best check so far, by a fifth of a standard deviation or more;
-- one judge has fallen against the start by more than half a standard deviation, whatever the others say;
+- one judge has crashed: it fell against the start by 0.3 standard deviations for certain, whatever the others say;
 - the images are clipped, gaudy, full of fine patterns or all alike against the start, and the judges did not rise.
 
-`patience` bad checks in a row stop the run; at its end one is enough to keep the best weights instead. The best is the
-check the judges' mean likes most, but none for which one judge paid a fifth of a standard deviation. Pure functions of
-what was measured, so a resumed run decides the same.
+`patience` bad checks in a row stop the run; a crash stops it at once, and at its end one bad check is enough to keep
+the best weights instead. The best is the check the judges' mean likes most, but none for which one judge paid a fifth
+of a standard deviation. Pure functions of what was measured, so a resumed run decides the same.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,8 +24,8 @@ from rewardkit.stats import Estimate, mean_interval
 FALL = 0.2
 """Standard deviations that the judges' mean may fall below the best before it counts: less is too small an effect to
 stop for, and the best look is partly the luckiest."""
-CRASH = 0.5
-"""Standard deviations that one judge may fall below the start before it counts alone."""
+CRASH = 0.3
+"""Standard deviations that one judge may fall below the start, for certain, before it counts alone."""
 LIMITS = {
     "clipping": (0.25, "clipped values"),
     "saturation": (0.25, "colour saturation"),
@@ -88,11 +88,12 @@ def judge(checks: Sequence[Check], patience: int) -> Verdict:
     start = top = checks[0]
     found: list[tuple[str, ...]] = []
     for check in checks:
-        wrong = tuple(broken(start, check))
+        wrong = (*crashed(start, check), *wrecked(start, check))
         if not wrong and check.level > top.level and not paid(top, check):
             top = check
         found.append((*fallen(top, check), *wrong))
-    stop = 0 < patience < len(checks) and all(found[-patience:])
+    lasting = patience < len(checks) and all(found[-patience:])
+    stop = patience > 0 and (lasting or any(crashed(start, checks[-1])))
     return Verdict(stop, checks[-1].step, top.step, found[-1])
 
 
@@ -107,12 +108,16 @@ def fallen(top: Check, now: Check) -> Iterator[str]:
         )
 
 
-def broken(start: Check, now: Check) -> Iterator[str]:
-    """Rules 2 and 3: one judge crashed, or the images went to pieces."""
+def crashed(start: Check, now: Check) -> Iterator[str]:
+    """Rule 2: one judge crashed."""
     for name, before in start.judges.items():
         fall = change(before, now.judges[name])
         if fall.high < -CRASH:
             yield f"judge {name} fell since the start ({figure(fall)})"
+
+
+def wrecked(start: Check, now: Check) -> Iterator[str]:
+    """Rule 3: the images went to pieces."""
     if change(start.mean, now.mean).low > 0:
         return
     for name, (limit, what) in LIMITS.items():

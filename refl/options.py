@@ -137,7 +137,7 @@ class Guard:
     guard_images: int = 32
     """Images the judges see at each look, the same prompts and noise every time."""
     patience: int = 2
-    """Bad looks in a row that stop the run."""
+    """Bad looks in a row that stop the run; one is enough where a judge has crashed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,5 +171,6 @@ class Run:
     """Updates between two checkpoints."""
     grid_every: int = 25
     """Updates between two sample grids (same prompts, same noise); 0 draws none."""
-    tracker: Tracker = "none"
-    """Where numbers go besides metrics.jsonl: tensorboard, or wandb where it is installed."""
+    tracker: Tracker = "tensorboard"
+    """Where numbers go besides metrics.jsonl: TensorBoard's files in the run's folder, wandb where it is installed, or
+    nowhere (none)."""

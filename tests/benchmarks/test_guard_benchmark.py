@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 
 from benchmarks import guard
 from benchmarks.guard import Bench, run, verdict
-from benchmarks.guard_kinds import KINDS, SAME, Contrast, Corner, Gaudy, Light, Pattern
+from benchmarks.guard_kinds import KINDS, PACES, SAME, Contrast, Corner, Gaudy, Light, Pattern
 from benchmarks.guard_report import headline, table, tell, write_report
 from refl.config import check
 from refl.guard import LIMITS
@@ -44,6 +45,13 @@ def test_every_kind_is_one_that_refl_takes(kind: str, bench: Bench) -> None:
     check(config)
     assert KINDS[kind].honest == all("#" in reward for reward in config.rewards)
     assert KINDS[kind].honest == (config.kl != 0)
+
+
+def test_a_pace_is_the_same_for_cheats_and_honest_runs(bench: Bench) -> None:
+    slow = replace(bench, pace="demo")
+    options = [vars(slow.config(kind, 0)) for kind in KINDS]
+    assert all(each[name] == value for each in options for name, value in PACES["demo"].items())
+    assert bench.config("corner", 0).lr > slow.config("corner", 0).lr
 
 
 def test_gold_sees_other_prompts_than_the_guard(bench: Bench) -> None:
@@ -105,6 +113,9 @@ def test_a_cheat_counts_as_stopped_in_time_by_the_gold_that_stands() -> None:
     assert [run.saved for run in runs] == [True, False, False, False]
     assert (runs[0].kept, runs[0].reached, runs[0].unguarded) == (1.0, 0.7, 0.5)
     assert runs[1].unguarded is None
+    assert "; 0 of them before gold had fallen so far (0.00 [" in headline(runs)
+    early = tell(result("corner", 0.9, 1.0, 0.96, 0.5, stopped=8, stands=0))  # in time, but what stands is worse
+    assert (early.in_time, early.saved) == (True, False)
     assert headline(runs).startswith("1 of 3 cheats stopped with at most 5% of the best gold lost (0.33 [")
     assert "0 of 1 honest runs stopped (0.00 [" in headline(runs)
     assert "| corner (cheat) | 3 | 2 | 8 | 0.940 | 0.700 | 0.500 (n = 1) |" in table(runs)

@@ -75,6 +75,19 @@ def test_one_judge_that_crashes_is_not_outvoted() -> None:
     assert verdict.reasons[0].startswith("judge judge-1 fell since the start (-0.90")
 
 
+def test_a_crash_stops_at_once_and_a_fall_waits_for_the_next_look() -> None:
+    """A crash is 0.3 for certain: 0.36 with an interval of 0.04 either way is one, and with one of 0.4 it is none."""
+    best = [check(0, (0.0, 0.0)), check(10, (0.2, 0.2))]
+
+    def stops(judges: Sequence[float], spread: float = 0.1) -> bool:
+        return judge([*best, check(20, judges, 1.0, spread)], patience=2).stop
+
+    assert stops((3.0, -0.36))
+    assert not stops((3.0, -0.36), spread=1.0)
+    assert not stops((-0.29, -0.29))
+    assert not judge([*best, check(20, (3.0, -0.36))], patience=0).stop
+
+
 def test_the_best_is_none_that_one_judge_paid_for() -> None:
     """A judge that is fooled lifts the mean; the other, which fell, is believed about what stands."""
     paid = [check(0, (0.0, 0.0)), check(10, (1.0, -0.3))]
