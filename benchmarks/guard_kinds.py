@@ -17,7 +17,7 @@ PACES: dict[str, dict[str, Any]] = {
     "fast": {},
     "demo": {"lr": 1e-3, "steps": 32, "guard_every": 2, "guard_images": 64},
 }
-"""How fast a run learns between two looks: cheats at three times the demo's rate, or all at that one, and closer looks."""
+"""How fast a run learns between two looks: cheats at thrice the demo's rate, or all at that one, and closer looks."""
 
 
 class Flaw:

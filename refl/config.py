@@ -36,6 +36,8 @@ def check(config: ReflConfig) -> None:
         raise UserError(f"ema must be at least 0 and below 1; got {config.ema}")
     bounds(config.sampling_steps, window(config))
     check_objective(config)
+    if config.tune_text and not config.text_encoders:
+        raise UserError("tune_text trains the text encoders, so they must stay; leave --no-text-encoders out")
     check_devices(config)
     if config.judges and config.guard_images < 2:
         raise UserError(f"guard_images must be 2 or more, for an interval; got {config.guard_images}")

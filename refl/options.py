@@ -35,7 +35,7 @@ class Rewards:
     """Z-score above which a reward stops pulling, by its name or its axis; 2 where not given."""
     gates: dict[str, str] = field(default_factory=dict)
     """Prompts that a reward speaks about, by its name or its axis, as COLUMN=VALUE of the file of prompts: aesthetic
-    category=portrait. All where not given; the text axis speaks of prompts that quote text in any case."""
+    category=portrait. All where not given; but the text axis never speaks about a prompt that quotes no text."""
     balance: bool = False
     """Let every reward pull the pixels equally hard, by its weight, however steep it is."""
 
@@ -155,6 +155,8 @@ class Machine:
     save_memory: Saving = "none"
     """Keep less for the way back and compute it again: in the decoder, or in decoder and denoiser (all); what is learnt
     is the same."""
+    text_encoders: bool = True
+    """Keep the text encoders; without them all prompts are read first, and their memory is free."""
     plan: str = ""
     """Card to plan for, like rtx-4090 or h100: say what memory and time the run will need there, load nothing, stop."""
 

@@ -39,7 +39,7 @@ def planned(config: ReflConfig, backbones: list[str]) -> PlanConfig:
         sampling_steps=config.sampling_steps, grad_steps=getattr(config, steps) if steps else 1,
         guidance=config.guidance, window_guidance=config.window_guidance, rank=config.rank,
         target_modules=config.target_modules, ema=bool(config.ema), dtype=config.dtype, save_memory=config.save_memory,
-        card=config.plan,
+        card=config.plan, text_encoders=config.text_encoders,
     )  # fmt: skip
 
 

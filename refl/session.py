@@ -12,6 +12,7 @@ from refl import lora, panel, pretrain, prompts
 from refl.config import ReflConfig
 from refl.gates import gated
 from refl.learner import Learner
+from refl.let_go import let_go
 from refl.objectives import COMPARING
 from refl.shard import shard
 from refl.share import Share
@@ -102,6 +103,9 @@ def begin(config: ReflConfig, among: Processes | None = None) -> Session:
     if last is not None and watch is not None:
         watch.load(last.tensors)
     own = prompts.PromptCache(OwnReading(base) if config.tune_text else base)
+    if not config.text_encoders:
+        seen = [*texts, *(watch.subject.prompts if watch else ()), *(item.prompt for item in items)]
+        own = let_go(base, among.device, seen)
     read_now = LivePrompts(tunable(base)) if config.tune_text else own
     empty = own.encode([""], among.device)
     real = pretrain.RealImages(items, base, read_now, empty, share, config.pretrain_weight) if items else None

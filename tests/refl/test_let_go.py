@@ -1,0 +1,60 @@
+"""Text encoders let go: the same weights are learnt, their memory is free, and an unread prompt is named."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from refl import session
+from refl.config import ReflConfig
+from refl.let_go import let_go
+from refl.train import train
+from rewardkit.errors import UserError
+from rewardkit.lora import WEIGHTS_NAME
+from rewardkit.sampling import generate_images
+from tests.base.conftest import FAMILIES, PROMPTS, Family
+
+
+def test_a_run_learns_the_same_without_its_text_encoders(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "held.txt").write_text("a green hill\n")
+    config = ReflConfig(
+        prompts=folder / "prompts.txt", base=str(folder / "base"), out=tmp_path / "with", rewards=("colourfulness",),
+        steps=2, batch_size=2, sampling_steps=3, rank=2, lr=1e-2, grid_every=2, guidance=2.0,
+        judges=("posters-aesthetic",), guard_prompts=tmp_path / "held.txt", guard_images=2, guard_every=1,
+    )  # fmt: skip
+    train(config)
+    train(replace(config, out=tmp_path / "without", text_encoders=False))
+    first, second = (load_file(tmp_path / name / "lora" / WEIGHTS_NAME) for name in ("with", "without"))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_only_denoiser_and_decoder_stay(folder: Path, tmp_path: Path) -> None:
+    config = ReflConfig(
+        prompts=folder / "prompts.txt", base=str(folder / "base"), out=tmp_path / "run", rewards=("colourfulness",),
+        sampling_steps=3, text_encoders=False,
+    )  # fmt: skip
+    begun = session.begin(config)
+    parts = begun.base.pipeline.components  # type: ignore[attr-defined]
+    left = {name for name, part in parts.items() if isinstance(part, torch.nn.Module)}
+    assert left == {"transformer", "vae"}
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=list(FAMILIES))
+def test_what_was_read_can_be_drawn_and_nothing_else(family: Family) -> None:
+    base = family.base()
+    drawn = partial(generate_images, base, PROMPTS, steps=2, guidance=2.0, size=family.size)
+    before = drawn()
+    let_go(base, torch.device("cpu"), PROMPTS)
+    assert torch.allclose(drawn(), before, atol=1e-4)
+    with pytest.raises(UserError, match=r"let go before.*'a hill'"):
+        base.encode(["a hill"])
+
+
+def test_encoders_that_learn_must_stay(tmp_path: Path) -> None:
+    config = ReflConfig(prompts=tmp_path, out=tmp_path, rewards=("a",), tune_text=True, text_encoders=False)
+    with pytest.raises(UserError, match="--no-text-encoders"):
+        train(config)
