@@ -104,7 +104,7 @@ class RewardModel(nn.Module):
     def score(
         self, images: Images | Sequence[Image.Image], prompts: Sequence[str] | str, axis: str | None = None
     ) -> Scores:
-        """Score images, a tensor or PIL pictures, on one axis.
+        """Score images, a tensor or PIL pictures, on one axis; pictures are resized in 8 bits, as files are.
 
         Without an axis, give the mean of the axes that apply to each prompt, each in standard deviations from what is
         typical. Raises `UserError` for an axis the model does not have.

@@ -1,4 +1,4 @@
-"""Files become batches whatever their sizes, few wait in memory, and framing before a reward changes no score."""
+"""Files become batches whatever their sizes, few wait in memory, and they are framed in 8 bits."""
 
 from collections.abc import Sequence
 from pathlib import Path
