@@ -78,6 +78,7 @@ def configs(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
             refl, out=out / "nft", base=str(folder / "seedling"), objective="nft", batch_size=6, group=2,
             judges=("posters-aesthetic",), guard_images=3, guard_every=2,
         ),
+        "flow-grpo": replace(refl, out=out / "flow-grpo", objective="flow-grpo", batch_size=6, group=2, grad_steps=1),
     }  # fmt: skip
 
 
@@ -109,7 +110,7 @@ def rows(out: Path) -> list[dict[str, float]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["refl", "sharded", "noises", "nft"])
+@pytest.mark.parametrize("name", ["refl", "sharded", "noises", "nft", "flow-grpo"])
 def test_two_processes_learn_what_one_does(
     configs: dict[str, ReflConfig], on_two: tuple[Path, str], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,4 +140,4 @@ def test_two_processes_resume_to_the_same_bits_and_one_speaks(on_two: tuple[Path
     assert all(torch.equal(halves[name], whole[name]) for name in whole)
     assert rows(folder / "halves") == rows(folder / "refl")
     assert [row["step"] for row in rows(folder / "refl")] == list(range(1, STEPS + 1))
-    assert said.count("LoRA written to") == 6
+    assert said.count("LoRA written to") == 7
