@@ -45,14 +45,14 @@ def encoder(name: str) -> nn.Module:
         return of_folder(Path(name))
     if name == "seedling":
         return load_encoder(name).to(META)
-    name = re.split("[/:]", name)[0]  # what follows says which weights
-    config = open_clip.get_model_config(name)
+    model = re.split("[/:]", name)[0]  # what follows says which weights
+    config = open_clip.get_model_config(model)
     if config is None:
         raise UserError(f"no backbone {name!r}; {did_you_mean(name, [*LIKE, 'seedling', *open_clip.list_models()])}")
     logging.disable(logging.WARNING)  # open_clip warns that there are no weights, which is the point
     try:
         with torch.device(META):
-            clip = open_clip.create_model(name, pretrained=None, device="meta").eval()
+            clip = open_clip.create_model(model, pretrained=None, device="meta").eval()
             return ClipEncoder(clip, untold, config, preprocess_of(clip, None))
     finally:
         logging.disable(logging.NOTSET)
