@@ -11,7 +11,7 @@ import torch
 from refl.drawn import ask_drawn
 from rewardkit.base import Base
 from rewardkit.errors import UserError
-from rewardkit.files import write_text
+from rewardkit.files import read_object, write_text
 from rewardkit.processes import ALONE, Processes
 from rewardkit.registry import load_rewards
 from rewardkit.reward import Panel, Part
@@ -73,7 +73,7 @@ def write(panel: Panel, path: Path) -> None:
 
 def read(panel: Panel, path: Path) -> Panel:
     """Take the frozen means and spreads of an earlier start of the run; weights and targets stay as now given."""
-    state: Mapping[str, Mapping[str, float]] = json.loads(path.read_text())
+    state: Mapping[str, Mapping[str, float]] = read_object(path, "start in another folder")
     if set(state) != set(panel.axes):
         raise UserError(
             f"{path} is about {', '.join(state)}, and this run asks for {', '.join(panel.axes)}; "

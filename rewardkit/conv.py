@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from rewardkit.encoders.base import Embedding, Encoder, ImageFeatures, colours
 from rewardkit.errors import UserError
+from rewardkit.files import read_object
 from rewardkit.preprocess import Preprocess
 from rewardkit.types import Images
 
@@ -93,6 +94,6 @@ def load_conv(spec: str) -> ConvEncoder:
     """Make a fresh `conv`, or load a saved folder."""
     if spec == "conv":
         return ConvEncoder()
-    encoder = ConvEncoder(ConvConfig(**json.loads((Path(spec) / CONFIG).read_text())))
+    encoder = ConvEncoder(ConvConfig(**read_object(Path(spec) / CONFIG, "copy the folder again")))
     encoder.load_state_dict(load_file(Path(spec) / WEIGHTS))
     return encoder

@@ -1,11 +1,13 @@
 """Files and folders that are there whole or not at all: written under another name, flushed, then renamed."""
 
 import errno
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rewardkit.errors import UserError
 
@@ -53,6 +55,17 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file (UTF-8) whole or not at all; raise `UserError` when the disk is full."""
     write_bytes(path, text.encode())
+
+
+def read_object(path: Path, mend: str) -> dict[str, Any]:
+    """Read a JSON object; raise `UserError` that names the file and says how to mend it where there is none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path} ({error}); {mend}") from error
+    if not isinstance(found, dict):
+        raise UserError(f"{path} is no JSON object; {mend}")
+    return found
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 
 from rewardkit.cli import run
 from rewardkit.errors import UserError
-from rewardkit.files import write_text
+from rewardkit.files import read_object, write_text
 
 
 class Steps:
@@ -23,7 +23,9 @@ class Steps:
         self.count = 0
         self.passed: list[str] = []
         out.mkdir(parents=True, exist_ok=True)
-        self.done: dict[str, dict[str, Any]] = json.loads(self.path.read_text()) if self.path.is_file() else {}
+        self.done: dict[str, dict[str, Any]] = (
+            read_object(self.path, "start in another folder") if self.path.is_file() else {}
+        )
 
     def command(self, name: str, words: str, *arguments: object) -> None:
         """Run one command of rewardkit, with `--out OUT/NAME` added; a half-done folder of it is removed first."""

@@ -2,7 +2,6 @@
 
 import importlib
 import inspect
-import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,9 +17,11 @@ from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 from rewardkit.base import BUILT_IN, FAMILIES, Base
 from rewardkit.base.quiet import quiet
 from rewardkit.errors import UserError, first_line
+from rewardkit.files import read_object
 from rewardkit.plan.dry import META
 
 KNOWN = Path(__file__).parent / "known.toml"
+FOLDER = "give a folder in diffusers format"
 
 SCHEDULERS = {
     "PixArtSigmaPipeline": diffusers.DPMSolverMultistepScheduler,
@@ -82,7 +83,7 @@ def fetched(spec: str) -> Path:
 
 def from_folder(spec: str, folder: Path) -> Recipe:
     """Read `model_index.json` and the parts' own files."""
-    index = read_json(folder / "model_index.json")
+    index = read_object(folder / "model_index.json", FOLDER)
     pipeline = str(index.get("_class_name"))
     if pipeline not in FAMILIES:
         raise UserError(f"base {spec!r} is a {pipeline}, which is not supported; supported are {', '.join(FAMILIES)}")
@@ -90,20 +91,11 @@ def from_folder(spec: str, folder: Path) -> Recipe:
     for name in WEIGHTED:
         library, kind = index.get(name) or (None, None)
         if library is not None:
-            settings = read_json(folder / name / "config.json")
+            settings = read_object(folder / name / "config.json", FOLDER)
             parts[name] = {"class": f"{library}.{kind}"} | {
                 key: value for key, value in settings.items() if not key.startswith("_")
             }
     return Recipe(spec, pipeline, parts)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; raise `UserError` naming the file where there is none."""
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {path} ({error}); give a folder in diffusers format") from error
-    return found
 
 
 def build(made_of: Recipe, dtype: torch.dtype, device: torch.device = META) -> Base:

@@ -1,6 +1,5 @@
 """Image towers of rewards on the meta device, by the name of their backbone."""
 
-import json
 import logging
 import re
 from collections.abc import Mapping
@@ -14,12 +13,14 @@ from torch import nn
 from rewardkit.encoders import ClipEncoder, load_encoder, preprocess_of
 from rewardkit.encoders.openclip import CONFIG
 from rewardkit.errors import UserError
+from rewardkit.files import read_object
 from rewardkit.plan.dry import META
 from rewardkit.suggest import did_you_mean
 from rewardkit.types import Images, Scores
 
 LIKE = {"pickscore": "ViT-H-14", "hpsv2": "ViT-H-14", "clipscore": "ViT-L-14", "laion": "ViT-L-14"}
 """Published scorers -> the backbone they stand on."""
+WHOLE = "copy the folder again, or name its backbone instead"
 
 
 class Tower(nn.Module):
@@ -61,9 +62,9 @@ def encoder(name: str) -> nn.Module:
 def of_folder(folder: Path) -> nn.Module:
     """Build the tower that a folder's configuration files describe; raise `UserError` where they describe none."""
     if (folder / CONFIG).is_file():
-        return of_open_clip(json.loads((folder / CONFIG).read_text()))
+        return of_open_clip(read_object(folder / CONFIG, WHOLE))
     about = folder / "config.json"
-    inside = json.loads(about.read_text()).get("encoder") if about.is_file() else None
+    inside = read_object(about, WHOLE).get("encoder") if about.is_file() else None
     if inside is None:
         raise UserError(f"{folder} has neither {CONFIG} nor a reward model's config.json; name its backbone instead")
     return encoder(str(folder / inside) if (folder / inside).is_dir() else inside)

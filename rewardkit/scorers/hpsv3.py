@@ -7,7 +7,6 @@ here: put their `data_collator_qwen.py` beside the weights, it is read and not r
 """
 
 import ast
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +19,11 @@ from transformers import AutoTokenizer, Qwen2VLConfig, Qwen2VLModel
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
 from rewardkit.errors import UserError
+from rewardkit.files import read_object
 from rewardkit.preprocess import Framed, FramedPixels, Pixels
 from rewardkit.scorers.framing import CLIP_MEAN, CLIP_STD, Framing, Size
 from rewardkit.scorers.scorer import Scorer, between
-from rewardkit.scorers.weights import Source, State, fitted, locate, read_state, weight_file
+from rewardkit.scorers.weights import COPY_AGAIN, Source, State, fitted, locate, read_state, weight_file
 from rewardkit.types import Scores
 
 SOURCE = Source("HPSv3", "REWARDKIT_HPSV3", "MizzenAI/HPSv3", ("HPSv3.safetensors", "*.safetensors"))
@@ -190,7 +190,7 @@ def load_hpsv3(
     beside = here / INSTRUCTION.files[0]
     words = read_instruction(weight_file(beside if beside.is_file() else locate(INSTRUCTION), INSTRUCTION))
     state = modern(read_state(file))
-    config = Qwen2VLConfig.from_dict(json.loads((backbone / "config.json").read_text(encoding="utf-8")))
+    config = Qwen2VLConfig.from_dict(read_object(backbone / "config.json", COPY_AGAIN))
     # The authors cut the embedding to the tokenizer's own words and one more.
     config.text_config.vocab_size = len(state.get("model.language_model.embed_tokens.weight", ()))
     tokenizer = AutoTokenizer.from_pretrained(backbone)

@@ -16,6 +16,7 @@ from rewardkit.plan.config import PlanConfig, check
 from rewardkit.plan.planner import Planner
 from rewardkit.plan.report import verdict
 from rewardkit.plan.simulate import denoise
+from rewardkit.plan.towers import encoder
 
 CPU = torch.device("cpu")
 
@@ -107,3 +108,10 @@ def test_numbers_that_make_no_run_are_refused(changes: Any, said: Any) -> None:
 def test_a_folder_that_is_no_base_is_refused(tmp_path: Any) -> None:
     with pytest.raises(UserError, match=r"model_index\.json"):
         recipe(str(tmp_path))
+
+
+@pytest.mark.parametrize(("name", "content"), [("open_clip_config.json", "{"), ("config.json", "[1]")])
+def test_a_rewards_folder_that_is_broken_is_named(name: str, content: str, tmp_path: Any) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(UserError, match=rf"{name}.*; copy the folder again, or name its backbone instead"):
+        encoder(str(tmp_path))
