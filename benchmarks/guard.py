@@ -34,7 +34,7 @@ from rewardkit.posters.judge import PostersAlignment
 from rewardkit.prompts import read_prompts
 from rewardkit.sampling import generate_images
 
-GOLD_IMAGES = 32
+GOLD_IMAGES = 64
 NOISE_SEED = 20
 """Of gold's images; the guard's noise hangs on each run's seed."""
 
@@ -49,7 +49,7 @@ class Bench:
     out: Path
     beyond: int
     """Cheats of seeds below it go on past the guard's stop, to see what it spared; honest runs always do."""
-    pace: str = "fast"
+    pace: str = "demo"
     """Which of PACES."""
 
     @property
@@ -102,8 +102,8 @@ def run(bench: Bench, kind: str, seed: int) -> dict[str, Any]:
 def verdict(result: Mapping[str, Any], patience: int = ReflConfig.patience) -> dict[str, Any]:
     """What the guard, as it now is, says at the first look where it stops the run, or at its end; pure of the looks."""
     checks = [recorded(look) for look in result["curve"]]
-    for count, check in enumerate(checks, 1):
-        said = judge(checks[:count], 1 if check.step == result["steps"] else patience)
+    for count in range(1, len(checks) + 1):
+        said = judge(checks[:count], patience, result["steps"])
         if said.stop:
             break
     if not said.stop and said.step < result["steps"]:
@@ -111,8 +111,7 @@ def verdict(result: Mapping[str, Any], patience: int = ReflConfig.patience) -> d
             f"{result['kind']}, seed {result['seed']}: the guard has changed and would not have stopped this run at "
             f"update {said.step}; delete its folder and run it again"
         )
-    stands = said.best if said.stop else said.step
-    return {"stopped": said.stop, "step": said.step, "stands": stands, "sentence": said.sentence}
+    return {"stopped": said.stop, "step": said.step, "stands": said.stands, "sentence": said.sentence}
 
 
 def recorded(look: Mapping[str, Any]) -> Check:
@@ -141,17 +140,17 @@ def main() -> None:
     parser.add_argument("--rewards", type=Path, required=True, help="folder of the trained reward model")
     parser.add_argument("--prompts", type=Path, required=True, help="folder with train.jsonl and held_out.jsonl")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3], metavar="SEED")
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS), metavar="KIND")
     parser.add_argument("--beyond", type=int, default=1, help="seeds that go on past the stop, to see what it spared")
-    parser.add_argument("--pace", choices=list(PACES), default="fast", help="one folder a pace")
+    parser.add_argument("--pace", choices=list(PACES), default="demo", help="one folder a pace")
     parser.add_argument("--report", action="store_true", help="run nothing; report what is finished")
     args = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     args.out.mkdir(parents=True, exist_ok=True)
     bench = Bench(args.rewards, args.prompts, args.out, args.beyond, args.pace)
     results = []
-    for seed, kind in product(range(args.seeds), args.kinds):
+    for seed, kind in product(args.seeds, args.kinds):
         if args.report and not (bench.config(kind, seed).out / "result.json").is_file():
             continue
         result = run(bench, kind, seed)

@@ -1,16 +1,20 @@
-"""When to stop: the judges fall while the trained reward does not, or the images go to pieces.
+"""When to stop: the judges fall while the trained reward rises, or the images go to pieces.
 
 A reward that is climbed long enough is climbed where it is wrong (Gao et al. 2022, arXiv:2210.10760). Judges that are
 never trained on, and statistics of the images, are measured on the same prompts from the same noise now and then.
 Every rule compares image by image and speaks only where the 95 % interval does. A check is bad when
 
-- the judges' mean z-score is below that of the best check so far, by a fifth of a standard deviation or more;
-- one judge has crashed: it fell against the start by 0.3 standard deviations for certain, whatever the others say;
-- the images are clipped, gaudy, full of fine patterns or all alike against the start, and the judges did not rise.
+- gamed: since the best check the trained reward rose by a fifth of a standard deviation or more, and the judges' mean
+  fell by as much, or one judge stands so far below the start;
+- crashed: one judge is below the start by 0.3 standard deviations for certain, and the trained reward rose at all;
+- lost: the mean is below the best, or a judge below the start, by 0.6 for certain, whatever the trained reward did;
+- wrecked: the images are clipped, gaudy, full of fine patterns or all alike against the start, and the judges did not
+  rise.
 
-`patience` bad checks in a row stop the run; a crash stops it at once, and at its end one bad check is enough to keep
-the best weights instead. The best is the check the judges' mean likes most, but none for which one judge paid a fifth
-of a standard deviation. Pure functions of what was measured, so a resumed run decides the same.
+`patience` bad checks in a row stop the run; a crash stops it at once. A smaller fall without a rise is a stumble, from
+which runs recover. The best is the check the judges' mean likes most, but none for which one judge paid a fifth of a
+standard deviation; it also stands where the run's last check is bad, or the mean fell by a fifth since. Pure functions
+of what was measured, so a resumed run decides the same.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,10 +26,12 @@ from numpy.typing import NDArray
 from rewardkit.stats import Estimate, mean_interval
 
 FALL = 0.2
-"""Standard deviations that the judges' mean may fall below the best before it counts: less is too small an effect to
-stop for, and the best look is partly the luckiest."""
+"""Standard deviations that count, of a fall and of the rise it is held against: less is too small an effect to stop
+for, and the best look is partly the luckiest."""
 CRASH = 0.3
-"""Standard deviations that one judge may fall below the start, for certain, before it counts alone."""
+"""Standard deviations that one judge may fall below the start, for certain, before any rise is suspicious."""
+LOSS = 0.6
+"""Standard deviations that judges may fall, for certain, without a rise."""
 LIMITS = {
     "clipping": (0.25, "clipped values"),
     "saturation": (0.25, "colour saturation"),
@@ -65,55 +71,100 @@ class Verdict:
     """What the guard makes of the checks so far."""
 
     stop: bool
+    """Whether the run ends here, before its last update."""
     step: int
     """The newest check's."""
     best: int
     """The step whose weights stood best with the judges."""
+    stands: int
+    """The step whose weights are the run's, were it to end here: the best's or the newest."""
     reasons: tuple[str, ...] = field(default=())
     """What is wrong with the newest check, with figures; empty when nothing is."""
+    uneasy: bool = False
+    """Whether to look again soon: the newest check is bad, or may be about to be."""
 
     @property
     def sentence(self) -> str:
         if not self.reasons:
             return f"nothing found wrong up to update {self.step}"
         found = f"at update {self.step} {' and '.join(self.reasons)}"
-        return f"stopped: {found}; the weights of update {self.best} stand" if self.stop else f"warning: {found}"
+        if self.stands == self.step:
+            return f"warning: {found}"
+        return f"{'stopped' if self.stop else 'warning'}: {found}; the weights of update {self.stands} stand"
 
 
-def judge(checks: Sequence[Check], patience: int) -> Verdict:
-    """Decide on the checks so far; the first is the start, and never bad. Patience 0 never stops.
+def judge(checks: Sequence[Check], patience: int, last: int) -> Verdict:
+    """Decide on the checks so far; the first is the start, and never bad.
 
-    The best is the check the judges like most, among those that broke nothing and that no judge paid for.
+    `patience` 0 never stops and never goes back; `last` is the run's last update, where there is nothing to stop.
     """
     start = top = checks[0]
     found: list[tuple[str, ...]] = []
     for check in checks:
-        wrong = (*crashed(start, check), *wrecked(start, check))
-        if not wrong and check.level > top.level and not paid(top, check):
+        broken = any(below(start, check)) or any(wrecked(start, check))
+        if not broken and check.level > top.level and not paid(top, check):
             top = check
-        found.append((*fallen(top, check), *wrong))
+        found.append((*fallen(start, top, check), *wrecked(start, check)))
+    newest = checks[-1]
     lasting = patience < len(checks) and all(found[-patience:])
-    stop = patience > 0 and (lasting or any(crashed(start, checks[-1])))
-    return Verdict(stop, checks[-1].step, top.step, found[-1])
+    stop = patience > 0 and newest.step < last and (lasting or crashed(start, top, newest))
+    reasons = found[-1] or tuple(worse(top, newest)) if newest.step == last else found[-1]
+    back = patience > 0 and bool(reasons) and (stop or newest.step == last)
+    closer = bool(reasons) or uneasy(start, top, newest)
+    return Verdict(stop, newest.step, top.step, top.step if back else newest.step, reasons, closer)
 
 
-def fallen(top: Check, now: Check) -> Iterator[str]:
-    """Rule 1: the judges fell below the best."""
-    fall = change(top.mean, now.mean)
-    if fall.high < 0 and fall.value <= -FALL:
+def fallen(start: Check, top: Check, now: Check) -> Iterator[str]:
+    """Name who fell further than what was gained meanwhile excuses: gamed, crashed or lost."""
+    gain = change(top.trained, now.trained)
+    gamed = gain.low > 0 and gain.value >= FALL
+    crash = CRASH if gain.low > 0 else LOSS
+    mean = change(top.mean, now.mean)
+    if mean.high < -LOSS or (gamed and small(mean)):
+        yield f"the judges fell since update {top.step} ({figure(mean)}) while {told(gain)}"
+    for name, fall in falls(start, now):
+        if fall.high < -crash or (gamed and small(fall)):
+            yield f"judge {name} fell since the start ({figure(fall)}) while {told(gain)} since update {top.step}"
+
+
+def uneasy(start: Check, top: Check, now: Check) -> bool:
+    """Whether anybody fell while the trained reward rose, however little it rose."""
+    fell = [change(top.mean, now.mean), *(fall for _, fall in falls(start, now))]
+    return change(top.trained, now.trained).low > 0 and any(map(small, fell))
+
+
+def crashed(start: Check, top: Check, now: Check) -> bool:
+    """Whether one judge crashed while the trained reward rose: that stops at once."""
+    return change(top.trained, now.trained).low > 0 and any(below(start, now))
+
+
+def below(start: Check, now: Check) -> Iterator[str]:
+    """Name the judges that crashed, whatever was gained."""
+    return (name for name, fall in falls(start, now) if fall.high < -CRASH)
+
+
+def worse(top: Check, now: Check) -> Iterator[str]:
+    """Say so where the judges' mean is below the best, whatever was gained."""
+    mean = change(top.mean, now.mean)
+    if small(mean):
         gain = change(top.trained, now.trained)
-        said = "rose" if gain.low > 0 else "fell" if gain.high < 0 else "did not move for certain"
-        yield (
-            f"the judges fell since update {top.step} ({figure(fall)}) while the trained reward {said} ({figure(gain)})"
-        )
+        yield f"the judges were below those of update {top.step} ({figure(mean)}) while {told(gain)}"
 
 
-def crashed(start: Check, now: Check) -> Iterator[str]:
-    """Rule 2: one judge crashed."""
-    for name, before in start.judges.items():
-        fall = change(before, now.judges[name])
-        if fall.high < -CRASH:
-            yield f"judge {name} fell since the start ({figure(fall)})"
+def falls(start: Check, now: Check) -> Iterator[tuple[str, Estimate]]:
+    """Every judge's change since the start."""
+    return ((name, change(before, now.judges[name])) for name, before in start.judges.items())
+
+
+def small(fall: Estimate) -> bool:
+    """Whether it is a fall, and not too small to count."""
+    return fall.high < 0 and fall.value <= -FALL
+
+
+def told(gain: Estimate) -> str:
+    """Say what the trained reward did."""
+    did = "rose" if gain.low > 0 else "fell" if gain.high < 0 else "did not move for certain"
+    return f"the trained reward {did} ({figure(gain)})"
 
 
 def wrecked(start: Check, now: Check) -> Iterator[str]:

@@ -131,7 +131,7 @@ class Guard:
     """Stop when the judges fall or the images go to pieces, and keep the best weights; without judges it does
     nothing."""
     guard_every: int = 10
-    """Updates between two looks of the guard."""
+    """Updates between two looks of the guard; a quarter of it where the last look made uneasy."""
     guard_prompts: Path | None = None
     """Prompts the judges see; some of `prompts` (from noise of their own) where not given."""
     guard_images: int = 32

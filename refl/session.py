@@ -153,7 +153,7 @@ def watcher(
         base, trained, judges, load_encoder(GUARD_ENCODER).to(among.device), spread(seen, config.guard_images),
         config.sampling_steps, config.guidance, config.seed + GUARD_SEED, config.batch_size, among,
     )  # fmt: skip
-    return Watch(subject, config.patience if config.guard else 0, config.steps)
+    return Watch(subject, config.patience if config.guard else 0, config.steps, config.guard_every)
 
 
 def scaled(trained: Panel, base: Base, texts: Sequence[str], config: ReflConfig, path: Path, among: Processes) -> Panel:

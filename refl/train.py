@@ -159,9 +159,8 @@ def metrics(judges: Panel, outcome: Outcome, texts: Sequence[str]) -> tuple[dict
 
 def look(session: Session) -> None:
     """Let the judges look at the averaged weights, where it is time and they have not yet."""
-    config, watch, step = session.config, session.watch, session.learner.step
-    due = step % config.guard_every == 0 or step == config.steps
-    if watch is None or (watch.steps and (not due or watch.steps[-1] >= step)):
+    watch, step = session.watch, session.learner.step
+    if watch is None or not watch.due(step):
         return
     with session.learner.averaged():
         watch.look(step, session.learner.parameters)
@@ -182,7 +181,7 @@ def state(session: Session) -> dict[str, dict[str, Tensor]]:
 def finish(session: Session) -> None:
     """Write the LoRA: the averaged weights, or those that stood best with the judges where the guard says so."""
     config, learner, watch = session.config, session.learner, session.watch
-    restored = watch.best if watch is not None and stopped(session) else {}
+    restored = watch.best if watch is not None and watch.verdict.stands != watch.verdict.step else {}
     with learner.averaged(), new_folder(config.out / "lora") as folder:
         learner.take(restored)
         lora.save(session.base.denoiser, folder, encoders(session.base, config.tune_text))

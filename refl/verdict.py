@@ -15,7 +15,13 @@ from rewardkit.run import Run
 def write_verdict(run: Run, checks: Sequence[Check], verdict: Verdict) -> None:
     """Write the verdict, every check's means, and their picture, into the run's folder."""
     rows = [row(checks[0], check) for check in checks]
-    about = {"stopped": verdict.stop, "step": verdict.step, "best": verdict.best, "sentence": verdict.sentence}
+    about = {
+        "stopped": verdict.stop,
+        "step": verdict.step,
+        "best": verdict.best,
+        "stands": verdict.stands,
+        "sentence": verdict.sentence,
+    }
     run.write("guard.json", about | {"n": len(checks[0].trained), "checks": rows})
     draw(checks, verdict, run.folder / "guard.png")
 

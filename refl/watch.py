@@ -17,6 +17,8 @@ from rewardkit.reward import Panel
 from rewardkit.types import Images
 
 TRAINED, FEATURES = "trained", "features"
+CLOSER = 4
+"""How many times closer the guard looks once it is uneasy."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,21 @@ class Watch:
     patience: int
     """Bad checks in a row that stop the run; 0 never does."""
     last: int
-    """The run's last update: there one bad check is enough, for there is nothing to wait for."""
+    """The run's last update, where there is nothing to stop."""
+    every: int = 10
+    """Updates between two looks; a quarter of it after one that makes uneasy."""
     steps: list[int] = field(default_factory=list)
     measured: list[dict[str, Tensor]] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
-    verdict: Verdict = field(default_factory=lambda: Verdict(False, 0, 0))
+    verdict: Verdict = field(default_factory=lambda: Verdict(False, 0, 0, 0))
+
+    def due(self, step: int) -> bool:
+        """Whether it is time: at first, every so many updates, at the end, and soon where the last look made uneasy."""
+        if not self.steps:
+            return True
+        closer = self.patience > 0 and self.verdict.uneasy
+        soon = self.steps[-1] + max(1, self.every // CLOSER) if closer else self.last
+        return self.steps[-1] < step and (step % self.every == 0 or step == self.last or step >= soon)
 
     def look(self, step: int, adapter: Mapping[str, Tensor]) -> None:
         """Check the weights that the base now holds; keep them if they are the best so far."""
@@ -79,7 +91,7 @@ class Watch:
             self.best = {name: value.detach().clone() for name, value in adapter.items()}
 
     def decide(self) -> Verdict:
-        return judge(self.checks, min(self.patience, 1) if self.steps[-1] == self.last else self.patience)
+        return judge(self.checks, self.patience, self.last)
 
     @property
     def checks(self) -> list[Check]:

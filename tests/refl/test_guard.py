@@ -10,6 +10,8 @@ from refl.guard import LIMITS, Check, judge
 from refl.probes import clipping, diversity, high_frequency, saturation
 
 N = 24
+LAST = 100
+"""The run's last update; no check here is of it unless a test says so."""
 NOISE = np.random.default_rng(0).normal(size=N)
 STEADY = {name: np.full(N, 0.5) for name in LIMITS}
 
@@ -31,69 +33,118 @@ def check(
 
 def test_a_reward_that_rises_while_the_judges_fall_stops_the_run_at_the_best() -> None:
     checks = [check(0, 0.0), check(10, 0.4, 0.5), check(20, 0.15, 1.0), check(30, 0.1, 1.5)]
-    assert not judge(checks[:3], patience=2).stop
-    verdict = judge(checks, patience=2)
-    assert (verdict.stop, verdict.step, verdict.best) == (True, 30, 10)
+    assert not judge(checks[:3], 2, LAST).stop
+    verdict = judge(checks, 2, LAST)
+    assert (verdict.stop, verdict.step, verdict.best, verdict.stands) == (True, 30, 10, 10)
     assert "the judges fell since update 10 (-0.30 [" in verdict.sentence
     assert "the trained reward rose (+1.00 [" in verdict.sentence
+    assert verdict.sentence.startswith("stopped: at update 30 ")
     assert verdict.sentence.endswith("the weights of update 10 stand")
     assert "\n" not in verdict.sentence
 
 
 def test_judges_that_rise_are_left_alone() -> None:
-    verdict = judge([check(10 * i, 0.1 * i, 0.3 * i) for i in range(6)], patience=1)
+    verdict = judge([check(10 * i, 0.1 * i, 0.3 * i) for i in range(6)], 1, LAST)
     assert not verdict.stop
-    assert verdict.best == 50
+    assert (verdict.best, verdict.stands) == (50, 50)
     assert verdict.sentence == "nothing found wrong up to update 50"
 
 
 @pytest.mark.parametrize(
-    ("last", "spread"),
-    [(0.25, 0.01), (0.1, 2.0)],
-    ids=["less than a fifth", "no more than chance"],
+    ("judges", "gain", "spread"),
+    [(0.25, 1.0, 0.01), (0.1, 1.0, 2.0), (0.1, 0.15, 0.1), (-0.15, -0.2, 0.1), (-0.15, 0.0, 0.1)],
+    ids=["less than a fifth", "no more than chance", "little was gained", "a stumble", "nothing was gained"],
 )
-def test_a_small_or_uncertain_fall_is_none(last: float, spread: float) -> None:
-    assert judge([check(0, 0.0), check(10, 0.4), check(20, last, 1.0, spread)], patience=1).reasons == ()
+def test_a_fall_that_is_small_or_uncertain_or_gained_nothing_is_none(judges: float, gain: float, spread: float) -> None:
+    """The best is at 0.4, from where -0.15 is a fall of 0.55: less than what counts without a rise."""
+    checks = [check(0, 0.0), check(10, 0.4, 0.5), check(20, judges, 0.5 + gain, spread)]
+    assert judge(checks, 1, LAST).reasons == ()
+
+
+def test_judges_that_are_lost_count_whatever_was_gained() -> None:
+    checks = [check(0, 0.0), check(10, 0.4, 0.5), check(20, -0.3, 0.3)]
+    said = judge(checks, 1, LAST)
+    assert said.stop
+    assert "the judges fell since update 10 (-0.70 [" in said.sentence
+    assert "while the trained reward fell (-0.20 [" in said.sentence
+
+
+def test_the_end_goes_back_to_the_best_and_stops_nothing() -> None:
+    """There any fall of the mean is enough to keep the best weights: nothing is lost by it but updates."""
+    checks = [check(0, 0.0), check(10, 0.4, 0.5), check(20, 0.1, 0.3)]
+    going, ended = judge(checks, 2, LAST), judge(checks, 2, 20)
+    assert (going.reasons, going.stands) == ((), 20)
+    assert (ended.stop, ended.stands) == (False, 10)
+    assert ended.sentence.startswith("warning: at update 20 the judges were below those of update 10 (-0.30 [")
+    assert ended.sentence.endswith("; the weights of update 10 stand")
+    bad = [check(0, 0.0), check(10, 0.4, 0.5), check(20, 0.1, 1.0)]
+    assert (judge(bad, 2, 20).stop, judge(bad, 2, 20).stands, judge(bad, 2, LAST).stands) == (False, 10, 20)
+    assert judge(bad, 0, 20).stands == 20
 
 
 def test_a_dip_that_recovers_does_not_stop() -> None:
-    checks = [check(0, 0.0), check(10, 0.4), check(20, 0.1), check(30, 0.5), check(40, 0.2)]
-    assert not any(judge(checks[: i + 1], patience=2).stop for i in range(len(checks)))
-    assert judge(checks[:3], patience=1).stop
+    checks = [check(0, 0.0), check(10, 0.4), check(20, 0.1, 0.3), check(30, 0.5, 0.3), check(40, 0.2, 0.6)]
+    assert not any(judge(checks[: i + 1], 2, LAST).stop for i in range(len(checks)))
+    assert judge(checks[:3], 1, LAST).stop
 
 
 def test_patience_0_warns_and_never_stops() -> None:
-    verdict = judge([check(0, 0.0), check(10, -1.0, 1.0), check(20, -2.0, 2.0)], patience=0)
-    assert not verdict.stop
+    verdict = judge([check(0, 0.0), check(10, -1.0, 1.0), check(20, -2.0, 2.0)], 0, LAST)
+    assert (verdict.stop, verdict.stands) == (False, 20)
     assert verdict.sentence.startswith("warning: at update 20 the judges fell")
 
 
 def test_one_judge_that_crashes_is_not_outvoted() -> None:
     """The mean rises, so the newest check would be the best, but what broke something never is."""
-    verdict = judge([check(0, (0.0, 0.0)), check(10, (0.2, 0.1)), check(20, (3.0, -0.9))], patience=1)
+    checks = [check(0, (0.0, 0.0)), check(10, (0.2, 0.1)), check(20, (3.0, -0.9), 0.1)]
+    verdict = judge(checks, 1, LAST)
     assert (verdict.stop, verdict.best) == (True, 10)
     assert verdict.reasons[0].startswith("judge judge-1 fell since the start (-0.90")
+    assert verdict.reasons[0].endswith("since update 10")
 
 
 def test_a_crash_stops_at_once_and_a_fall_waits_for_the_next_look() -> None:
     """A crash is 0.3 for certain: 0.36 with an interval of 0.04 either way is one, and with one of 0.4 it is none."""
     best = [check(0, (0.0, 0.0)), check(10, (0.2, 0.2))]
 
-    def stops(judges: Sequence[float], spread: float = 0.1) -> bool:
-        return judge([*best, check(20, judges, 1.0, spread)], patience=2).stop
+    def stops(judges: Sequence[float], gain: float = 0.12, spread: float = 0.1) -> bool:
+        return judge([*best, check(20, judges, gain, spread)], 2, LAST).stop
 
     assert stops((3.0, -0.36))
     assert not stops((3.0, -0.36), spread=1.0)
-    assert not stops((-0.29, -0.29))
-    assert not judge([*best, check(20, (3.0, -0.36))], patience=0).stop
+    assert not stops((3.0, -0.36), gain=-0.05)
+    assert not stops((-0.29, -0.29), gain=1.0)
+    assert not judge([*best, check(20, (3.0, -0.36), 1.0)], 0, LAST).stop
+
+
+def test_a_judge_below_the_start_counts_where_much_was_gained() -> None:
+    """A fifth below, which is no crash, stops in two looks, and only while the trained reward rises by as much."""
+
+    def bad(level: float, gain: float) -> bool:
+        return bool(judge([check(0, (0.0, 0.0)), check(10, (1.0, level), gain)], 2, LAST).reasons)
+
+    assert bad(-0.25, 0.3)
+    assert not bad(-0.25, 0.1)
+    assert not bad(-0.15, 0.3)
+
+
+def test_a_fall_with_a_little_gain_makes_uneasy_before_it_is_bad() -> None:
+    def said(level: float, gain: float) -> tuple[bool, bool]:
+        verdict = judge([check(0, (0.0, 0.0)), check(10, (1.0, level), gain)], 2, LAST)
+        return bool(verdict.reasons), verdict.uneasy
+
+    assert said(-0.25, 0.3) == (True, True)
+    assert said(-0.25, 0.1) == (False, True)
+    assert said(-0.25, -0.1) == (False, False)
+    assert said(-0.15, 0.1) == (False, False)
 
 
 def test_the_best_is_none_that_one_judge_paid_for() -> None:
     """A judge that is fooled lifts the mean; the other, which fell, is believed about what stands."""
     paid = [check(0, (0.0, 0.0)), check(10, (1.0, -0.3))]
-    assert (judge(paid, patience=1).best, judge(paid, patience=1).stop) == (0, False)
-    assert judge([check(0, (0.0, 0.0)), check(10, (1.0, -0.05))], patience=1).best == 10
-    assert judge([check(0, (0.0, 0.0)), check(10, (1.0, -0.3), spread=2.0)], patience=1).best == 0
+    assert (judge(paid, 1, LAST).best, judge(paid, 1, LAST).stop) == (0, False)
+    assert judge([check(0, (0.0, 0.0)), check(10, (1.0, -0.05))], 1, LAST).best == 10
+    assert judge([check(0, (0.0, 0.0)), check(10, (1.0, -0.3), spread=2.0)], 1, LAST).best == 0
 
 
 @pytest.mark.parametrize(
@@ -105,10 +156,10 @@ def test_the_best_is_none_that_one_judge_paid_for() -> None:
 )  # fmt: skip
 def test_images_that_go_to_pieces_count_unless_the_judges_rose(probe: str, change: float, words: str) -> None:
     bad = {probe: change}
-    assert words in judge([check(0, 0.0), check(10, 0.0, 1.0, **bad)], patience=1).sentence
-    assert judge([check(0, 0.0), check(10, 0.3, 1.0, **bad)], patience=1).reasons == ()
-    assert judge([check(0, 0.0), check(10, 0.0, 1.0, **{probe: change / 3})], patience=1).reasons == ()
-    assert judge([check(0, 0.0), check(10, 0.0, 1.0, **{probe: -change / 2})], patience=1).reasons == ()
+    assert words in judge([check(0, 0.0), check(10, 0.0, 1.0, **bad)], 1, LAST).sentence
+    assert judge([check(0, 0.0), check(10, 0.3, 1.0, **bad)], 1, LAST).reasons == ()
+    assert judge([check(0, 0.0), check(10, 0.0, 1.0, **{probe: change / 3})], 1, LAST).reasons == ()
+    assert judge([check(0, 0.0), check(10, 0.0, 1.0, **{probe: -change / 2})], 1, LAST).reasons == ()
 
 
 def test_a_score_that_does_not_apply_is_left_out() -> None:
@@ -117,7 +168,7 @@ def test_a_score_that_does_not_apply_is_left_out() -> None:
     start.judges["judge-1"][1:] = np.nan
     assert later.mean[1:] == pytest.approx(later.judges["judge-0"][1:])
     assert later.mean[0] == pytest.approx((later.judges["judge-0"][0] + later.judges["judge-1"][0]) / 2)
-    assert judge([start, later], patience=1).reasons == ()  # one image is no evidence
+    assert judge([start, later], 1, LAST).reasons == ()  # one image is no evidence
 
 
 def test_clipping_and_saturation_of_flat_images() -> None:

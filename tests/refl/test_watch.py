@@ -146,3 +146,25 @@ def test_a_stopped_run_resumes_to_the_same_verdict(config: ReflConfig, tmp_path:
 def test_a_judge_may_not_be_trained_on(config: ReflConfig) -> None:
     with pytest.raises(UserError, match="'red' is trained on"):
         train(replace(config, judges=("planted:Red",)))
+
+
+def test_the_guard_looks_closer_after_a_bad_look(config: ReflConfig) -> None:
+    """Every 8 updates, and 2 after a bad look; with `--no-guard` the judges only watch."""
+    train(replace(config, guard_every=8))
+    said = verdict(config.out)
+    assert said["stopped"]
+    steps = [row["step"] for row in said["checks"]]
+    assert steps[-1] % 8 == 2
+    assert steps[:-1] == list(range(0, steps[-1], 8))
+    train(replace(config, guard_every=8, guard=False, out=config.out.with_name("watched")))
+    assert [row["step"] for row in verdict(config.out.with_name("watched"))["checks"]] == [0, 8, 16, 24]
+
+
+def test_the_end_of_a_run_keeps_the_best_weights_where_the_judges_fell(config: ReflConfig, tmp_path: Path) -> None:
+    train(config)
+    best = verdict(config.out)["best"]
+    ends = replace(config, steps=verdict(config.out)["step"], out=tmp_path / "ends")
+    train(ends)
+    said = verdict(ends.out)
+    assert (said["stopped"], said["step"], said["best"], said["stands"]) == (False, ends.steps, best, best)
+    assert same(weights(ends.out), weights(config.out))
