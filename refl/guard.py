@@ -80,6 +80,8 @@ class Verdict:
     """The step whose weights are the run's, were it to end here: the best's or the newest."""
     reasons: tuple[str, ...] = field(default=())
     """What is wrong with the newest check, with figures; empty when nothing is."""
+    meanwhile: str = ""
+    """What the trained reward did since the best."""
     uneasy: bool = False
     """Whether to look again soon: the newest check is bad, or may be about to be."""
 
@@ -87,10 +89,11 @@ class Verdict:
     def sentence(self) -> str:
         if not self.reasons:
             return f"nothing found wrong up to update {self.step}"
-        found = f"at update {self.step} {' and '.join(self.reasons)}"
+        found = f"at update {self.step} {' and '.join(self.reasons)}, while {self.meanwhile}"
         if self.stands == self.step:
             return f"warning: {found}"
-        return f"{'stopped' if self.stop else 'warning'}: {found}; the weights of update {self.stands} stand"
+        kept = f"the weights of update {self.stands} stand" if self.stands else "the start stands: no look was better"
+        return f"{'stopped' if self.stop else 'warning'}: {found}; {kept}"
 
 
 def judge(checks: Sequence[Check], patience: int, last: int) -> Verdict:
@@ -111,7 +114,8 @@ def judge(checks: Sequence[Check], patience: int, last: int) -> Verdict:
     reasons = found[-1] or tuple(worse(top, newest)) if newest.step == last else found[-1]
     back = patience > 0 and bool(reasons) and (stop or newest.step == last)
     closer = bool(reasons) or uneasy(start, top, newest)
-    return Verdict(stop, newest.step, top.step, top.step if back else newest.step, reasons, closer)
+    stands = top.step if back else newest.step
+    return Verdict(stop, newest.step, top.step, stands, reasons, told(top, newest), closer)
 
 
 def fallen(start: Check, top: Check, now: Check) -> Iterator[str]:
@@ -121,10 +125,10 @@ def fallen(start: Check, top: Check, now: Check) -> Iterator[str]:
     crash = CRASH if gain.low > 0 else LOSS
     mean = change(top.mean, now.mean)
     if mean.high < -LOSS or (gamed and small(mean)):
-        yield f"the judges fell since update {top.step} ({figure(mean)}) while {told(gain)}"
+        yield f"the judges fell since update {top.step} ({figure(mean)})"
     for name, fall in falls(start, now):
         if fall.high < -crash or (gamed and small(fall)):
-            yield f"judge {name} fell since the start ({figure(fall)}) while {told(gain)} since update {top.step}"
+            yield f"judge {name} fell since the start ({figure(fall)})"
 
 
 def uneasy(start: Check, top: Check, now: Check) -> bool:
@@ -147,8 +151,7 @@ def worse(top: Check, now: Check) -> Iterator[str]:
     """Say so where the judges' mean is below the best, whatever was gained."""
     mean = change(top.mean, now.mean)
     if small(mean):
-        gain = change(top.trained, now.trained)
-        yield f"the judges were below those of update {top.step} ({figure(mean)}) while {told(gain)}"
+        yield f"the judges had fallen since update {top.step} ({figure(mean)})"
 
 
 def falls(start: Check, now: Check) -> Iterator[tuple[str, Estimate]]:
@@ -161,10 +164,11 @@ def small(fall: Estimate) -> bool:
     return fall.high < 0 and fall.value <= -FALL
 
 
-def told(gain: Estimate) -> str:
-    """Say what the trained reward did."""
+def told(top: Check, now: Check) -> str:
+    """Say what the trained reward did since the best."""
+    gain = change(top.trained, now.trained)
     did = "rose" if gain.low > 0 else "fell" if gain.high < 0 else "did not move for certain"
-    return f"the trained reward {did} ({figure(gain)})"
+    return f"the trained reward {did} since update {top.step} ({figure(gain)})"
 
 
 def wrecked(start: Check, now: Check) -> Iterator[str]:
