@@ -96,6 +96,46 @@ class Verdict:
         return f"{'stopped' if self.stop else 'warning'}: {found}; {kept}"
 
 
+@dataclass(frozen=True)
+class Moved:
+    """What changed: since the best check, and of every judge since the start."""
+
+    since: int
+    """The best check's step."""
+    trained: Estimate
+    mean: Estimate
+    judges: Mapping[str, Estimate]
+
+    @property
+    def rose(self) -> bool:
+        """Whether the trained reward rose, however little."""
+        return self.trained.low > 0
+
+    def falls(self) -> Iterator[str]:
+        """Who fell where the trained reward rose for it, or fell too far for any excuse."""
+        much = self.rose and self.trained.value >= FALL
+        if self.mean.high < -LOSS or (much and counts(self.mean)):
+            yield f"the judges fell since update {self.since} ({figure(self.mean)})"
+        for name, fall in self.judges.items():
+            if fall.high < -(CRASH if self.rose else LOSS) or (much and counts(fall)):
+                yield f"judge {name} fell since the start ({figure(fall)})"
+
+    @property
+    def crashed(self) -> bool:
+        """Whether one judge did."""
+        return any(fall.high < -CRASH for fall in self.judges.values())
+
+    @property
+    def uneasy(self) -> bool:
+        """Whether anybody fell while the trained reward rose, however little."""
+        return self.rose and any(map(counts, (self.mean, *self.judges.values())))
+
+    @property
+    def meanwhile(self) -> str:
+        did = "rose" if self.rose else "fell" if self.trained.high < 0 else "did not move for certain"
+        return f"the trained reward {did} since update {self.since} ({figure(self.trained)})"
+
+
 def judge(checks: Sequence[Check], patience: int, last: int) -> Verdict:
     """Decide on the checks so far; the first is the start, and never bad.
 
@@ -104,81 +144,40 @@ def judge(checks: Sequence[Check], patience: int, last: int) -> Verdict:
     start = top = checks[0]
     found: list[tuple[str, ...]] = []
     for check in checks:
-        broken = any(below(start, check)) or any(wrecked(start, check))
-        if not broken and check.level > top.level and not paid(top, check):
+        wreck = tuple(wrecked(start, check))
+        if check.level > top.level and not (wreck or paid(top, check) or moved(start, top, check).crashed):
             top = check
-        found.append((*fallen(start, top, check), *wrecked(start, check)))
-    newest = checks[-1]
+        now = moved(start, top, check)
+        found.append((*now.falls(), *wreck))
+    step, reasons = checks[-1].step, found[-1]
+    ended = step == last
+    if ended and not reasons and counts(now.mean):
+        reasons = (f"the judges had fallen since update {top.step} ({figure(now.mean)})",)
     lasting = patience < len(checks) and all(found[-patience:])
-    stop = patience > 0 and newest.step < last and (lasting or crashed(start, top, newest))
-    reasons = found[-1] or tuple(worse(top, newest)) if newest.step == last else found[-1]
-    back = patience > 0 and bool(reasons) and (stop or newest.step == last)
-    closer = bool(reasons) or uneasy(start, top, newest)
-    stands = top.step if back else newest.step
-    return Verdict(stop, newest.step, top.step, stands, reasons, told(top, newest), closer)
+    stop = patience > 0 and not ended and (lasting or (now.rose and now.crashed))
+    back = patience > 0 and bool(reasons) and (stop or ended)
+    stands = top.step if back else step
+    return Verdict(stop, step, top.step, stands, reasons, now.meanwhile, bool(reasons) or now.uneasy)
 
 
-def fallen(start: Check, top: Check, now: Check) -> Iterator[str]:
-    """Name who fell further than what was gained meanwhile excuses: gamed, crashed or lost."""
-    gain = change(top.trained, now.trained)
-    gamed = gain.low > 0 and gain.value >= FALL
-    crash = CRASH if gain.low > 0 else LOSS
-    mean = change(top.mean, now.mean)
-    if mean.high < -LOSS or (gamed and small(mean)):
-        yield f"the judges fell since update {top.step} ({figure(mean)})"
-    for name, fall in falls(start, now):
-        if fall.high < -crash or (gamed and small(fall)):
-            yield f"judge {name} fell since the start ({figure(fall)})"
+def moved(start: Check, top: Check, now: Check) -> Moved:
+    judges = {name: change(before, now.judges[name]) for name, before in start.judges.items()}
+    return Moved(top.step, change(top.trained, now.trained), change(top.mean, now.mean), judges)
 
 
-def uneasy(start: Check, top: Check, now: Check) -> bool:
-    """Whether anybody fell while the trained reward rose, however little it rose."""
-    fell = [change(top.mean, now.mean), *(fall for _, fall in falls(start, now))]
-    return change(top.trained, now.trained).low > 0 and any(map(small, fell))
-
-
-def crashed(start: Check, top: Check, now: Check) -> bool:
-    """Whether one judge crashed while the trained reward rose: that stops at once."""
-    return change(top.trained, now.trained).low > 0 and any(below(start, now))
-
-
-def below(start: Check, now: Check) -> Iterator[str]:
-    """Name the judges that crashed, whatever was gained."""
-    return (name for name, fall in falls(start, now) if fall.high < -CRASH)
-
-
-def worse(top: Check, now: Check) -> Iterator[str]:
-    """Say so where the judges' mean is below the best, whatever was gained."""
-    mean = change(top.mean, now.mean)
-    if small(mean):
-        yield f"the judges had fallen since update {top.step} ({figure(mean)})"
-
-
-def falls(start: Check, now: Check) -> Iterator[tuple[str, Estimate]]:
-    """Every judge's change since the start."""
-    return ((name, change(before, now.judges[name])) for name, before in start.judges.items())
-
-
-def small(fall: Estimate) -> bool:
-    """Whether it is a fall, and not too small to count."""
+def counts(fall: Estimate) -> bool:
+    """Whether it is a fall for certain, and not too small to count."""
     return fall.high < 0 and fall.value <= -FALL
 
 
-def told(top: Check, now: Check) -> str:
-    """Say what the trained reward did since the best."""
-    gain = change(top.trained, now.trained)
-    did = "rose" if gain.low > 0 else "fell" if gain.high < 0 else "did not move for certain"
-    return f"the trained reward {did} since update {top.step} ({figure(gain)})"
-
-
 def wrecked(start: Check, now: Check) -> Iterator[str]:
-    """Rule 3: the images went to pieces."""
+    """Say how the images went to pieces, unless the judges like them better."""
     if change(start.mean, now.mean).low > 0:
         return
     for name, (limit, what) in LIMITS.items():
-        moved = movement(name, start, now)
-        if moved.low > limit:
-            yield f"{what} rose since the start ({figure(moved)})"
+        far = movement(name, start, now)
+        if far.low > limit:
+            yield f"{what} rose since the start ({figure(far)})"
 
 
 def paid(top: Check, now: Check) -> bool:
