@@ -7,14 +7,15 @@ Every rule compares image by image and speaks only where the 95 % interval does.
 - gamed: since the best check the trained reward rose by a fifth of a standard deviation or more, and the judges' mean
   fell by as much, or one judge stands so far below the start;
 - crashed: one judge is below the start by 0.3 standard deviations for certain, and the trained reward rose at all;
-- lost: the mean is below the best, or a judge below the start, by 0.6 for certain, whatever the trained reward did;
+- lost: the mean is below the best, or a judge below the start, by a whole one for certain, whatever else happened;
 - wrecked: the images are clipped, gaudy, full of fine patterns or all alike against the start, and the judges did not
   rise.
 
 `patience` bad checks in a row stop the run; a crash stops it at once. A smaller fall without a rise is a stumble, from
-which runs recover. The best is the check the judges' mean likes most, but none for which one judge paid a fifth of a
-standard deviation; it also stands where the run's last check is bad, or the mean fell by a fifth since. Pure functions
-of what was measured, so a resumed run decides the same.
+which runs recover, and who rose again since the check before is recovering: neither counts. The best is the check the
+judges' mean likes most, but none for which one judge paid a fifth of a standard deviation; it also stands where the
+run's last check is bad, or the mean fell by a fifth since. Pure functions of what was measured, so a resumed run
+decides the same.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,8 +31,8 @@ FALL = 0.2
 for, and the best look is partly the luckiest."""
 CRASH = 0.3
 """Standard deviations that one judge may fall below the start, for certain, before any rise is suspicious."""
-LOSS = 0.6
-"""Standard deviations that judges may fall, for certain, without a rise."""
+LOSS = 1.0
+"""Standard deviations that judges may fall, for certain, while the trained reward does not rise."""
 LIMITS = {
     "clipping": (0.25, "clipped values"),
     "saturation": (0.25, "colour saturation"),
@@ -97,14 +98,37 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Fall:
+    """How somebody changed since then."""
+
+    who: str
+    since: str
+    change: Estimate
+    recovering: bool
+    """Whether it rose again, for certain, since the check before."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is a fall for certain, and not too small to count."""
+        return self.change.high < 0 and self.change.value <= -FALL
+
+    def beyond(self, limit: float) -> bool:
+        """Whether it fell further than that for certain, and is not on its way back."""
+        return self.change.high < -limit and not self.recovering
+
+    def __str__(self) -> str:
+        return f"{self.who} fell since {self.since} ({figure(self.change)})"
+
+
+@dataclass(frozen=True)
 class Moved:
     """What changed: since the best check, and of every judge since the start."""
 
     since: int
     """The best check's step."""
     trained: Estimate
-    mean: Estimate
-    judges: Mapping[str, Estimate]
+    mean: Fall
+    judges: tuple[Fall, ...]
 
     @property
     def rose(self) -> bool:
@@ -112,23 +136,21 @@ class Moved:
         return self.trained.low > 0
 
     def falls(self) -> Iterator[str]:
-        """Who fell where the trained reward rose for it, or fell too far for any excuse."""
+        """Who falls where the trained reward rose for it, or fell too far for any excuse."""
         much = self.rose and self.trained.value >= FALL
-        if self.mean.high < -LOSS or (much and counts(self.mean)):
-            yield f"the judges fell since update {self.since} ({figure(self.mean)})"
-        for name, fall in self.judges.items():
-            if fall.high < -(CRASH if self.rose else LOSS) or (much and counts(fall)):
-                yield f"judge {name} fell since the start ({figure(fall)})"
+        for fall, crash in ((self.mean, LOSS), *((judge, CRASH if self.rose else LOSS) for judge in self.judges)):
+            if fall.beyond(crash) or (much and fall.counts and not fall.recovering):
+                yield str(fall)
 
     @property
-    def crashed(self) -> bool:
-        """Whether one judge did."""
-        return any(fall.high < -CRASH for fall in self.judges.values())
+    def crashes(self) -> bool:
+        """Whether one judge does, while the trained reward rose."""
+        return self.rose and any(fall.beyond(CRASH) for fall in self.judges)
 
     @property
     def uneasy(self) -> bool:
-        """Whether anybody fell while the trained reward rose, however little."""
-        return self.rose and any(map(counts, (self.mean, *self.judges.values())))
+        """Whether anybody is down while the trained reward rose, however little."""
+        return self.rose and any(fall.counts for fall in (self.mean, *self.judges))
 
     @property
     def meanwhile(self) -> str:
@@ -141,33 +163,43 @@ def judge(checks: Sequence[Check], patience: int, last: int) -> Verdict:
 
     `patience` 0 never stops and never goes back; `last` is the run's last update, where there is nothing to stop.
     """
-    start = top = checks[0]
+    start = top = before = checks[0]
     found: list[tuple[str, ...]] = []
     for check in checks:
         wreck = tuple(wrecked(start, check))
-        if check.level > top.level and not (wreck or paid(top, check) or moved(start, top, check).crashed):
+        if check.level > top.level and not (wreck or paid(top, check) or crashed(start, check)):
             top = check
-        now = moved(start, top, check)
+        now = moved(start, top, before, check)
         found.append((*now.falls(), *wreck))
+        before = check
     step, reasons = checks[-1].step, found[-1]
     ended = step == last
-    if ended and not reasons and counts(now.mean):
-        reasons = (f"the judges had fallen since update {top.step} ({figure(now.mean)})",)
+    if ended and not reasons and now.mean.counts:
+        reasons = (str(now.mean),)
     lasting = patience < len(checks) and all(found[-patience:])
-    stop = patience > 0 and not ended and (lasting or (now.rose and now.crashed))
+    stop = patience > 0 and not ended and (lasting or now.crashes)
     back = patience > 0 and bool(reasons) and (stop or ended)
     stands = top.step if back else step
     return Verdict(stop, step, top.step, stands, reasons, now.meanwhile, bool(reasons) or now.uneasy)
 
 
-def moved(start: Check, top: Check, now: Check) -> Moved:
-    judges = {name: change(before, now.judges[name]) for name, before in start.judges.items()}
-    return Moved(top.step, change(top.trained, now.trained), change(top.mean, now.mean), judges)
+def moved(start: Check, top: Check, before: Check, now: Check) -> Moved:
+    """Compare a check with the start, the best and the one before."""
+
+    def fall(who: str, since: str, old: Values, last: Values, new: Values) -> Fall:
+        return Fall(who, since, change(old, new), change(last, new).low > 0)
+
+    mean = fall("the judges", f"update {top.step}", top.mean, before.mean, now.mean)
+    judges = (
+        fall(f"judge {name}", "the start", old, before.judges[name], now.judges[name])
+        for name, old in start.judges.items()
+    )
+    return Moved(top.step, change(top.trained, now.trained), mean, tuple(judges))
 
 
-def counts(fall: Estimate) -> bool:
-    """Whether it is a fall for certain, and not too small to count."""
-    return fall.high < 0 and fall.value <= -FALL
+def crashed(start: Check, now: Check) -> bool:
+    """Whether one judge is far below the start, whatever else happened: such weights are never the best."""
+    return any(change(old, now.judges[name]).high < -CRASH for name, old in start.judges.items())
 
 
 def wrecked(start: Check, now: Check) -> Iterator[str]:

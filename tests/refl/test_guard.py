@@ -62,11 +62,21 @@ def test_a_fall_that_is_small_or_uncertain_or_gained_nothing_is_none(judges: flo
 
 
 def test_judges_that_are_lost_count_whatever_was_gained() -> None:
-    checks = [check(0, 0.0), check(10, 0.4, 0.5), check(20, -0.3, 0.3)]
+    checks = [check(0, 0.0), check(10, 0.4, 0.5), check(20, -0.7, 0.3)]
     said = judge(checks, 1, LAST)
     assert said.stop
-    assert "the judges fell since update 10 (-0.70 [" in said.sentence
+    assert "the judges fell since update 10 (-1.10 [" in said.sentence
     assert "while the trained reward fell since update 10 (-0.20 [" in said.sentence
+    assert judge([*checks[:2], check(20, -0.55, 0.3)], 1, LAST).reasons == ()
+
+
+def test_who_recovers_is_let_go_on() -> None:
+    """After a fall that is no crash for want of a gain, the gain comes while the judge is on its way back."""
+    fell = [check(0, (0.0, 0.0)), check(10, (1.0, 0.0), 0.5), check(20, (1.0, -0.9), 0.5)]
+    assert judge(fell, 1, LAST).reasons == ()
+    back, further = [*fell, check(30, (1.0, -0.7), 0.8)], [*fell, check(30, (1.0, -0.95), 0.8)]
+    assert (judge(back, 1, LAST).stop, judge(further, 1, LAST).stop) == (False, True)
+    assert judge(back, 1, LAST).best == 10
 
 
 def test_the_end_goes_back_to_the_best_and_stops_nothing() -> None:
@@ -75,7 +85,7 @@ def test_the_end_goes_back_to_the_best_and_stops_nothing() -> None:
     going, ended = judge(checks, 2, LAST), judge(checks, 2, 20)
     assert (going.reasons, going.stands) == ((), 20)
     assert (ended.stop, ended.stands) == (False, 10)
-    assert ended.sentence.startswith("warning: at update 20 the judges had fallen since update 10 (-0.30 [")
+    assert ended.sentence.startswith("warning: at update 20 the judges fell since update 10 (-0.30 [")
     assert ended.sentence.endswith("; the weights of update 10 stand")
     bad = [check(0, 0.0), check(10, 0.4, 0.5), check(20, 0.1, 1.0)]
     assert (judge(bad, 2, 20).stop, judge(bad, 2, 20).stands, judge(bad, 2, LAST).stands) == (False, 10, 20)
