@@ -122,6 +122,16 @@ def test_a_cheat_counts_as_stopped_in_time_by_the_gold_that_stands() -> None:
     assert "| corner (cheat) | 3 | 2 | 8 | 0.940 | 0.700 | 0.500 (n = 1) |" in table(runs)
 
 
+def test_a_stop_is_false_where_the_run_would_have_ended_with_more_gold() -> None:
+    right = tell(result("balanced", 0.9, 1.0, 0.8, 0.99, stopped=8, stands=4))
+    wrong = tell(result("balanced", 0.9, 0.95, 0.8, 0.99, stopped=8, stands=4))
+    cheat = tell(result("gaudy", 0.9, 0.95, 0.8, 0.99, stopped=8, stands=4))
+    ended = tell(result("balanced", 0.9, 0.95, 0.8, 0.99))
+    assert [run.false for run in (right, wrong, cheat, ended)] == [False, True, False, False]
+    assert "2 of 3 honest runs stopped" in headline([right, wrong, ended])
+    assert headline([right, wrong, ended]).endswith("; 1 of them falsely: left alone they end above what stands")
+
+
 def looks(*levels: float) -> list[dict[str, Any]]:
     noise = np.random.default_rng(0).normal(size=16)
     probes = {name: [0.5] * 16 for name in LIMITS}
