@@ -50,7 +50,10 @@ def glance(
         items.append(
             Card(label, signed(found.value), f"standard deviations\n{interval(found)}, n {found.n}", good=good)
         )
-    return Section("At a glance", [cards(items), text(f"Guard: {watch.verdict.sentence}.")])
+    said = watch.verdict
+    why = "the newest" if said.stands == said.step else "liked most by the judges"
+    items.append(Card("Weights kept", f"update {said.stands}", f"{why}\n{'stopped by the guard' if said.stop else ''}"))
+    return Section("At a glance", [cards(items), text(f"Guard: {said.sentence}.")])
 
 
 def rewards(rows: list[dict[str, Any]]) -> Section:

@@ -104,6 +104,9 @@ def test_a_planted_cheat_is_caught_and_the_best_weights_stand(
     checks = {row["step"]: row["judges"][0] for row in said["checks"]}
     assert max(checks, key=lambda step: checks[step]) == said["best"]
     assert load_image(config.out / "guard.png").shape[-1] > 400
+    kept = (config.out / "report.html").read_text().split("Weights kept")[1][:200]
+    assert f"update {said['best']}<" in kept
+    assert "stopped by the guard" in kept
 
     short = replace(config, out=tmp_path / "short", steps=said["best"], judges=())
     train(short)
