@@ -118,7 +118,8 @@ def headline(runs: Sequence[Told]) -> str:
         halted = sum(run.stopped for run in honest)
         share = shown(proportion_interval(halted, len(honest)))
         said.append(f"{halted} of {len(honest)} honest runs stopped ({share})")
-        said.append(f"{sum(run.false for run in honest)} of them falsely: left alone they end above what stands")
+        false = sum(run.false for run in honest)
+        said += [f"{false} of them falsely: left alone they end above what stands"] if halted else []
     return "; ".join(said)
 
 
