@@ -142,7 +142,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3], metavar="SEED")
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS), metavar="KIND")
-    parser.add_argument("--beyond", type=int, default=1, help="seeds that go on past the stop, to see what it spared")
+    parser.add_argument(
+        "--beyond", type=int, default=1, help="cheats of seeds below it go on past the stop, to see what it spared"
+    )
     parser.add_argument("--pace", choices=list(PACES), default="demo", help="one folder a pace")
     parser.add_argument("--report", action="store_true", help="run nothing; report what is finished")
     args = parser.parse_args()
