@@ -4,7 +4,6 @@ The user's turn is the short prompt, the assistant's turn the long one. Folders 
 built-in `seedling`, hub models and LoRA adapter folders load alike, with plain transformers (and peft for adapters).
 """
 
-import json
 import re
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -24,6 +23,7 @@ from pe.instructions import Task, messages
 from pe.quiet import quiet
 from pe.quotes import keep_quotes
 from rewardkit.errors import UserError
+from rewardkit.files import read_object
 from rewardkit.progress import Progress
 from rewardkit.seedling import WEIGHTS
 
@@ -134,7 +134,7 @@ def task_of(spec: str) -> Task:
     if spec in BUILT_IN:
         return "plain"
     note = Path(locate(spec)) / TASK_FILE
-    task: Task = json.loads(note.read_text(encoding="utf-8"))["task"] if note.is_file() else "expand"
+    task: Task = read_object(note)["task"] if note.is_file() else "expand"
     return task
 
 

@@ -138,8 +138,8 @@ class Moved:
     def falls(self) -> Iterator[str]:
         """Who falls where the trained reward rose for it, or fell too far for any excuse."""
         much = self.rose and self.trained.value >= FALL
-        for fall, crash in ((self.mean, LOSS), *((judge, CRASH if self.rose else LOSS) for judge in self.judges)):
-            if fall.beyond(crash) or (much and fall.counts and not fall.recovering):
+        for fall, limit in ((self.mean, LOSS), *((each, CRASH if self.rose else LOSS) for each in self.judges)):
+            if fall.beyond(limit) or (much and fall.counts and not fall.recovering):
                 yield str(fall)
 
     @property

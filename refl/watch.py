@@ -67,7 +67,7 @@ class Watch:
     """Bad checks in a row that stop the run; 0 never does."""
     last: int
     """The run's last update, where there is nothing to stop."""
-    every: int = 10
+    every: int
     """Updates between two looks; a quarter of it after one that makes uneasy."""
     steps: list[int] = field(default_factory=list)
     measured: list[dict[str, Tensor]] = field(default_factory=list)

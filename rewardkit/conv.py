@@ -94,6 +94,6 @@ def load_conv(spec: str) -> ConvEncoder:
     """Make a fresh `conv`, or load a saved folder."""
     if spec == "conv":
         return ConvEncoder()
-    encoder = ConvEncoder(ConvConfig(**read_object(Path(spec) / CONFIG, "copy the folder again")))
+    encoder = ConvEncoder(ConvConfig(**read_object(Path(spec) / CONFIG)))
     encoder.load_state_dict(load_file(Path(spec) / WEIGHTS))
     return encoder

@@ -57,7 +57,7 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def read_object(path: Path, mend: str) -> dict[str, Any]:
+def read_object(path: Path, mend: str = "copy the folder again") -> dict[str, Any]:
     """Read a JSON object; raise `UserError` that names the file and says how to mend it where there is none."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))

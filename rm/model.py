@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from rewardkit.encoders import Encoder, load_encoder
 from rewardkit.errors import UserError
-from rewardkit.files import new_folder
+from rewardkit.files import new_folder, read_object
 from rewardkit.images import pixels
 from rewardkit.preprocess import FramedPixels, Pixels, floats
 from rewardkit.reward import applies
@@ -174,7 +174,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """Read the config of a saved reward model; raise `UserError` saying what is wrong with the folder."""
     if not (folder / CONFIG).is_file():
         raise UserError(f"{folder} is no reward model: it has no {CONFIG}; train one with `rewardkit train-rm`")
-    config: dict[str, Any] = json.loads((folder / CONFIG).read_text())
+    config = read_object(folder / CONFIG, "copy or train it again")
     if config.get(MARK) != FORMAT:
         found = config.get(MARK, "no version")
         raise UserError(f"{folder / CONFIG} says {MARK} {found}; this rewardkit reads version {FORMAT}")

@@ -19,7 +19,7 @@ from rewardkit.preprocess import Framed
 from rewardkit.scorers.clip import CLIP_L14, VIT_L14, load_clip
 from rewardkit.scorers.framing import Framing, clip_crop
 from rewardkit.scorers.scorer import Scorer, between
-from rewardkit.scorers.weights import COPY_AGAIN, Source, fit, fitted, locate, read_state, weight_file
+from rewardkit.scorers.weights import Source, fit, fitted, locate, read_state, weight_file
 from rewardkit.types import Scores
 
 LAION_HEAD = Source(
@@ -136,7 +136,7 @@ def tower_path(path: Path, source: Source) -> Path:
 def load_siglip(path: Path) -> SiglipVisionModel:
     """Build the image tower of a SigLIP checkpoint; its text tower is left alone."""
     file, settings = weight_file(path, SIGLIP), path / "config.json"
-    config = read_object(settings, COPY_AGAIN) if settings.is_file() else SO400M
+    config = read_object(settings) if settings.is_file() else SO400M
     size = SiglipVisionConfig(**config.get("vision_config", config))
     state = {name.removeprefix("vision_model."): value for name, value in read_state(file).items()}
     return fitted(lambda: SiglipVisionModel(size), state, file, ignore=("text_model.", "logit_scale", "logit_bias"))

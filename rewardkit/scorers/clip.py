@@ -16,7 +16,7 @@ from rewardkit.files import read_object
 from rewardkit.preprocess import Framed
 from rewardkit.scorers.framing import clip_crop
 from rewardkit.scorers.scorer import Reference, Scorer, between
-from rewardkit.scorers.weights import COPY_AGAIN, Source, fitted, locate, read_state, weight_file
+from rewardkit.scorers.weights import Source, fitted, locate, read_state, weight_file
 from rewardkit.types import Scores
 
 Tokenize = Callable[[list[str]], Tensor]
@@ -72,7 +72,7 @@ def load_clip(path: Path, source: Source, default: dict[str, Any]) -> CLIPModel:
     """Build a transformers CLIP from a folder (its config.json counts) or a weight file alone (`default` does)."""
     file = weight_file(path, source)
     settings = path / "config.json"
-    config = CLIPConfig.from_dict(read_object(settings, COPY_AGAIN) if settings.is_file() else default)
+    config = CLIPConfig.from_dict(read_object(settings) if settings.is_file() else default)
     return fitted(lambda: CLIPModel(config), read_state(file), file)
 
 

@@ -23,7 +23,7 @@ from rewardkit.files import read_object
 from rewardkit.preprocess import Framed, FramedPixels, Pixels
 from rewardkit.scorers.framing import CLIP_MEAN, CLIP_STD, Framing, Size
 from rewardkit.scorers.scorer import Scorer, between
-from rewardkit.scorers.weights import COPY_AGAIN, Source, State, fitted, locate, read_state, weight_file
+from rewardkit.scorers.weights import Source, State, fitted, locate, read_state, weight_file
 from rewardkit.types import Scores
 
 SOURCE = Source("HPSv3", "REWARDKIT_HPSV3", "MizzenAI/HPSv3", ("HPSv3.safetensors", "*.safetensors"))
@@ -190,7 +190,7 @@ def load_hpsv3(
     beside = here / INSTRUCTION.files[0]
     words = read_instruction(weight_file(beside if beside.is_file() else locate(INSTRUCTION), INSTRUCTION))
     state = modern(read_state(file))
-    config = Qwen2VLConfig.from_dict(read_object(backbone / "config.json", COPY_AGAIN))
+    config = Qwen2VLConfig.from_dict(read_object(backbone / "config.json"))
     # The authors cut the embedding to the tokenizer's own words and one more.
     config.text_config.vocab_size = len(state.get("model.language_model.embed_tokens.weight", ()))
     tokenizer = AutoTokenizer.from_pretrained(backbone)

@@ -36,8 +36,6 @@ NAMES = ("model.safetensors", INDEX, "pytorch_model.bin")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 BOILERPLATE = ("position_ids", "num_batches_tracked", "inv_freq")
 """Buffers that old checkpoints carry and newer code computes."""
-COPY_AGAIN = "copy the folder again"
-"""How to mend a broken configuration."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from rewardkit.files import write_text
+from rewardkit.files import read_object, write_text
 from rewardkit.images import grid, save_image
 from rewardkit.seedling.data import PosterSet
 from rewardkit.seedling.pipeline import SeedlingPipeline
@@ -110,7 +110,7 @@ class Figures:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.parts: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+        self.parts: dict[str, Any] = read_object(path, "delete it to train all parts anew") if path.is_file() else {}
 
     def once(self, name: str, settings: dict[str, Any], work: Callable[[], dict[str, float]]) -> None:
         """Do the work unless its figures are there."""

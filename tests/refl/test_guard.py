@@ -68,6 +68,8 @@ def test_judges_that_are_lost_count_whatever_was_gained() -> None:
     assert "the judges fell since update 10 (-1.10 [" in said.sentence
     assert "while the trained reward fell since update 10 (-0.20 [" in said.sentence
     assert judge([*checks[:2], check(20, -0.55, 0.3)], 1, LAST).reasons == ()
+    one = judge([check(0, (0.0, 0.0)), check(10, (1.0, -1.2), -0.1)], 1, LAST)
+    assert [reason[:29] for reason in one.reasons] == ["judge judge-1 fell since the "]
 
 
 def test_who_recovers_is_let_go_on() -> None:
