@@ -20,12 +20,12 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from rewardkit.pairs import PreferenceRecord, Skipped, read_pairs
+from rewardkit.data import PreferenceRecord, Skipped, read_pairs
 from rewardkit.posters.preferences import TEMPERATURE
 from rewardkit.stats import ratio_interval
 from rm import RewardModel
-from rm.cost import Cost
-from rm.judging import judge_pairs
+from rm.evaluation.cost import Cost
+from rm.evaluation.judging import judge_pairs
 
 SCRIPTS = {"ko": "[가-힣]", "zh": "[一-鿿]"}
 LANGUAGES = ("all", "en", "zh", "ko")

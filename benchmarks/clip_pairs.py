@@ -13,8 +13,8 @@ from rewardkit.images import to_tensor
 from rewardkit.posters.captions import long_caption
 from rewardkit.posters.draw import draw
 from rewardkit.posters.scene import CHOICES, Scene
-from rewardkit.seedling.data import Noise, changed, disturb, training_scene
 from rewardkit.stats import proportion_interval
+from rewardkit.workflows.seedling.data import Noise, changed, disturb, training_scene
 
 NAMES = (*CHOICES, "text")
 

@@ -15,14 +15,14 @@ import matplotlib.pyplot as plt
 import torch
 from torch import Generator, Tensor
 
-from rewardkit.degrade import blur
+from rewardkit.data.degradation import blur
 from rewardkit.images import OneImage, to_tensor
 from rewardkit.ocr import Engine, accuracy, normalise
-from rewardkit.ocr_ctc import OcrCtcReward, Recogniser
+from rewardkit.ocr.ctc import OcrCtcReward, Recogniser
+from rewardkit.ocr.tesseract import Tesseract
 from rewardkit.posters.draw import draw
 from rewardkit.posters.scene import WORDS, Scene, pick
 from rewardkit.stats import Estimate, mean_interval
-from rewardkit.tesseract import Tesseract
 
 ARMS = ("before", "plain CTC", "shaken copies + target", "drawn right")
 RATE = 0.02

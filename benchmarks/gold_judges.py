@@ -17,7 +17,7 @@ from rewardkit.posters.draw import draw
 from rewardkit.posters.fonts import cjk_font
 from rewardkit.posters.judge import PostersAesthetic, PostersAlignment, PostersText
 from rewardkit.posters.scene import WORDS, WORDS_ZH, Scene, random_scene
-from rewardkit.reward import Reward
+from rewardkit.rewards.protocol import Reward
 from rewardkit.stats import Estimate, mean_interval
 
 

@@ -25,14 +25,14 @@ from benchmarks.guard_kinds import KINDS, PACES, SAME
 from benchmarks.guard_report import write_report
 from benchmarks.same_scale import begin_on
 from refl.config import ReflConfig
-from refl.guard import Check, Values, judge
+from refl.guard.rules import Check, Values, judge
 from refl.session import Session
 from refl.train import look, stopped, update
+from rewardkit.diffusion.sampling import generate_images
 from rewardkit.errors import UserError
-from rewardkit.files import write_text
+from rewardkit.io.files import write_text
 from rewardkit.posters.judge import PostersAlignment
 from rewardkit.prompts import read_prompts
-from rewardkit.sampling import generate_images
 
 GOLD_IMAGES = 64
 NOISE_SEED = 20

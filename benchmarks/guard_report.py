@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rewardkit.files import beside, write_text
+from rewardkit.io.files import beside, write_text
 from rewardkit.stats import Estimate, proportion_interval
 
 LOST = 0.05

@@ -24,9 +24,9 @@ from safetensors.torch import load_file
 
 from refl.config import ReflConfig
 from refl.train import train
-from rewardkit.base.tiny import tiny_sd3
-from rewardkit.lora import WEIGHTS_NAME
-from rewardkit.run import latest
+from rewardkit.diffusion.lora.load import WEIGHTS_NAME
+from rewardkit.diffusion.tiny.pipelines import tiny_sd3
+from rewardkit.training.run import latest
 
 
 def quietly(config: ReflConfig) -> None:

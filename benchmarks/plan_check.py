@@ -18,10 +18,10 @@ from typing import Any, get_args
 import torch
 from torch import Tensor, nn
 
-from refl import lora
-from rewardkit.base import Base
-from rewardkit.base.checkpointing import Saving, save_memory
-from rewardkit.base.tiny import tiny_flux, tiny_sd3
+from rewardkit.diffusion.base import Base
+from rewardkit.diffusion.checkpointing import Saving, save_memory
+from rewardkit.diffusion.lora import adapter as lora
+from rewardkit.diffusion.tiny.pipelines import tiny_flux, tiny_sd3
 from rewardkit.plan import simulate
 from rewardkit.plan.bases import build, recipe
 from rewardkit.plan.config import PlanConfig

@@ -22,9 +22,9 @@ import torch
 from benchmarks.step_cases import TINY, sized, small
 from benchmarks.step_parts import peak, times
 from refl.session import Session
-from rewardkit.files import write_text
+from rewardkit.io.files import write_text
 from rewardkit.stats import Estimate, ratio_interval
-from rewardkit.versions import versions
+from rewardkit.training.versions import versions
 
 SHORT, LONG = 10, 50
 """Sampling steps compared."""

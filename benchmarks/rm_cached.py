@@ -14,14 +14,14 @@ from typing import Any
 import torch
 
 from benchmarks.timing import Row, processor_seconds, speed_up
+from rewardkit.data import PreferenceRecord
 from rewardkit.encoders import Encoder
-from rewardkit.pairs import PreferenceRecord
-from rewardkit.processes import ALONE
-from rewardkit.progress import Progress
-from rewardkit.run import Run
+from rewardkit.io.progress import Progress
 from rewardkit.stats import Estimate, paired_difference
+from rewardkit.training.average import Average
+from rewardkit.training.processes import ALONE
+from rewardkit.training.run import Run
 from rm import RewardModel
-from rm.average import Average
 from rm.config import RmConfig
 from rm.features import PairFeatures, pair_features
 from rm.fit import train_epoch

@@ -18,13 +18,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.rm_cached import CPU, Trainer
 from benchmarks.timing import Row, in_turns, speed_up, wall_seconds
-from rewardkit.ahead import THREADS
+from rewardkit.data import PreferenceRecord
 from rewardkit.encoders import ClipEncoder
-from rewardkit.pairs import PreferenceRecord
-from rewardkit.preprocess import Preprocess
-from rewardkit.processes import ALONE
-from rewardkit.run import Run
-from rewardkit.scorers.framing import CLIP_MEAN, CLIP_STD
+from rewardkit.images.ahead import THREADS
+from rewardkit.images.preprocess import Preprocess
+from rewardkit.rewards.published.framing import CLIP_MEAN, CLIP_STD
+from rewardkit.training.processes import ALONE
+from rewardkit.training.run import Run
 from rm import RewardModel
 from rm.config import RmConfig
 from rm.features import pair_features

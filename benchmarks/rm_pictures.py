@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
+from rewardkit.data import PreferenceRecord
 from rewardkit.images import save_image
-from rewardkit.pairs import PreferenceRecord
 
 SMALL: dict[str, Any] = {
     "embed_dim": 256,

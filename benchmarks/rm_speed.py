@@ -23,9 +23,10 @@ from benchmarks.rm_heads import heads
 from benchmarks.rm_pictures import BACKBONES, pictures, random_pairs
 from benchmarks.rm_throughput import TRIALS, throughput
 from benchmarks.timing import HEAD, Row, one_thread, write_results
+from rewardkit.data import read_pairs
 from rewardkit.encoders import load_encoder
-from rewardkit.pairs import read_pairs
-from rewardkit.posters.command import PostersConfig, make
+from rewardkit.workflows.posters.command import make
+from rewardkit.workflows.posters.config import PostersConfig
 
 
 def speed_of_cached(args: argparse.Namespace, folder: Path) -> list[Row]:

@@ -19,12 +19,12 @@ import torch
 
 from benchmarks.rm_pictures import BACKBONES, WORDS, prompt, write_json
 from benchmarks.timing import Row, speed_up, wall_seconds
-from rewardkit.imagefolder import Item
-from rewardkit.scorers.blip import BERT, VitSize
-from rewardkit.scorers.hpsv2 import HpsV2
-from rewardkit.scorers.imagereward import ImageReward, load_vocabulary
-from rewardkit.scorers.scorer import Scorer
-from rewardkit.scoring import score_items
+from rewardkit.data.image_folder import Item
+from rewardkit.rewards.published.blip import BERT, VitSize
+from rewardkit.rewards.published.hpsv2 import HpsV2
+from rewardkit.rewards.published.imagereward import ImageReward, load_vocabulary
+from rewardkit.rewards.published.scorer import Scorer
+from rewardkit.rewards.scoring import score_items
 
 BLIPS = {
     "light": (

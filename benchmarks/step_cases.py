@@ -13,25 +13,27 @@ from typing import Any
 import torch
 from torch import nn
 
-from refl import lora
 from refl.config import ReflConfig
 from refl.learner import Learner
-from refl.prompts import PromptCache
 from refl.session import Session
-from refl.share import Share
-from rewardkit.base import FAMILIES, Base, load_base, tiny, tiny_dit
+from rewardkit.diffusion.base import Base
+from rewardkit.diffusion.load import FAMILIES, load_base
+from rewardkit.diffusion.lora import adapter as lora
+from rewardkit.diffusion.prompt_cache import PromptCache
+from rewardkit.diffusion.tiny import language, pipelines
 from rewardkit.encoders import load_encoder
 from rewardkit.plan.bases import build, recipe
 from rewardkit.plan.conditioning import conditioning
 from rewardkit.plan.towers import encoder
-from rewardkit.reward import Panel
-from rewardkit.run import Run
+from rewardkit.rewards.panel import Panel
+from rewardkit.training.batch_shard import Share
+from rewardkit.training.run import Run
 from rewardkit.types import Conditioning, Images, Scores
 
 TINY: dict[str, Callable[[], Any]] = {
-    "sd3": tiny.tiny_sd3, "flux": tiny.tiny_flux, "qwen-image": tiny_dit.tiny_qwen_image,
-    "z-image": tiny_dit.tiny_z_image, "sana": tiny_dit.tiny_sana, "pixart-sigma": tiny_dit.tiny_pixart_sigma,
-    "lumina2": tiny_dit.tiny_lumina2, "hunyuan-image": tiny_dit.tiny_hunyuan_image,
+    "sd3": pipelines.tiny_sd3, "flux": pipelines.tiny_flux, "qwen-image": language.tiny_qwen_image,
+    "z-image": language.tiny_z_image, "sana": language.tiny_sana, "pixart-sigma": language.tiny_pixart_sigma,
+    "lumina2": language.tiny_lumina2, "hunyuan-image": language.tiny_hunyuan_image,
 }  # fmt: skip
 
 SIZES = {"sana": 32, "lumina2": 32}

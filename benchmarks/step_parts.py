@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from refl.chain import late_step
 from refl.config import window
+from refl.objectives.chain import late_step
 from refl.session import Session
 from refl.train import update
 

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import torch
 
 from rewardkit.stats import Estimate, mean_interval
-from rewardkit.versions import versions
+from rewardkit.training.versions import versions
 
 Work = Callable[[], object]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.wind_recipes import OWN, PUBLISHED
 from rewardkit.errors import UserError
-from rewardkit.files import write_text
+from rewardkit.io.files import write_text
 from rewardkit.stats import CONFIDENCE, Estimate
 
 Floats = NDArray[np.float64]

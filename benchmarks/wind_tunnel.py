@@ -27,15 +27,15 @@ from benchmarks.wind_report import write_report
 from refl.config import ReflConfig, check
 from refl.session import Session
 from refl.train import update
+from rewardkit.diffusion.sampling import generate_images
 from rewardkit.errors import UserError
-from rewardkit.files import write_text
+from rewardkit.io.files import write_text
 from rewardkit.ocr import Engine
 from rewardkit.posters.judge import gold_judges
 from rewardkit.prompts import read_prompts
-from rewardkit.reward import Reward, applies, keys, score_all
-from rewardkit.sampling import generate_images
+from rewardkit.rewards.protocol import Reward, applies, keys, score_all
+from rewardkit.training.versions import versions
 from rewardkit.types import Images
-from rewardkit.versions import versions
 
 NOISE_SEED = 20
 """Of the held-out images."""

@@ -20,15 +20,17 @@ from pe.rewriter import Rewriter
 from pe.rows import read_rows, write_rows
 from pe.shorten import load_shortener
 from pe.training import on_gpu
-from rewardkit.base import Base, load_base
+from rewardkit.diffusion.base import Base
+from rewardkit.diffusion.load import load_base
+from rewardkit.diffusion.sampling import image_batches
 from rewardkit.errors import UserError
-from rewardkit.files import write_text
 from rewardkit.images import grid, load_image, save_image, to_pil
-from rewardkit.progress import Progress
+from rewardkit.io.files import write_text
+from rewardkit.io.progress import Progress
 from rewardkit.prompts import read_prompts
-from rewardkit.registry import load_rewards
-from rewardkit.reward import AnyReward, Panel, score_all
-from rewardkit.sampling import image_batches
+from rewardkit.rewards.panel import Panel
+from rewardkit.rewards.protocol import AnyReward, score_all
+from rewardkit.rewards.registry import load_rewards
 from rewardkit.types import Images
 
 CHUNK = 32

@@ -8,7 +8,7 @@ from pe.rewriter import Rewriter
 from pe.rows import write_rows
 from pe.training import on_gpu
 from rewardkit.errors import UserError
-from rewardkit.files import write_text
+from rewardkit.io.files import write_text
 from rewardkit.prompts import read_prompts
 
 SHOWN = 20

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rewardkit.errors import UserError
-from rewardkit.files import write_text
+from rewardkit.io.files import write_text
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -17,14 +17,8 @@ from pe.instructions import Task, messages
 from pe.quiet import quiet
 from pe.rewriter import render, task_of
 from pe.rows import read_rows
-from pe.training import (
-    common_arguments,
-    load_policy,
-    run_trainer,
-    save_model,
-    within,
-)
-from rewardkit.run import Run
+from pe.training import common_arguments, load_policy, run_trainer, save_model, within
+from rewardkit.training.run import Run
 
 
 @dataclass(frozen=True)

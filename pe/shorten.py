@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 
 from pe.quotes import spans
-from rewardkit.registry import resolve
+from rewardkit.rewards.registry import resolve
 
 Shorten = Callable[[str], str]
 

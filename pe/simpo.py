@@ -19,14 +19,8 @@ from pe.instructions import Task
 from pe.quiet import quiet
 from pe.rewriter import render, task_of
 from pe.rows import read_rows
-from pe.training import (
-    common_arguments,
-    load_policy,
-    run_trainer,
-    save_model,
-    within,
-)
-from rewardkit.run import Run
+from pe.training import common_arguments, load_policy, run_trainer, save_model, within
+from rewardkit.training.run import Run
 
 with warnings.catch_warnings():
     # TRL says on import that this trainer may change; our tests hold it to the paper's formula.

@@ -29,9 +29,9 @@ from pe.instructions import Task
 from pe.quiet import quiet
 from pe.rewriter import TASK_FILE, load_model
 from rewardkit.errors import UserError
-from rewardkit.files import new_folder, write_text
-from rewardkit.progress import Progress
-from rewardkit.run import Run
+from rewardkit.io.files import new_folder, write_text
+from rewardkit.io.progress import Progress
+from rewardkit.training.run import Run
 
 WARMUP = 0.1
 """Share of the steps in which the learning rate rises."""

@@ -7,7 +7,7 @@ random change every time, they pay less than what survives the change.
 import torch
 from torch import nn
 
-from refl.share import Share
+from rewardkit.training.batch_shard import Share
 from rewardkit.types import Images
 
 SHIFT, BLUR, NOISE = 1 / 32, 0.6, 0.02

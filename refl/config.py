@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from refl.chain import bounds
 from refl.objectives import COMPARING, KL, WINDOWS
+from refl.objectives.chain import bounds
 from refl.objectives.flow_grpo import begin
 from refl.options import Adapter, Guard, Machine, Objective, Rewards, Run, Sampling, Stability, Task, Updates
 from rewardkit.errors import UserError, first_line
@@ -13,7 +13,7 @@ from rewardkit.errors import UserError, first_line
 
 @dataclass(frozen=True, kw_only=True)
 class ReflConfig(Run, Machine, Guard, Stability, Updates, Adapter, Sampling, Objective, Rewards, Task):
-    """Options of `rewardkit refl`; the sections stand in `refl.options` (see `rewardkit.sections` for their order)."""
+    """Options of `rewardkit refl`; `refl.options` has the sections (`commands.option_groups`: their order)."""
 
 
 def window(config: ReflConfig) -> tuple[float, float]:

@@ -5,10 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from refl.panel import by_score
-from rewardkit.errors import UserError
+from rewardkit.errors import UserError, did_you_mean
 from rewardkit.prompts import read_prompts
-from rewardkit.reward import Panel
-from rewardkit.suggest import did_you_mean
+from rewardkit.rewards.panel import Panel
 
 
 def gated(panel: Panel, gates: Mapping[str, str], files: Sequence[Path]) -> Panel:

@@ -8,7 +8,7 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
 from rewardkit.errors import UserError
-from rewardkit.processes import ALONE, Processes
+from rewardkit.training.processes import ALONE, Processes
 from rewardkit.types import Scalar
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from refl.prompts import PromptCache
-from rewardkit.base import Base
+from rewardkit.diffusion.base import Base
+from rewardkit.diffusion.prompt_cache import PromptCache
 
 
 def let_go(base: Base, device: torch.device, prompts: Iterable[str]) -> PromptCache:

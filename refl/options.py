@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Literal
 
 from refl.objectives import Objective as Way
-from rewardkit.base.checkpointing import Saving
-from rewardkit.tracker import Tracker
+from rewardkit.diffusion.checkpointing import Saving
+from rewardkit.training.tracker import Tracker
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,13 +8,13 @@ from typing import TypeVar
 
 import torch
 
-from refl.drawn import ask_drawn
-from rewardkit.base import Base
+from rewardkit.diffusion.base import Base
+from rewardkit.diffusion.rollout import ask_drawn
 from rewardkit.errors import UserError
-from rewardkit.files import read_object, write_text
-from rewardkit.processes import ALONE, Processes
-from rewardkit.registry import load_rewards
-from rewardkit.reward import Panel, Part
+from rewardkit.io.files import read_object, write_text
+from rewardkit.rewards.panel import Panel, Part
+from rewardkit.rewards.registry import load_rewards
+from rewardkit.training.processes import ALONE, Processes
 
 Setting = TypeVar("Setting")
 

@@ -11,13 +11,14 @@ from pathlib import Path
 import torch
 from jaxtyping import Float
 
-from refl.prompts import Prompts, batch
-from refl.share import Share
-from rewardkit.base import Base, ImageEncoding
+from rewardkit.data.image_folder import Item, from_list, read_image_folder
+from rewardkit.diffusion.base import Base, ImageEncoding
+from rewardkit.diffusion.prompt_cache import Prompts
+from rewardkit.diffusion.sampling import Velocity, guided
 from rewardkit.errors import UserError
-from rewardkit.imagefolder import Item, from_list, read_image_folder
 from rewardkit.images import OneImage, load_image, resize
-from rewardkit.sampling import Velocity, guided
+from rewardkit.training.batch_shard import Share
+from rewardkit.training.order import batch
 from rewardkit.types import Conditioning, Latents, PerImage, Scalar
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from refl.config import ReflConfig
-from refl.guard import LIMITS, Values, change
-from refl.watch import Watch
-from rewardkit.files import write_text
-from rewardkit.leaderboard.format import interval, signed
-from rewardkit.leaderboard.plots import Interval, Series, curves, forest
-from rewardkit.leaderboard.report import Card, Html, Row, Section, cards, charts, gallery, page, text
-from rewardkit.leaderboard.thumbnails import picture
+from refl.guard.rules import LIMITS, Values, change
+from refl.guard.watch import Watch
+from rewardkit.io.files import write_text
+from rewardkit.report.numbers import interval, signed
+from rewardkit.report.page import Card, Html, Row, Section, cards, charts, gallery, page, text
+from rewardkit.report.plots import Interval, Series, curves, forest
+from rewardkit.report.thumbnails import picture
 
 OTHERS = ("kl", "pretrain", "grad_norm")
 

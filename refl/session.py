@@ -8,25 +8,28 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from refl import lora, panel, pretrain, prompts
+from refl import panel, pretrain
 from refl.config import ReflConfig
 from refl.gates import gated
+from refl.guard.watch import Subject, Watch
 from refl.learner import Learner
 from refl.let_go import let_go
 from refl.objectives import COMPARING
 from refl.shard import shard
-from refl.share import Share
 from refl.tuned_text import LivePrompts, OwnReading, encoders, tunable
-from refl.watch import Subject, Watch
-from rewardkit.base import Base, load_base
-from rewardkit.base.checkpointing import decode_by_image, save_memory
+from rewardkit.diffusion import prompt_cache
+from rewardkit.diffusion.base import Base
+from rewardkit.diffusion.checkpointing import decode_by_image, save_memory
+from rewardkit.diffusion.load import load_base
+from rewardkit.diffusion.lora import adapter as lora
 from rewardkit.encoders import load_encoder
 from rewardkit.errors import UserError
-from rewardkit.processes import Processes, processes
 from rewardkit.prompts import read_prompts
-from rewardkit.registry import load_rewards
-from rewardkit.reward import Panel
-from rewardkit.run import Run
+from rewardkit.rewards.panel import Panel
+from rewardkit.rewards.registry import load_rewards
+from rewardkit.training.batch_shard import Share
+from rewardkit.training.processes import Processes, processes
+from rewardkit.training.run import Run
 from rewardkit.types import Conditioning, Images, Latents, NoiseLevels
 
 FIT_IMAGES = 64
@@ -49,7 +52,7 @@ class Session:
     panel: Panel
     texts: list[str]
     learner: Learner
-    cache: prompts.Prompts
+    cache: prompt_cache.Prompts
     empty: Conditioning
     """The empty prompt as the base reads it."""
     share: Share
@@ -58,7 +61,7 @@ class Session:
     """Where judges ride along."""
     real: pretrain.RealImages | None = None
     """Where real images are trained on as well."""
-    own: prompts.PromptCache | None = None
+    own: prompt_cache.PromptCache | None = None
     """Prompts as the base reads them."""
 
     @cached_property
@@ -102,7 +105,7 @@ def begin(config: ReflConfig, among: Processes | None = None) -> Session:
         learner.load(last.step, last.tensors)
     if last is not None and watch is not None:
         watch.load(last.tensors)
-    own = prompts.PromptCache(OwnReading(base) if config.tune_text else base)
+    own = prompt_cache.PromptCache(OwnReading(base) if config.tune_text else base)
     if not config.text_encoders:
         seen = [*texts, *(watch.subject.prompts if watch else ()), *(item.prompt for item in items)]
         own = let_go(base, among.device, seen)

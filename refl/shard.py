@@ -10,7 +10,7 @@ from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
-from rewardkit.processes import Processes
+from rewardkit.training.processes import Processes
 
 
 def shard(denoiser: nn.Module, whole: Iterable[nn.Parameter], among: Processes) -> None:

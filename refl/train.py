@@ -12,26 +12,27 @@ from typing import Literal
 
 from torch import Tensor
 
-from refl import lora, prompts
 from refl.augment import augment
-from refl.backpropagate import Outcome, backpropagate, of_all
-from refl.chain import Chain
 from refl.config import ReflConfig, check, kl, window
-from refl.drawn import ask_drawn
+from refl.guard.verdict import write_verdict
 from refl.objectives import estimator
+from refl.objectives.backpropagate import Outcome, backpropagate, of_all
+from refl.objectives.chain import Chain
 from refl.objectives.flow_grpo import flow_grpo
 from refl.objectives.nft import nft
 from refl.plan import show_plan
 from refl.report import write_report
 from refl.session import Session, begin, spread
 from refl.tuned_text import encoders
-from refl.verdict import write_verdict
-from rewardkit.files import new_folder
+from rewardkit.diffusion.lora import adapter as lora
+from rewardkit.diffusion.rollout import ask_drawn
+from rewardkit.diffusion.sampling import guided
 from rewardkit.images import grid, save_image
-from rewardkit.processes import Processes, processes
-from rewardkit.progress import Progress
-from rewardkit.reward import Panel
-from rewardkit.sampling import guided
+from rewardkit.io.files import new_folder
+from rewardkit.io.progress import Progress
+from rewardkit.rewards.panel import Panel
+from rewardkit.training import order
+from rewardkit.training.processes import Processes, processes
 
 GRID_IMAGES = 16
 """Images on a sample grid."""
@@ -94,7 +95,7 @@ def update(session: Session) -> tuple[dict[str, float], dict[str, float]]:
 def batch(session: Session) -> list[str]:
     """Prompts of this update, over all processes; where images are compared, each stands there several times."""
     config, run, copies = session.config, session.run, session.share.unit
-    chosen = prompts.batch(
+    chosen = order.batch(
         session.learner.step, config.batch_size // copies, len(session.texts),
         lambda epoch: run.generator(epoch, "order"),
     )  # fmt: skip

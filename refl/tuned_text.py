@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from refl.lora import reference
-from rewardkit.base import Base, TunableText
+from rewardkit.diffusion.base import Base, TunableText
+from rewardkit.diffusion.lora.adapter import reference
 from rewardkit.errors import UserError
 from rewardkit.types import Conditioning
 

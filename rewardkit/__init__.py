@@ -7,33 +7,35 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rewardkit.base import Base, load_base
+    from rewardkit.diffusion.base import Base
+    from rewardkit.diffusion.load import load_base
+    from rewardkit.diffusion.sampling import generate_images
     from rewardkit.errors import UserError
     from rewardkit.images import grid, list_images, load_image, save_image
     from rewardkit.prompts import Prompt, read_prompts
-    from rewardkit.registry import load_reward, load_rewards
-    from rewardkit.reward import MultiReward, Panel, Part, Reward
-    from rewardkit.run import Run
-    from rewardkit.sampling import generate_images
+    from rewardkit.rewards.panel import Panel, Part
+    from rewardkit.rewards.protocol import MultiReward, Reward
+    from rewardkit.rewards.registry import load_reward, load_rewards
+    from rewardkit.training.run import Run
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Base": "rewardkit.base",
-    "MultiReward": "rewardkit.reward",
-    "Panel": "rewardkit.reward",
-    "Part": "rewardkit.reward",
+    "Base": "rewardkit.diffusion.base",
+    "MultiReward": "rewardkit.rewards.protocol",
+    "Panel": "rewardkit.rewards.panel",
+    "Part": "rewardkit.rewards.panel",
     "Prompt": "rewardkit.prompts",
-    "Reward": "rewardkit.reward",
-    "Run": "rewardkit.run",
+    "Reward": "rewardkit.rewards.protocol",
+    "Run": "rewardkit.training.run",
     "UserError": "rewardkit.errors",
-    "generate_images": "rewardkit.sampling",
+    "generate_images": "rewardkit.diffusion.sampling",
     "grid": "rewardkit.images",
     "list_images": "rewardkit.images",
-    "load_base": "rewardkit.base",
+    "load_base": "rewardkit.diffusion.load",
     "load_image": "rewardkit.images",
-    "load_reward": "rewardkit.registry",
-    "load_rewards": "rewardkit.registry",
+    "load_reward": "rewardkit.rewards.registry",
+    "load_rewards": "rewardkit.rewards.registry",
     "read_prompts": "rewardkit.prompts",
     "save_image": "rewardkit.images",
 }

@@ -1,5 +1,5 @@
 """`python -m rewardkit` is the command `rewardkit`."""
 
-from rewardkit.cli import entry
+from rewardkit.commands.cli import entry
 
 entry()

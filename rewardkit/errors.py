@@ -1,4 +1,7 @@
-"""The one exception that is the user's to mend: the command prints it as one line and exits with 2."""
+"""The exception for what a user can fix (the command prints one line and exits with 2), and near-miss hints."""
+
+import difflib
+from collections.abc import Iterable
 
 
 class UserError(Exception):
@@ -8,3 +11,12 @@ class UserError(Exception):
 def first_line(error: BaseException) -> str:
     """What a library's error says, in its first line; its type's name where it says nothing."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Name the nearest known word, else list them all: the second half of an error message."""
+    names = sorted(known)
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"known: {', '.join(names)}" if names else "none is known"

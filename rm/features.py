@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Int
 from torch import Generator, Tensor
 
-from rewardkit.pairs import PreferenceRecord
+from rewardkit.data import PreferenceRecord
 from rewardkit.types import PerImage
 from rm.glyphs import glyphs
 from rm.heads import Features

@@ -8,10 +8,10 @@ import torch
 from torch import Generator, Tensor
 from torch.optim import Optimizer
 
-from rewardkit.processes import ALONE, Processes
-from rewardkit.progress import Progress
-from rewardkit.run import Checkpoint, Run
-from rm.average import Average
+from rewardkit.io.progress import Progress
+from rewardkit.training.average import Average
+from rewardkit.training.processes import ALONE, Processes
+from rewardkit.training.run import Checkpoint, Run
 from rm.best import Best
 from rm.features import PairFeatures
 from rm.held import Held, measure

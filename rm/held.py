@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rewardkit.processes import ALONE, Processes
 from rewardkit.stats import Estimate
+from rewardkit.training.processes import ALONE, Processes
 from rewardkit.types import Scores
-from rm.accuracy import accuracy
+from rm.evaluation.accuracy import accuracy
 from rm.features import PairFeatures
 from rm.heads import Features
 from rm.losses import bradley_terry

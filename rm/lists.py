@@ -8,7 +8,7 @@ from jaxtyping import Bool, Int
 from torch import Generator, Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from rewardkit.pairs import RankedRecord
+from rewardkit.data import RankedRecord
 from rm.features import PromptsOf, features_of
 from rm.glyphs import glyphs
 from rm.heads import Features

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from rewardkit.encoders import Encoder, load_encoder
 from rewardkit.errors import UserError
-from rewardkit.files import new_folder, read_object
 from rewardkit.images import pixels
-from rewardkit.preprocess import FramedPixels, Pixels, floats
-from rewardkit.reward import applies
+from rewardkit.images.preprocess import FramedPixels, Pixels, floats
+from rewardkit.io.files import new_folder, read_object
+from rewardkit.rewards.protocol import applies
 from rewardkit.types import Images, Scores
 from rm.ensemble import Ensemble
 from rm.glyphs import glyphs

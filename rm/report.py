@@ -6,10 +6,10 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from rewardkit.pairs import PreferenceRecord, shared_images
-from rewardkit.run import Run
-from rm.accuracy import TIE_RULES
+from rewardkit.data import PreferenceRecord, shared_images
+from rewardkit.training.run import Run
 from rm.best import Best
+from rm.evaluation.accuracy import TIE_RULES
 from rm.held import Held
 
 

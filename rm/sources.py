@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from rewardkit.encoders import Embedding, Encoder, ImageFeatures
-from rewardkit.processes import Processes
-from rewardkit.progress import Progress
+from rewardkit.io.progress import Progress
+from rewardkit.training.processes import Processes
 from rewardkit.types import Images
 from rm.store import ImageStore, Rows, chunks, shared_tensor
 from rm.views import flip, light

@@ -8,13 +8,13 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
-from rewardkit.ahead import ahead
+from rewardkit.data import ImageRef, PreferenceRecord, Skipped
 from rewardkit.errors import UserError
 from rewardkit.images import image_size, load_bytes
-from rewardkit.pairs import ImageRef, PreferenceRecord, Skipped
-from rewardkit.preprocess import FramedPixels, Pixels, Preprocess, centre
-from rewardkit.processes import ALONE, Processes
-from rewardkit.progress import Progress
+from rewardkit.images.ahead import ahead
+from rewardkit.images.preprocess import FramedPixels, Pixels, Preprocess, centre
+from rewardkit.io.progress import Progress
+from rewardkit.training.processes import ALONE, Processes
 from rewardkit.types import Images
 
 MEMORY_LIMIT = 4 * 2**30

@@ -6,12 +6,11 @@ from functools import partial
 
 import torch
 
+from rewardkit.data import PreferenceRecord, Reading, axes_of, read_aloud, split
 from rewardkit.encoders import Encoder, load_encoder
-from rewardkit.errors import UserError
-from rewardkit.pairs import PreferenceRecord, Reading, axes_of, read_aloud, split
-from rewardkit.processes import Processes, processes
-from rewardkit.run import Run
-from rewardkit.suggest import did_you_mean
+from rewardkit.errors import UserError, did_you_mean
+from rewardkit.training.processes import Processes, processes
+from rewardkit.training.run import Run
 from rm.config import RmConfig, check
 from rm.features import PairFeatures, PromptsOf, pair_features
 from rm.fit import fit

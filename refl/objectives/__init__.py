@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Literal
 
-from refl.chain import Estimator
+from refl.objectives.chain import Estimator
 from refl.objectives.direct_align import direct_align
 from refl.objectives.draft_k import draft_k
 from refl.objectives.draft_lv import draft_lv

@@ -9,8 +9,8 @@ Left out: its relative reward between two prompts, and its inversion branch (one
 
 import torch
 
-from refl.chain import Chain, Estimate, late_step
-from rewardkit.sampling import sample
+from refl.objectives.chain import Chain, Estimate, late_step
+from rewardkit.diffusion.sampling import sample
 
 
 def direct_align(chain: Chain, *, window: tuple[float, float]) -> Estimate:

@@ -1,7 +1,7 @@
 """DRaFT-K (Clark et al. 2023, arXiv:2309.17400): a graph through the last K steps of the chain, each into the next."""
 
-from refl.chain import Chain, Estimate
-from rewardkit.sampling import sample
+from refl.objectives.chain import Chain, Estimate
+from rewardkit.diffusion.sampling import sample
 
 
 def draft_k(chain: Chain, *, grad_steps: int) -> Estimate:

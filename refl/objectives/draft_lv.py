@@ -6,8 +6,8 @@ less variance, for the price of a few passes and not of a few chains.
 
 import torch
 
-from refl.chain import Chain, Estimate
-from rewardkit.sampling import clean, sample
+from refl.objectives.chain import Chain, Estimate
+from rewardkit.diffusion.sampling import clean, sample
 
 
 def draft_lv(chain: Chain, *, noises: int) -> Estimate:

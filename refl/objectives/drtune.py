@@ -8,8 +8,8 @@ which the paper draws apart from it; so the step of the estimate is always among
 
 import torch
 
-from refl.chain import Chain, Estimate, late_step
-from rewardkit.sampling import clean
+from refl.objectives.chain import Chain, Estimate, late_step
+from rewardkit.diffusion.sampling import clean
 
 
 def drtune(chain: Chain, *, window: tuple[float, float], grad_steps: int) -> Estimate:

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from refl.backpropagate import Outcome
-from refl.chain import Chain, bounds, distance
-from refl.groups import advantages, rewards
+from refl.objectives.backpropagate import Outcome
+from refl.objectives.chain import Chain, bounds, distance
+from refl.objectives.groups import advantages, rewards
+from rewardkit.diffusion.sampling import sample
 from rewardkit.errors import UserError
-from rewardkit.reward import Panel
-from rewardkit.sampling import sample
+from rewardkit.rewards.panel import Panel
 from rewardkit.types import Images, Latents, PerImage, Scalar
 
 SPREAD = 0.7

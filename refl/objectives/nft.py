@@ -17,11 +17,11 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor, nn
 
-from refl.backpropagate import Outcome
-from refl.chain import Chain, Visit, bounds, distance
-from refl.groups import advantages, rewards
-from rewardkit.reward import Panel
-from rewardkit.sampling import sample
+from refl.objectives.backpropagate import Outcome
+from refl.objectives.chain import Chain, Visit, bounds, distance
+from refl.objectives.groups import advantages, rewards
+from rewardkit.diffusion.sampling import sample
+from rewardkit.rewards.panel import Panel
 from rewardkit.types import Images, Latents, PerImage, Scalar, Scores
 
 BETA = 1.0

@@ -4,8 +4,8 @@ Sample without a graph down to a late step m, take that one step with a graph, a
 `x0 = x - sigma * v`. The steps after m are never computed. Its pre-training loss is `refl.pretrain`.
 """
 
-from refl.chain import Chain, Estimate, late_step
-from rewardkit.sampling import clean, sample
+from refl.objectives.chain import Chain, Estimate, late_step
+from rewardkit.diffusion.sampling import clean, sample
 
 
 def refl(chain: Chain, *, window: tuple[float, float]) -> Estimate:

@@ -1,7 +1,7 @@
 """Encoders: from images and prompts to the features that reward heads read, in one forward pass of the tower.
 
 `load_encoder` reads a name or a folder (`rewardkit.encoders.load` lists the names) and gives an `Encoder`: a CLIP of
-open_clip (`ClipEncoder`), a CLIP-like model of transformers (`TransformersEncoder`), or `rewardkit.conv`.
+open_clip (`ClipEncoder`), a CLIP-like model of transformers (`TransformersEncoder`), or `rewardkit.encoders.conv`.
 """
 
 from rewardkit.encoders.base import Colours, Embedding, Encoder, ImageFeatures, Tokens, colours

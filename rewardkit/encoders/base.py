@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rewardkit.errors import UserError
-from rewardkit.preprocess import Preprocess
+from rewardkit.images.preprocess import Preprocess
 from rewardkit.types import Images
 
 Tokens = Float[Tensor, "batch tokens width"]

@@ -7,7 +7,7 @@
 - a folder in open_clip's layout (open_clip_config.json, weights, and the tokenizer if it has one of its own), or in
   transformers' (config.json, preprocessor_config.json, weights, tokenizer); one that is both is open_clip's, unless
   `hf:` stands before it;
-- `conv`: a small convolutional network trained from scratch, which reads images only (see `rewardkit.conv`).
+- `conv`: a small convolutional network trained from scratch, which reads images only (see `rewardkit.encoders.conv`).
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from rewardkit.encoders.base import Encoder
 from rewardkit.encoders.openclip import CONFIG, load_clip_folder, load_clip_name
 from rewardkit.encoders.transformers_clip import PREFIX, is_transformers_folder, load_transformers
 from rewardkit.errors import UserError
-from rewardkit.preprocess import Fit
+from rewardkit.images.preprocess import Fit
 
 SEEDLING = Path(__file__).parent.parent / "seedling" / "weights" / "clip"
 
@@ -27,7 +27,7 @@ def load_encoder(spec: str, *, fit: Fit | None = None) -> Encoder:
     `fit` overrides how images are brought to its size. Raises `UserError` for a spec that names nothing.
     """
     if spec == "conv" or (Path(spec) / "conv_config.json").is_file():
-        from rewardkit.conv import load_conv
+        from rewardkit.encoders.conv import load_conv
 
         return load_conv(spec)
     if spec == "seedling":

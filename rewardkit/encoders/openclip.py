@@ -19,7 +19,7 @@ from rewardkit.encoders.adapters import add_lora, merged
 from rewardkit.encoders.base import Embedding, Encoder, ImageFeatures, colours
 from rewardkit.encoders.short_text import causal_embedding, each_once
 from rewardkit.errors import UserError, first_line
-from rewardkit.preprocess import Fit, Preprocess
+from rewardkit.images.preprocess import Fit, Preprocess
 from rewardkit.types import Images
 
 CONFIG = "open_clip_config.json"

@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 from rewardkit.errors import UserError
-from rewardkit.preprocess import Fit, Preprocess
+from rewardkit.images.preprocess import Fit, Preprocess
 
 INTERPOLATIONS: dict[int, Literal["bilinear", "bicubic"]] = {2: "bilinear", 3: "bicubic"}
 """PIL's numbers of the two ways of resizing that can be done differentiably."""

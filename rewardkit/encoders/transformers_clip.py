@@ -19,7 +19,7 @@ from rewardkit.encoders.base import Embedding, Encoder, ImageFeatures, colours
 from rewardkit.encoders.openclip import LOADING_ERRORS
 from rewardkit.encoders.processor import preprocess_from, settings_of
 from rewardkit.errors import UserError, first_line
-from rewardkit.preprocess import Fit, Preprocess
+from rewardkit.images.preprocess import Fit, Preprocess
 from rewardkit.types import Images
 
 PREFIX = "hf:"
@@ -156,7 +156,7 @@ def load_transformers(spec: str, fit: Fit | None) -> TransformersEncoder:
     from transformers import AutoConfig, AutoModel, AutoTokenizer
     from transformers.image_processing_base import ImageProcessingMixin
 
-    from rewardkit.base.quiet import quiet
+    from rewardkit.io.quiet import quiet
 
     source, revision = split_revision(spec.removeprefix(PREFIX))
     where: dict[str, Any] = {"revision": revision, "trust_remote_code": False}

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from rewardkit.leaderboard.compare import Comparison, Group, PromptScores, Ranking, Standing
-from rewardkit.leaderboard.format import interval, number, signed
-from rewardkit.leaderboard.html import Html, escape, join, span
 from rewardkit.leaderboard.markdown import KINDS, left_out
-from rewardkit.leaderboard.report import (
+from rewardkit.report.html import Html, escape, join, span
+from rewardkit.report.numbers import interval, number, signed
+from rewardkit.report.page import (
     Card,
     Interval,
     Picture,
@@ -22,7 +22,7 @@ from rewardkit.leaderboard.report import (
     share_matrix,
     table,
     win_cell,
-)  # fmt: skip
+)
 from rewardkit.stats import Estimate
 
 WORDS = {

@@ -8,10 +8,9 @@ from typing import Annotated, Any
 
 import tyro
 
-from rewardkit.calibration import on_scale
 from rewardkit.errors import UserError
-from rewardkit.files import write_text
-from rewardkit.leaderboard import board, thumbnails
+from rewardkit.io.files import write_text
+from rewardkit.leaderboard import board
 from rewardkit.leaderboard.compare import (
     Comparison,
     EntryFacts,
@@ -21,14 +20,16 @@ from rewardkit.leaderboard.compare import (
     prompt_means,
     rank,
     shared_prompts,
-)  # fmt: skip
+)
 from rewardkit.leaderboard.entries import Drawing, Entry, parse_entries, read_entry
 from rewardkit.leaderboard.markdown import markdown
-from rewardkit.leaderboard.report import Picture, page
 from rewardkit.prompts import has_text, language
-from rewardkit.registry import load_rewards
-from rewardkit.reward import AnyReward, keys
-from rewardkit.scoring import Scored, score_items
+from rewardkit.report import thumbnails
+from rewardkit.report.page import Picture, page
+from rewardkit.rewards.calibration import on_scale
+from rewardkit.rewards.protocol import AnyReward, keys
+from rewardkit.rewards.registry import load_rewards
+from rewardkit.rewards.scoring import Scored, score_items
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rewardkit.base import BUILT_IN
+from rewardkit.data.image_folder import ImageFolder, read_image_folder
+from rewardkit.diffusion.generate import GenerateConfig, generate
+from rewardkit.diffusion.load import BUILT_IN
 from rewardkit.errors import UserError
-from rewardkit.files import write_text
-from rewardkit.generate import GenerateConfig, generate
-from rewardkit.imagefolder import ImageFolder, read_image_folder
+from rewardkit.io.files import write_text
 from rewardkit.prompts import Prompt, read_prompts
 
 

@@ -1,9 +1,8 @@
 """A leaderboard as Markdown, for a README or a pull request."""
 
-from collections.abc import Iterable, Sequence
-
 from rewardkit.leaderboard.compare import Comparison, EntryFacts, Ranking, Standing
-from rewardkit.leaderboard.format import interval, number, percent, signed
+from rewardkit.report.markdown import plain, table
+from rewardkit.report.numbers import interval, number, percent, signed
 
 KINDS = {False: "Judges no entry was trained with", True: "Rewards an entry was trained with"}
 
@@ -66,17 +65,3 @@ def left_out(facts: EntryFacts) -> str:
         "prompts another entry lacks": facts.unshared,
     }
     return ", ".join(f"{what}: {count}" for what, count in counts.items() if count) or "nothing"
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Write a table, its numbers to the right."""
-    rule = ["---", *("---:" for _ in header[1:])]
-    return "\n".join("| " + " | ".join(line) + " |" for line in [header, rule, *rows])
-
-
-def plain(words: str) -> str:
-    """Keep what a user typed on one line and inside its cell, and out of the markup."""
-    line = " ".join(words.split())
-    for mark in "\\|<`*[":
-        line = line.replace(mark, "&lt;" if mark == "<" else f"\\{mark}")
-    return line

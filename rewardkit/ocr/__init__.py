@@ -6,14 +6,7 @@ Korean is left to tesseract where that is installed with its `kor`.
 """
 
 from rewardkit.ocr.engine import Engine, reading_order
-from rewardkit.ocr.measurable import (
-    SCRIPTS,
-    characters,
-    check_measurable,
-    recogniser_file,
-    unknown_letters,
-    unreadable,
-)
+from rewardkit.ocr.measurable import SCRIPTS, characters, check_measurable, recogniser_file, unknown_letters, unreadable
 from rewardkit.ocr.reward import OcrReward
 from rewardkit.ocr.text import accuracy, edit_distance, hit_rate, kept, normalise
 

@@ -6,9 +6,9 @@ from functools import cache
 from pathlib import Path
 
 from rewardkit.errors import UserError
+from rewardkit.ocr.onnx import read_notes
+from rewardkit.ocr.tesseract import languages
 from rewardkit.ocr.text import kept, normalise
-from rewardkit.onnx import read_notes
-from rewardkit.tesseract import languages
 
 SCRIPTS = frozenset({"LATIN", "CJK", "HIRAGANA", "KATAKANA", "FULLWIDTH", "HALFWIDTH", "KATAKANA-HIRAGANA"})
 """First words of the Unicode names of the letters that the bundled models know."""

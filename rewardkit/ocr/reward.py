@@ -7,9 +7,9 @@ import torch
 
 from rewardkit.ocr.engine import Engine
 from rewardkit.ocr.measurable import KOREAN, check_measurable, needs_tesseract
+from rewardkit.ocr.tesseract import Tesseract, languages
 from rewardkit.ocr.text import accuracy
 from rewardkit.prompts import wanted_text
-from rewardkit.tesseract import Tesseract, languages
 from rewardkit.types import Images, Scores
 
 

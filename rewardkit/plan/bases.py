@@ -14,10 +14,11 @@ import torch
 from torch import nn
 from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
-from rewardkit.base import BUILT_IN, FAMILIES, Base
-from rewardkit.base.quiet import quiet
+from rewardkit.diffusion.base import Base
+from rewardkit.diffusion.load import BUILT_IN, FAMILIES
 from rewardkit.errors import UserError, first_line
-from rewardkit.files import read_object
+from rewardkit.io.files import read_object
+from rewardkit.io.quiet import quiet
 from rewardkit.plan.dry import META
 
 KNOWN = Path(__file__).parent / "known.toml"

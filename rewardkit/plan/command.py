@@ -2,7 +2,7 @@
 
 import json
 
-from rewardkit.files import write_text
+from rewardkit.io.files import write_text
 from rewardkit.plan.advice import climb
 from rewardkit.plan.config import PlanConfig, check
 from rewardkit.plan.planner import Planner

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rewardkit.base import Base
+from rewardkit.diffusion.base import Base
 from rewardkit.plan.dry import META
 from rewardkit.types import Conditioning
 

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from rewardkit.base.checkpointing import Saving
-from rewardkit.errors import UserError
+from rewardkit.diffusion.checkpointing import Saving
+from rewardkit.errors import UserError, did_you_mean
 from rewardkit.plan.cards import CARDS
-from rewardkit.suggest import did_you_mean
 
 
 @dataclass(frozen=True)

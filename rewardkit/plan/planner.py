@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from rewardkit.base import Base
+from rewardkit.diffusion.base import Base
 from rewardkit.plan import simulate
 from rewardkit.plan.bases import Recipe, build, recipe
 from rewardkit.plan.cards import CARDS, seconds

@@ -1,7 +1,7 @@
 """One ReFL update on shapes alone: prefix, window, decode, rewards, and the way back through all of them.
 
-The order and the functions are those of a run (`rewardkit.sampling`, the family's four verbs); the weights are left
-out of these accounts, because they are there all the time.
+The order and the functions are those of a run (`rewardkit.diffusion.sampling`, the family's four verbs); the weights
+are left out of these accounts, because they are there all the time.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ import torch
 from peft import LoraConfig
 from torch import Tensor, nn
 
-from rewardkit.base import Base
-from rewardkit.base.checkpointing import checkpoint_blocks, decode_by_image, switchable
+from rewardkit.diffusion.base import Base
+from rewardkit.diffusion.checkpointing import checkpoint_blocks, decode_by_image, switchable
+from rewardkit.diffusion.sampling import clean, guided, sample
 from rewardkit.plan.conditioning import conditioning
 from rewardkit.plan.dry import META, Account, DryRun, Kernels
 from rewardkit.plan.layers import measured
-from rewardkit.sampling import clean, guided, sample
 from rewardkit.types import Latents
 
 

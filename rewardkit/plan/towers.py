@@ -12,10 +12,9 @@ from torch import nn
 
 from rewardkit.encoders import ClipEncoder, load_encoder, preprocess_of
 from rewardkit.encoders.openclip import CONFIG
-from rewardkit.errors import UserError
-from rewardkit.files import read_object
+from rewardkit.errors import UserError, did_you_mean
+from rewardkit.io.files import read_object
 from rewardkit.plan.dry import META
-from rewardkit.suggest import did_you_mean
 from rewardkit.types import Images, Scores
 
 LIKE = {"pickscore": "ViT-H-14", "hpsv2": "ViT-H-14", "clipscore": "ViT-L-14", "laion": "ViT-L-14"}

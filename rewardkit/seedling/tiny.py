@@ -7,7 +7,9 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from open_clip import CLIP
 from transformers import PreTrainedTokenizerFast
 
+from rewardkit.seedling.clip import MODEL_CFG, save_clip, with_end
 from rewardkit.seedling.pipeline import SeedlingPipeline
+from rewardkit.seedling.rewriter import build_rewriter
 from rewardkit.seedling.text import (
     build_glyph_encoder,
     build_glyph_tokenizer,
@@ -15,8 +17,6 @@ from rewardkit.seedling.text import (
     build_tokenizer,
     sample_captions,
 )
-from rewardkit.seedling.train_clip import MODEL_CFG, save_clip, with_end
-from rewardkit.seedling.train_rewriter import build_rewriter
 from rewardkit.seedling.transformer import SeedlingTransformer
 from rewardkit.seedling.vae import SeedlingVAE
 

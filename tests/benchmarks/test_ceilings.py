@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks.ceilings import figures, language
-from rewardkit.pairs import PreferenceRecord
+from rewardkit.data import PreferenceRecord
 from rewardkit.posters.preferences import TEMPERATURE
 
 

@@ -15,10 +15,10 @@ from benchmarks.guard import Bench, run, verdict
 from benchmarks.guard_kinds import KINDS, PACES, SAME, Contrast, Corner, Gaudy, Light, Pattern
 from benchmarks.guard_report import headline, table, tell, write_report
 from refl.config import check
-from refl.guard import LIMITS
-from rewardkit.base.tiny import tiny_sd3
+from refl.guard.rules import LIMITS
+from rewardkit.diffusion.tiny.pipelines import tiny_sd3
 from rewardkit.errors import UserError
-from rewardkit.reward import Reward
+from rewardkit.rewards.protocol import Reward
 from tests.benchmarks.test_wind_tunnel import Colours
 
 PROMPTS = [f"A large {colour} star on the centre of a poster." for colour in ("red", "green", "blue", "purple")]

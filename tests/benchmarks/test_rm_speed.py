@@ -15,10 +15,10 @@ from benchmarks.rm_finetune import finetune
 from benchmarks.rm_heads import AXES, heads
 from benchmarks.rm_pictures import BACKBONES, pictures, prompt, random_pairs
 from benchmarks.timing import Goal, in_turns, ratio, speed_up, write_results
+from rewardkit.data import PreferenceRecord
 from rewardkit.encoders import ClipEncoder
-from rewardkit.pairs import PreferenceRecord
-from rewardkit.preprocess import Preprocess
-from rewardkit.scorers.blip import BERT, VitSize
+from rewardkit.images.preprocess import Preprocess
+from rewardkit.rewards.published.blip import BERT, VitSize
 from rewardkit.stats import Estimate
 
 TINY: dict[str, Any] = {

@@ -14,13 +14,13 @@ from benchmarks.wind_recipes import OPTIMISER, RECIPES
 from benchmarks.wind_report import budget_over_time, resamples, speedup, whole_seeds, write_report
 from benchmarks.wind_tunnel import Tunnel, run
 from refl.config import ReflConfig, check
-from rewardkit.base.tiny import tiny_sd3
-from rewardkit.config import parse
-from rewardkit.demo.command import DemoConfig, painter
+from rewardkit.commands.config import parse
+from rewardkit.diffusion.tiny.pipelines import tiny_sd3
 from rewardkit.errors import UserError
 from rewardkit.posters.judge import PostersAesthetic
-from rewardkit.reward import AXES
-from rewardkit.steps import Steps
+from rewardkit.rewards.protocol import AXES
+from rewardkit.workflows.demo.command import DemoConfig, painter
+from rewardkit.workflows.pipeline import Steps
 
 PROMPTS = ['a red circle with "SUN"', "a blue star"]
 

@@ -4,13 +4,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from rewardkit.data.image_folder import ImageFolder, Item
 from rewardkit.errors import UserError
-from rewardkit.imagefolder import ImageFolder, Item
 from rewardkit.images import save_image
 from rewardkit.leaderboard.command import LeaderboardConfig, compare, run, spread
 from rewardkit.leaderboard.compare import Score
 from rewardkit.leaderboard.entries import Entry, is_images, parse_entries
-from rewardkit.scoring import Scored
+from rewardkit.rewards.scoring import Scored
 
 
 def draw(folder: Path, colours: dict[str, float]) -> Path:

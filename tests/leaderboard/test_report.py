@@ -5,23 +5,11 @@ from html.parser import HTMLParser
 import pytest
 import torch
 
-from rewardkit.leaderboard.format import interval, number, signed
-from rewardkit.leaderboard.html import Html, element, escape
-from rewardkit.leaderboard.plots import Interval, Series, curves, forest
-from rewardkit.leaderboard.report import (
-    Card,
-    Picture,
-    Row,
-    Section,
-    cards,
-    gallery,
-    heading,
-    page,
-    share_matrix,
-    table,
-    text,
-)
-from rewardkit.leaderboard.thumbnails import tensor_picture
+from rewardkit.report.html import Html, element, escape
+from rewardkit.report.numbers import interval, number, signed
+from rewardkit.report.page import Card, Picture, Row, Section, cards, gallery, heading, page, share_matrix, table, text
+from rewardkit.report.plots import Interval, Series, curves, forest
+from rewardkit.report.thumbnails import tensor_picture
 from rewardkit.stats import Estimate
 
 ATTACK = "\"><script>alert('x')</script><img src=http://evil.example/p.png onerror=a>&amp;"

@@ -8,8 +8,8 @@ from rewardkit.errors import UserError
 from rewardkit.images import OneImage, to_tensor
 from rewardkit.ocr import OcrReward, check_measurable, unknown_letters, unreadable
 from rewardkit.ocr.measurable import needs_tesseract
+from rewardkit.ocr.tesseract import Tesseract, languages
 from rewardkit.posters.fonts import latin_font, load_font
-from rewardkit.tesseract import Tesseract, languages
 
 KOREAN = "kor" in languages()
 

@@ -11,13 +11,13 @@ from torch import Tensor
 from rewardkit.errors import UserError
 from rewardkit.images import to_tensor
 from rewardkit.ocr import characters
-from rewardkit.ocr_ctc import OcrCtcReward
-from rewardkit.ocr_ctc.crop import blur, crop, line_width, shake, turned, wear
-from rewardkit.ocr_ctc.recogniser import Recogniser, Target
-from rewardkit.ocr_ctc.reward import bands, best_run
+from rewardkit.ocr.ctc import OcrCtcReward
+from rewardkit.ocr.ctc.crop import blur, crop, line_width, shake, turned, wear
+from rewardkit.ocr.ctc.recogniser import Recogniser, Target
+from rewardkit.ocr.ctc.reward import bands, best_run
 from rewardkit.posters.draw import draw
 from rewardkit.posters.scene import Scene
-from rewardkit.registry import load_reward
+from rewardkit.rewards.registry import load_reward
 
 SCENE = Scene("star", "red", "centre", "small", "white", "vivid", "OPEN")
 PROMPT = 'a red star with "OPEN"'

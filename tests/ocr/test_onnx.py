@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from rewardkit.errors import UserError
+from rewardkit.io.protobuf import varint
 from rewardkit.ocr import characters, recogniser_file
-from rewardkit.onnx import Graph, Node, TorchGraph, read_graph, read_notes
-from rewardkit.onnx.operators import OPERATORS
-from rewardkit.onnx.wire import integers, message, signed
-from rewardkit.protobuf import varint
+from rewardkit.ocr.onnx import Graph, Node, TorchGraph, read_graph, read_notes
+from rewardkit.ocr.onnx.operators import OPERATORS
+from rewardkit.ocr.onnx.wire import integers, message, signed
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from benchmarks.plan_check import compare
-from rewardkit.base.tiny import tiny_flux, tiny_sd3
-from rewardkit.cli import main
+from rewardkit.commands.cli import main
+from rewardkit.diffusion.tiny.pipelines import tiny_flux, tiny_sd3
 from rewardkit.errors import UserError
 from rewardkit.plan.advice import climb
 from rewardkit.plan.bases import known_bases, recipe

@@ -24,7 +24,7 @@ from rewardkit.posters.judge import (
 )
 from rewardkit.posters.measure import measure
 from rewardkit.posters.scene import CHOICES, Scene, random_scene
-from rewardkit.reward import Reward
+from rewardkit.rewards.protocol import Reward
 
 SCENE = Scene("circle", "red", "left", "large", "white", "vivid", "SALE")
 

@@ -7,15 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from refl.backpropagate import Outcome, backpropagate
-from refl.chain import Chain, Estimator
 from refl.objectives import COMPARING, estimator
+from refl.objectives.backpropagate import Outcome, backpropagate
+from refl.objectives.chain import Chain, Estimator
 from refl.objectives.flow_grpo import flow_grpo
 from refl.objectives.nft import nft
-from rewardkit.base.sd3 import StableDiffusion3Base
-from rewardkit.base.tiny import tiny_sd3
-from rewardkit.reward import Panel, Part
-from rewardkit.sampling import Unconditional, guided
+from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
+from rewardkit.diffusion.sampling import Unconditional, guided
+from rewardkit.diffusion.tiny.pipelines import tiny_sd3
+from rewardkit.rewards.panel import Panel, Part
 
 PROMPTS = ["a red circle", "a blue square"]
 GRADIENT = ("refl", "draft-k", "draft-lv", "direct-align", "drtune")

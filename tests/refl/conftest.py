@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from refl import lora, session
-from rewardkit.base.sd3 import StableDiffusion3Base
-from rewardkit.base.tiny import tiny_sd3
+from refl import session
+from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
+from rewardkit.diffusion.lora import adapter as lora
+from rewardkit.diffusion.tiny.pipelines import tiny_sd3
 
 
 class Redness:

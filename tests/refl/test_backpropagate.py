@@ -7,20 +7,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from refl.backpropagate import backpropagate
-from refl.chain import base_velocity
 from refl.learner import Learner
-from rewardkit.base.sd3 import StableDiffusion3Base
+from refl.objectives.backpropagate import backpropagate
+from refl.objectives.chain import base_velocity
+from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
+from rewardkit.diffusion.sampling import guided
 from rewardkit.errors import UserError
-from rewardkit.reward import Panel, Part
-from rewardkit.sampling import guided
-from tests.refl.chains import (
-    ALL,
-    PROMPTS,
-    chain_of,
-    outcome_of,
-    way,
-)
+from rewardkit.rewards.panel import Panel, Part
+from tests.refl.chains import ALL, PROMPTS, chain_of, outcome_of, way
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from refl.backpropagate import backpropagate
-from refl.balance import balanced
-from refl.share import Share
-from rewardkit.base.sd3 import StableDiffusion3Base
-from rewardkit.processes import Processes
-from rewardkit.reward import Panel, Part
-from rewardkit.simple_rewards import Colourfulness
+from refl.objectives.backpropagate import backpropagate
+from refl.objectives.balance import balanced
+from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
+from rewardkit.rewards.formulas import Colourfulness
+from rewardkit.rewards.panel import Panel, Part
+from rewardkit.training.batch_shard import Share
+from rewardkit.training.processes import Processes
 from tests.refl.chains import PROMPTS, chain_of, way
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from refl.gates import gated
 from rewardkit.errors import UserError
-from rewardkit.reward import Panel, Part
+from rewardkit.rewards.panel import Panel, Part
 
 ROWS = [
     {"prompt": "a face", "category": "portrait", "rank": 1},

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from refl.groups import advantages, rewards
 from refl.objectives import COMPARING
-from rewardkit.base.sd3 import StableDiffusion3Base
-from rewardkit.reward import Panel, Part
+from refl.objectives.groups import advantages, rewards
+from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
+from rewardkit.rewards.panel import Panel, Part
 from tests.refl.chains import PROMPTS, outcome_of
 
 

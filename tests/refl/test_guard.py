@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from refl.guard import LIMITS, Check, judge
-from refl.probes import clipping, diversity, high_frequency, saturation
+from refl.guard.rules import LIMITS, Check, judge
+from rewardkit.images.statistics import clipping, diversity, high_frequency, saturation
 
 N = 24
 LAST = 100

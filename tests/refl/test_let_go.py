@@ -12,10 +12,10 @@ from refl import session
 from refl.config import ReflConfig
 from refl.let_go import let_go
 from refl.train import train
+from rewardkit.diffusion.lora.load import WEIGHTS_NAME
+from rewardkit.diffusion.sampling import generate_images
 from rewardkit.errors import UserError
-from rewardkit.lora import WEIGHTS_NAME
-from rewardkit.sampling import generate_images
-from tests.base.conftest import FAMILIES, PROMPTS, Family
+from tests.diffusion.conftest import FAMILIES, PROMPTS, Family
 
 
 def test_a_run_learns_the_same_without_its_text_encoders(folder: Path, tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from refl import lora
-from rewardkit.base.sd3 import StableDiffusion3Base
-from rewardkit.base.tiny import tiny_sd3
+from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
+from rewardkit.diffusion.lora import adapter as lora
+from rewardkit.diffusion.lora.load import WEIGHTS_NAME, load_loras
+from rewardkit.diffusion.sampling import generate_images
+from rewardkit.diffusion.tiny.pipelines import tiny_sd3
 from rewardkit.errors import UserError
-from rewardkit.lora import WEIGHTS_NAME, load_loras
-from rewardkit.sampling import generate_images
 
 PROMPTS = ['a red circle, "SALE"', "a blue square"]
 

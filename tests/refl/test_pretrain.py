@@ -10,17 +10,18 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from refl import lora, pretrain
+from refl import pretrain
 from refl.config import ReflConfig
 from refl.learner import Learner
 from refl.pretrain import RealImages, flow_loss, square
-from refl.prompts import PromptCache
-from refl.share import Share
 from refl.train import train
-from rewardkit.base.sd3 import StableDiffusion3Base
+from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
+from rewardkit.diffusion.lora import adapter as lora
+from rewardkit.diffusion.lora.load import WEIGHTS_NAME
+from rewardkit.diffusion.prompt_cache import PromptCache
 from rewardkit.errors import UserError
 from rewardkit.images import save_image
-from rewardkit.lora import WEIGHTS_NAME
+from rewardkit.training.batch_shard import Share
 from tests.refl.chains import double_base, numeric
 
 

@@ -16,20 +16,21 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from refl import prompts
 from refl.config import ReflConfig, kl, window
 from refl.objectives import Objective
 from refl.session import spread
 from refl.train import train
-from rewardkit.base import load_base
-from rewardkit.config import parse
+from rewardkit.commands.config import parse
+from rewardkit.diffusion.generate import GenerateConfig, generate
+from rewardkit.diffusion.load import load_base
+from rewardkit.diffusion.lora.load import WEIGHTS_NAME
+from rewardkit.diffusion.prompt_cache import PromptCache
+from rewardkit.diffusion.sampling import image_seed
 from rewardkit.errors import UserError
-from rewardkit.generate import GenerateConfig, generate
 from rewardkit.images import load_image
-from rewardkit.lora import WEIGHTS_NAME
-from rewardkit.sampling import image_seed
-from rewardkit.simple_rewards import colourfulness
-from rewardkit.toml import to_toml
+from rewardkit.io.toml import to_toml
+from rewardkit.rewards.formulas import colourfulness
+from rewardkit.training import order
 
 
 @pytest.fixture
@@ -227,14 +228,14 @@ def test_an_epoch_goes_through_every_prompt_once() -> None:
     def generator(epoch: int) -> torch.Generator:
         return torch.Generator().manual_seed(epoch)
 
-    seen = [index for step in range(5) for index in prompts.batch(step, 4, 10, generator)]
+    seen = [index for step in range(5) for index in order.batch(step, 4, 10, generator)]
     assert sorted(seen[:10]) == list(range(10)) == sorted(seen[10:])
     assert seen[:10] != seen[10:]
 
 
 def test_cached_embeddings_are_those_of_the_prompt(folder: Path) -> None:
     base = load_base(str(folder / "base"))
-    cache = prompts.PromptCache(base, limit=1)
+    cache = PromptCache(base, limit=1)
     first = cache.encode(["a", "b", "a"], torch.device("cpu"))
     assert torch.equal(first["embeds"][0], first["embeds"][2])
     torch.testing.assert_close(first["embeds"][1:2], base.encode(["b"])["embeds"])

@@ -11,20 +11,20 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from refl import lora
-from refl.backpropagate import backpropagate
-from refl.chain import Chain
 from refl.config import ReflConfig
+from refl.objectives.backpropagate import backpropagate
+from refl.objectives.chain import Chain
 from refl.train import train
 from refl.tuned_text import LivePrompts, OwnReading, encoders
-from rewardkit.base.flux import FluxBase
-from rewardkit.base.sd3 import StableDiffusion3Base
-from rewardkit.base.seedling import SeedlingBase
-from rewardkit.base.tiny import tiny_flux, tiny_sd3
+from rewardkit.diffusion.families.flux import FluxBase
+from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
+from rewardkit.diffusion.families.seedling import SeedlingBase
+from rewardkit.diffusion.lora import adapter as lora
+from rewardkit.diffusion.lora.load import WEIGHTS_NAME, load_loras
+from rewardkit.diffusion.sampling import generate_images, guided
+from rewardkit.diffusion.tiny.pipelines import tiny_flux, tiny_sd3
 from rewardkit.errors import UserError
-from rewardkit.lora import WEIGHTS_NAME, load_loras
-from rewardkit.reward import Panel, Part
-from rewardkit.sampling import generate_images, guided
+from rewardkit.rewards.panel import Panel, Part
 from rewardkit.seedling.tiny import tiny_pipeline
 from tests.refl.chains import streams, way
 

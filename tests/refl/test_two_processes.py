@@ -14,10 +14,10 @@ from safetensors.torch import load_file
 
 from refl.config import ReflConfig
 from refl.train import train
+from rewardkit.diffusion.lora.load import WEIGHTS_NAME
 from rewardkit.images import save_image
-from rewardkit.lora import WEIGHTS_NAME
+from rewardkit.io.toml import to_toml
 from rewardkit.seedling.tiny import tiny_pipeline
-from rewardkit.toml import to_toml
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -29,9 +29,9 @@ from refl import lora, session
 from refl.config import ReflConfig
 from refl.shard import shard
 from refl.train import train
-from rewardkit.base.tiny import tiny_sd3
-from rewardkit.config import parse
-from rewardkit.processes import processes
+from rewardkit.diffusion.tiny.pipelines import tiny_sd3
+from rewardkit.commands.config import parse
+from rewardkit.training.processes import processes
 
 session.FIT_IMAGES = 5
 for path in sys.argv[1:]:

@@ -8,10 +8,10 @@ import open_clip
 import pytest
 import torch
 
+from rewardkit.data import PreferenceRecord, write_pairs
 from rewardkit.encoders import ClipEncoder
 from rewardkit.images import to_pil
-from rewardkit.pairs import PreferenceRecord, write_pairs
-from rewardkit.preprocess import Preprocess
+from rewardkit.images.preprocess import Preprocess
 
 MODEL: dict[str, Any] = {
     "embed_dim": 16,

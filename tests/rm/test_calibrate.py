@@ -12,10 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
-from rewardkit.calibration import Calibration
 from rewardkit.errors import UserError
+from rewardkit.rewards.calibration import Calibration
 from rewardkit.types import Images, Scores
-from rm.calibrate import CalibrateConfig, calibrate
+from rm.calibration.command import CalibrateConfig, calibrate
 
 
 def write(path: Path, *rows: dict[str, Any]) -> Path:
@@ -58,7 +58,7 @@ class Brightness:
 
 
 def test_rated_images_of_a_public_set_are_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rewardkit.simple_rewards.Colourfulness", Brightness)
+    monkeypatch.setattr("rewardkit.rewards.formulas.Colourfulness", Brightness)
     models = ("one", "two", "three")
     rows = []
     for prompt in range(12):

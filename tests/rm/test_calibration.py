@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from rewardkit.calibration import Scale
-from rm.calibration import (
+from rewardkit.rewards.calibration import Scale
+from rm.calibration.measure import (
     Bin,
     calibration_error,
     debiased_error,

@@ -5,9 +5,9 @@ from typing import get_args
 import pytest
 import torch
 
-from rm.accuracy import measure
-from rm.conventions import CONVENTIONS, TieRule, best_threshold, pickscore
-from rm.rankings import Ranking, pairs_of
+from rm.evaluation.accuracy import measure
+from rm.evaluation.conventions import CONVENTIONS, TieRule, best_threshold, pickscore
+from rm.evaluation.rankings import Ranking, pairs_of
 
 
 def ranking(prompt: str, scores: list[float], ranks: list[float]) -> Ranking:

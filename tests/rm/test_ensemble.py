@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from rewardkit.data import read_pairs
 from rewardkit.encoders import ClipEncoder
 from rewardkit.errors import UserError
 from rewardkit.images import load_image
-from rewardkit.pairs import read_pairs
 from rm import RewardModel
 from rm.config import RmConfig
 from rm.losses import Gaussian, bradley_terry, davidson, marginal_preference, mismatch, rao_kupper

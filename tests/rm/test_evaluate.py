@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import torch
 
+from rewardkit.data import read_pairs
 from rewardkit.encoders import ClipEncoder
 from rewardkit.errors import UserError
-from rewardkit.pairs import read_pairs
 from rewardkit.types import Images, Scores
 from rm import RewardModel
-from rm.conventions import CONVENTIONS
-from rm.evaluate import EvalRmConfig, evaluate
+from rm.evaluation.conventions import CONVENTIONS
+from rm.evaluation.evaluate import EvalRmConfig, evaluate
 
 MakePairs = Callable[..., Path]
 BRIGHT = "bright=tests_of_eval_rm:Bright"

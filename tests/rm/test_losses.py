@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from rm.accuracy import accuracy, agreement, bayes_ceiling
+from rm.evaluation.accuracy import accuracy, agreement, bayes_ceiling
 from rm.losses import bradley_terry, mismatch, rao_kupper
 
 NAN = float("nan")

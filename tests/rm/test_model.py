@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import nn
 
-from rewardkit.conv import ConvEncoder
 from rewardkit.encoders import ClipEncoder
+from rewardkit.encoders.conv import ConvEncoder
 from rewardkit.errors import UserError
 from rewardkit.images import to_pil
-from rewardkit.preprocess import floats
-from rewardkit.reward import MultiReward, Reward, keys, score_all
+from rewardkit.images.preprocess import floats
+from rewardkit.rewards.protocol import MultiReward, Reward, keys, score_all
+from rewardkit.training.average import Average
 from rm import RewardModel
-from rm.average import Average
 from rm.glyphs import glyphs
 from rm.heads import Features, Shapes, TextHead, grid_positions
 from rm.negatives import misspelt, wrong_prompts

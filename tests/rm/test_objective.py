@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import torch
 
+from rewardkit.data import PreferenceRecord, RankedRecord, read_pairs, write_pairs
 from rewardkit.encoders import ImageFeatures
 from rewardkit.errors import UserError
 from rewardkit.images import to_pil
-from rewardkit.pairs import PreferenceRecord, RankedRecord, read_pairs, write_pairs
 from rm import RewardModel
 from rm.config import RmConfig
-from rm.evaluate import EvalRmConfig, evaluate
+from rm.evaluation.evaluate import EvalRmConfig, evaluate
 from rm.features import pair_features
 from rm.lists import list_features, readable_lists
 from rm.losses import bradley_terry

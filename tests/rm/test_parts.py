@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rewardkit.encoders import ImageFeatures
-from rewardkit.processes import ALONE
+from rewardkit.training.processes import ALONE
 from rm import RewardModel
 from rm.features import PairFeatures
 from rm.fit import descend

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from rewardkit.data import Skipped
 from rewardkit.errors import UserError
-from rewardkit.pairs import Skipped
-from rm.rankings import Ranking, pairs_of, read_rankings
+from rm.evaluation.rankings import Ranking, pairs_of, read_rankings
 
 
 def read(tmp_path: Path, *rows: dict[str, Any]) -> dict[tuple[str, str], list[Ranking]]:

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import torch
 
+from rewardkit.data import PreferenceRecord, read_pairs, write_pairs
 from rewardkit.encoders import load_encoder
 from rewardkit.errors import UserError
 from rewardkit.images import load_image
-from rewardkit.pairs import PreferenceRecord, read_pairs, write_pairs
-from rewardkit.run import latest
+from rewardkit.training.run import latest
 from rm import RewardModel
 from rm.config import RmConfig
-from rm.evaluate import EvalRmConfig, evaluate
+from rm.evaluation.evaluate import EvalRmConfig, evaluate
 from rm.optim import make_optimizer
 from rm.train import new_model, train
 from tests.rm.resuming import resume_gives_the_same

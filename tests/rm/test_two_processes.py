@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from rewardkit.run import latest
+from rewardkit.training.run import latest
 from rm import RewardModel
 from rm.config import RmConfig
 from rm.train import train

@@ -5,12 +5,12 @@ import json
 import pytest
 import torch
 
-from rewardkit.base import load_base
+from rewardkit.diffusion.load import load_base
+from rewardkit.diffusion.sampling import generate_images
 from rewardkit.encoders import load_encoder
 from rewardkit.posters.captions import long_caption
 from rewardkit.posters.judge import PostersAlignment, PostersText
 from rewardkit.posters.scene import random_scene
-from rewardkit.sampling import generate_images
 from rewardkit.seedling import WEIGHTS
 from rewardkit.types import Images
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from refl.chain import Chain
-from rewardkit.sampling import sample
+from refl.objectives.chain import Chain
+from rewardkit.diffusion.sampling import sample
 from tests.refl.chains import fields, slope_of, toy, way
 
 

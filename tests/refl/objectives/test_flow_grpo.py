@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from refl.chain import Chain
+from refl.objectives.chain import Chain
 from refl.objectives.flow_grpo import SPREAD, Walk, begin, centre, log_likelihood, wander
-from rewardkit.base.sd3 import StableDiffusion3Base
+from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
 from rewardkit.errors import UserError
 from tests.refl.chains import outcome_of, streams
 

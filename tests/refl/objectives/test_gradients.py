@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from refl import lora
-from refl.backpropagate import backpropagate
-from refl.chain import Chain
 from refl.learner import Learner
 from refl.objectives import COMPARING
-from rewardkit.base.sd3 import StableDiffusion3Base
-from rewardkit.reward import Panel, Part
-from rewardkit.sampling import guided, sample
+from refl.objectives.backpropagate import backpropagate
+from refl.objectives.chain import Chain
+from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
+from rewardkit.diffusion.lora import adapter as lora
+from rewardkit.diffusion.sampling import guided, sample
+from rewardkit.rewards.panel import Panel, Part
 from tests.refl.chains import ALL, GRADIENT, PROMPTS, chain_of, double_base, fields, numeric, outcome_of, way
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rewardkit.base.sd3 import StableDiffusion3Base
+from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
 from tests.refl.chains import ALL, outcome_of
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from refl.chain import Visit
+from refl.objectives.chain import Visit
 from refl.objectives.nft import contrast, optimality
 
 

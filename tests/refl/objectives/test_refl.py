@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from refl.chain import bounds, late_step
+from refl.objectives.chain import bounds, late_step
 from rewardkit.errors import UserError
 from tests.refl.chains import slope_of, toy, way
 

@@ -1,0 +1,1 @@
+"""Held-out judges that stop a run which games its rewards."""

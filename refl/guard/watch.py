@@ -1,0 +1,135 @@
+"""Draw held-out prompts from fixed noise now and then, ask the judges, and keep the weights they liked most."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from refl.guard.rules import Check, Values, Verdict, judge
+from rewardkit.diffusion.base import Base
+from rewardkit.diffusion.rollout import ask_drawn
+from rewardkit.encoders import Encoder
+from rewardkit.images.statistics import diversity, probe
+from rewardkit.rewards.panel import Panel
+from rewardkit.training.processes import ALONE, Processes
+from rewardkit.types import Images
+
+TRAINED, FEATURES = "trained", "features"
+CLOSER = 4
+"""How many times closer the guard looks once it is uneasy."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is watched, and by whom."""
+
+    base: Base
+    panel: Panel
+    """What is trained on."""
+    judges: Panel
+    """What never is."""
+    encoder: Encoder
+    """Its features say how alike images are."""
+    prompts: Sequence[str]
+    sampling_steps: int
+    guidance: float
+    seed: int
+    batch_size: int
+    among: Processes = ALONE
+    """Each draws and judges a share, and all know everything."""
+
+    def measure(self) -> dict[str, Tensor]:
+        """Draw with the weights as they are; raw scores and probes, float64, one number an image."""
+        values = ask_drawn(
+            self.base, self.prompts, self.ask, steps=self.sampling_steps, guidance=self.guidance, seed=self.seed,
+            batch_size=self.batch_size, among=self.among,
+        )  # fmt: skip
+        values["probe/diversity"] = diversity(values.pop(FEATURES))
+        return {name: value.double() for name, value in values.items()}
+
+    def ask(self, images: Images, prompts: Sequence[str]) -> dict[str, Tensor]:
+        """Scores and probes of a batch, and the features that say how alike its images are to others."""
+        raw, said = self.panel.raw(images, prompts), self.judges.raw(images, prompts)
+        found = {TRAINED: self.panel.total(raw, prompts), FEATURES: self.encoder.image(images).pooled}
+        found |= {f"judge/{name}": value for name, value in said.items()}
+        found |= {f"probe/{name}": value for name, value in probe(images).items()}
+        return {name: value.float() for name, value in found.items()}
+
+
+@dataclass
+class Watch:
+    """The checks of a run so far, and the adapter that the judges liked most."""
+
+    subject: Subject
+    patience: int
+    """Bad checks in a row that stop the run; 0 never does."""
+    last: int
+    """The run's last update, where there is nothing to stop."""
+    every: int
+    """Updates between two looks; a quarter of it after one that makes uneasy."""
+    steps: list[int] = field(default_factory=list)
+    measured: list[dict[str, Tensor]] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
+    verdict: Verdict = field(default_factory=lambda: Verdict(False, 0, 0, 0))
+
+    def due(self, step: int) -> bool:
+        """Whether it is time: at first, every so many updates, at the end, and soon where the last look made uneasy."""
+        if not self.steps:
+            return True
+        closer = self.patience > 0 and self.verdict.uneasy
+        soon = self.steps[-1] + max(1, self.every // CLOSER) if closer else self.last
+        return self.steps[-1] < step and (step % self.every == 0 or step == self.last or step >= soon)
+
+    def look(self, step: int, adapter: Mapping[str, Tensor]) -> None:
+        """Check the weights that the base now holds; keep them if they are the best so far."""
+        self.steps.append(step)
+        self.measured.append(self.subject.measure())
+        self.verdict = self.decide()
+        if self.verdict.best == step:
+            self.best = {name: value.detach().clone() for name, value in adapter.items()}
+
+    def decide(self) -> Verdict:
+        return judge(self.checks, self.patience, self.last)
+
+    @property
+    def checks(self) -> list[Check]:
+        """Every check, the judges on the z-scale of the first."""
+        prompts, judges = self.subject.prompts, self.subject.judges
+        gates = judges.gates(prompts)
+        first = {name: self.measured[0][f"judge/{name}"] for name in judges.axes}
+        scaled = judges.fit(first, prompts)
+
+        def check(step: int, values: Mapping[str, Tensor]) -> Check:
+            z = scaled.normalise({name: values[f"judge/{name}"] for name in judges.axes})
+            return Check(
+                step,
+                numbers(values[TRAINED]),
+                {name: np.where(gates[name].numpy(), numbers(value), np.nan) for name, value in z.items()},
+                {name[len("probe/") :]: numbers(value) for name, value in values.items() if name.startswith("probe/")},
+            )
+
+        return [check(step, values) for step, values in zip(self.steps, self.measured, strict=True)]
+
+    def state(self) -> dict[str, dict[str, Tensor]]:
+        """Everything to go on from, as named tensors; nothing before the first check."""
+        if not self.steps:
+            return {}
+        history = {name: torch.stack([values[name] for values in self.measured]) for name in self.measured[0]}
+        return {"guard": history | {"step": torch.tensor(self.steps)}, "best": self.best}
+
+    def load(self, state: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Take up a saved state; one of other judges or prompts is left, and watching starts anew."""
+        history = dict(state.get("guard", {}))
+        known = {TRAINED, *(f"judge/{name}" for name in self.subject.judges.axes)}
+        if not known <= history.keys() or history[TRAINED].shape[1] != len(self.subject.prompts):
+            return
+        self.steps = history.pop("step").tolist()
+        self.measured = [{name: value[i] for name, value in history.items()} for i in range(len(self.steps))]
+        self.best = dict(state["best"])
+        self.verdict = self.decide()
+
+
+def numbers(values: Tensor) -> Values:
+    return values.double().numpy()

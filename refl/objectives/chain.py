@@ -1,0 +1,107 @@
+"""One batch's way from noise to image, and what an objective keeps of it: an estimate of the image with a graph."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from rewardkit.diffusion.lora.adapter import reference
+from rewardkit.diffusion.sampling import Velocity
+from rewardkit.errors import UserError
+from rewardkit.training.batch_shard import Share
+from rewardkit.types import Latents, NoiseLevels, PerImage, Scalar
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One pass of the denoiser that carries a graph."""
+
+    noisy: Latents
+    sigma: PerImage
+    slope: Latents
+    """Velocity predicted there."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A batch before anything is drawn: its velocities, its noise, and where its randomness comes from."""
+
+    prefix: Velocity
+    """Used where there is no graph."""
+    window: Velocity
+    """Used where there is one."""
+    noise: Latents
+    sigmas: NoiseLevels
+    random: Callable[[str], torch.Generator]
+    """A generator for each named stream of this update."""
+    own: Velocity | None = None
+    """As `window`, from the base's own reading of the prompts, where text encoders learn too."""
+    share: Share | None = None
+    """Which images of the update's these are; all where not given."""
+
+    @property
+    def steps(self) -> int:
+        return len(self.sigmas) - 1
+
+    @property
+    def part(self) -> Share:
+        return self.share or Share(len(self.noise))
+
+    def fresh(self, like: Latents, generator: torch.Generator) -> Latents:
+        """Normal noise for these images, the same for each whichever process has it."""
+        shape, device = like.shape[1:], generator.device
+        return self.part.own(lambda count: torch.randn(count, *shape, generator=generator, device=device)).to(like)
+
+    def visit(self, noisy: Latents, sigma: Tensor) -> Visit:
+        """Predict with a graph; `sigma` is one number, or one an image."""
+        sigma = sigma.expand(len(noisy))
+        return Visit(noisy, sigma, self.window(noisy, sigma))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What an objective hands to the decoder and the rewards."""
+
+    latents: Latents
+    """Clean latents with a graph: one an image, or several rounds of the batch one after another."""
+    visits: Sequence[Visit]
+
+
+Estimator = Callable[[Chain], Estimate]
+"""What an objective with a gradient is: a way to an image estimate."""
+
+
+def late_step(steps: int, window: tuple[float, float], generator: torch.Generator) -> int:
+    """Draw the step that carries the graph, evenly from a window given as shares of the chain.
+
+    (0.75, 1.0) of 40 steps draws from steps 30 to 39, as ReFL does.
+    """
+    first, end = bounds(steps, window)
+    return int(torch.randint(first, end, (), generator=generator, device=generator.device))
+
+
+def bounds(steps: int, window: tuple[float, float]) -> tuple[int, int]:
+    """First step of a window and the step after its last; raise `UserError` for a window that is none."""
+    low, high = window
+    if not 0 <= low < high <= 1:
+        raise UserError(f"window must be two shares of the chain, 0 <= start < end <= 1; got {low} {high}")
+    return math.floor(low * steps + 1e-9), math.ceil(high * steps - 1e-9)
+
+
+def distance(visits: Sequence[Visit], velocity: Velocity, denoiser: nn.Module) -> Scalar:
+    """Mean squared distance to the base's velocity over the visits, with a gradient on our side alone.
+
+    Two Gaussian steps of equal variance differ by a KL proportional to `|v - v_ref|^2` (Fan et al. 2023,
+    arXiv:2305.16381, 4.2); the constant is left to the weight.
+    """
+    squared = [(each.slope - base_velocity(velocity, each.noisy, each.sigma, denoiser)).square() for each in visits]
+    return torch.stack([each.mean() for each in squared]).mean()
+
+
+@torch.no_grad()
+def base_velocity(velocity: Velocity, latents: Latents, sigma: PerImage, denoiser: nn.Module) -> Latents:
+    """What the base model says here."""
+    with reference(denoiser):
+        return velocity(latents, sigma)

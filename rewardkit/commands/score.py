@@ -1,0 +1,150 @@
+"""`rewardkit score`: score image files by any rewards."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rewardkit.data.image_folder import Item, read_image_folder, read_text
+from rewardkit.errors import UserError
+from rewardkit.io.files import write_text
+from rewardkit.rewards.calibration import on_scale
+from rewardkit.rewards.protocol import keys
+from rewardkit.rewards.registry import load_rewards
+from rewardkit.rewards.scoring import Scored, score_items
+
+TABLE_ROWS = 20
+
+
+@dataclass(frozen=True)
+class ScoreConfig:
+    """Score images by one or more rewards."""
+
+    images: tuple[Path, ...]
+    """Image files, or folders of them."""
+    rewards: tuple[str, ...]
+    """Rewards by name, folder or "module:Class"."""
+    prompt: tuple[str, ...] = ()
+    """The prompt of every image; several score each image under each of them. Without one, folders bring their own."""
+    prompts: Path | None = None
+    """A prompt file for a folder that has no prompts.jsonl."""
+    calibration: dict[str, Path] = field(default_factory=dict)
+    """Show a reward, given by its name, on the 1-5 scale of a file of `rewardkit calibrate`."""
+    out: Path | None = None
+    """Also write the scores here: .jsonl or .csv."""
+    batch_size: int = 16
+    """Images scored at a time."""
+    device: str = "cpu"
+    """Where the rewards run."""
+
+
+def score(config: ScoreConfig) -> None:
+    """Print a table of scores and write it where asked; raise `UserError` at the end if an image could not be read."""
+    check_out(config.out)
+    items = find_items(config)
+    rewards = on_scale(load_rewards(list(config.rewards), config.device), config.calibration)
+    names = [name for reward in rewards for name in keys(reward)]
+    rows = score_items(items, rewards, batch_size=config.batch_size, device=config.device)
+    print(as_table(rows, names))
+    if config.out:
+        write(rows, names, config.out)
+    bad = [row for row in rows if row.error]
+    if bad:
+        kept = f"; the other scores are in {config.out}" if config.out else ""
+        raise UserError(f"{len(bad)} of {len(rows)} images could not be read, the first: {bad[0].error}{kept}")
+
+
+def find_items(config: ScoreConfig) -> list[Item]:
+    """Pair every image with its prompt or prompts; a path that is not there stops here."""
+    items: list[Item] = []
+    for path in config.images:
+        if path.is_dir():
+            items += folder_items(path, config)
+        elif path.is_file():
+            items += [Item(path, prompt) for prompt in config.prompt or (file_prompt(path),)]
+        else:
+            raise UserError(f"no image at {path}; check the path")
+    if not items:
+        raise UserError("nothing to score; give image files or folders")
+    return items
+
+
+def folder_items(folder: Path, config: ScoreConfig) -> list[Item]:
+    found = read_image_folder(folder, config.prompts)
+    print(f"{folder}: {len(found.items)} images, {found.layout}")
+    for what, names in (("without a prompt", found.unmatched), ("missing", found.missing)):
+        if names:
+            print(f"{folder}: {len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})")
+    if not config.prompt:
+        return list(found.items)
+    return [Item(item.path, prompt, item.tags) for item in found.items for prompt in config.prompt]
+
+
+def file_prompt(path: Path) -> str:
+    text = path.with_suffix(".txt")
+    if not text.is_file():
+        raise UserError(
+            f'{path} has no prompt; give one with --prompt "..." or write it to {text.name} beside the image'
+        )
+    return read_text(text)
+
+
+def as_table(rows: Sequence[Scored], names: Sequence[str]) -> str:
+    """Lay out the first rows and the means as aligned text."""
+    shown = [
+        [shorten(row.item.path.name, 28), shorten(row.item.prompt, 40), *cells(row, names)] for row in rows[:TABLE_ROWS]
+    ]
+    means = [mean_cell([row.scores[name] for row in rows if name in row.scores]) for name in names]
+    table = [["image", "prompt", *names], *shown, [f"mean of {len(rows)}", "", *means]]
+    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
+    text = [
+        "  ".join(align(cell, width, i > 1) for i, (cell, width) in enumerate(zip(line, widths, strict=True)))
+        for line in table
+    ]
+    if len(rows) > TABLE_ROWS:
+        text.insert(-1, f"... and {len(rows) - TABLE_ROWS} more")
+    return "\n".join(line.rstrip() for line in text)
+
+
+def align(cell: str, width: int, right: bool) -> str:
+    return cell.rjust(width) if right else cell.ljust(width)
+
+
+def cells(row: Scored, names: Sequence[str]) -> list[str]:
+    return ["unreadable" if row.error else f"{row.scores[name]:.4f}" if name in row.scores else "-" for name in names]
+
+
+def mean_cell(values: Sequence[float]) -> str:
+    return f"{sum(values) / len(values):.4f}" if values else "-"
+
+
+def shorten(text: str, width: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def check_out(out: Path | None) -> None:
+    """Refuse an unknown kind of file before the work, not after it."""
+    if out and out.suffix not in (".jsonl", ".csv"):
+        raise UserError(f"scores are written as .jsonl or .csv; got {out.name}")
+
+
+def write(rows: Sequence[Scored], names: Sequence[str], out: Path) -> None:
+    """Write every row, whole or not at all; a score that does not apply is null (empty in CSV)."""
+    records = [
+        {"image": str(row.item.path), "prompt": row.item.prompt}
+        | {name: row.scores.get(name) for name in names}
+        | ({"error": row.error} if row.error else {})
+        for row in rows
+    ]
+    text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    if out.suffix == ".csv":
+        buffer = io.StringIO()
+        writer = csv.DictWriter(buffer, ["image", "prompt", *names, "error"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(records)
+        text = buffer.getvalue()
+    write_text(out, text)
+    print(f"scores in {out}")

@@ -1,0 +1,46 @@
+"""Preference pairs: the record, the readers of every public set and of our own files, and checks of the data.
+
+`read_records` takes a file, a folder, a glob or a hub id and finds the format by looking at it (see `read`).
+`read_pairs` and `write_pairs` are for files of our own (see `own`).
+"""
+
+from rewardkit.data.formats.own import labels, probability, read_pairs, to_record, to_row, write_pairs
+from rewardkit.data.read import Reading, read_aloud, read_records, read_source
+from rewardkit.data.records.cells import CellImage
+from rewardkit.data.records.record import (
+    OVERALL,
+    ImageRef,
+    PreferenceRecord,
+    RankedRecord,
+    axes_of,
+    shared_images,
+    split,
+)
+from rewardkit.data.records.rows import read_jsonl, read_rows, read_table
+from rewardkit.data.records.skipped import Skipped, write_json
+
+__all__ = [
+    "OVERALL",
+    "CellImage",
+    "ImageRef",
+    "PreferenceRecord",
+    "RankedRecord",
+    "Reading",
+    "Skipped",
+    "axes_of",
+    "labels",
+    "probability",
+    "read_aloud",
+    "read_jsonl",
+    "read_pairs",
+    "read_records",
+    "read_rows",
+    "read_source",
+    "read_table",
+    "shared_images",
+    "split",
+    "to_record",
+    "to_row",
+    "write_json",
+    "write_pairs",
+]

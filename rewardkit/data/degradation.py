@@ -1,0 +1,185 @@
+"""Pairs of a photo and a worse copy of it: what a texture reward learns from (arXiv:2503.07703, 4.5).
+
+Crops are cut at the photo's own resolution, where texture lives, and the copy is blurred, compressed, noised, or shrunk
+and enlarged, at a strength drawn from a stated range. A copy that cannot be told from its photo (a blurred clear sky)
+is no pair: it is drawn again, and a photo without any is counted. The group of a pair is its photo, so a split never
+shows a reward model a photo it will be tested on.
+"""
+
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from rewardkit.data import PreferenceRecord, Skipped, write_pairs
+from rewardkit.errors import UserError
+from rewardkit.images import OneImage, list_images, load_image, to_pil, to_tensor
+from rewardkit.io.progress import Progress
+
+AXIS = "texture"
+ATTEMPTS = 20
+"""Draws of a crop and a degradation before a pair is given up."""
+
+Range = tuple[float, float]
+
+Crop = Float[Tensor, "3 size size"]
+"""A square of a photo; RGB in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class DegradeConfig:
+    """Cut crops from photos and pair each with a degraded copy."""
+
+    photos: tuple[Path, ...]
+    """Folders of photos."""
+    out: Path
+    """Folder to write: pairs.jsonl and images/."""
+    crops: int = 40
+    """Pairs a photo."""
+    size: int = 96
+    """Side of a crop in pixels; a photo smaller than that is skipped and counted."""
+    kinds: tuple[str, ...] = ("blur", "jpeg", "noise", "low_resolution")
+    """Degradations to draw from."""
+    blur: Range = (0.8, 2.5)
+    """Standard deviation of the Gaussian blur, in pixels."""
+    jpeg: Range = (10.0, 50.0)
+    """JPEG quality, 1 to 95."""
+    noise: Range = (6.0, 25.0)
+    """Standard deviation of Gaussian noise, in levels of 255."""
+    low_resolution: Range = (1.5, 4.0)
+    """Factor by which the copy is shrunk before it is enlarged again."""
+    min_change: float = 2.0
+    """Root mean square difference of photo and copy, in levels of 255, below which nobody could tell them apart."""
+    max_bad: float = 0.0
+    """Share of unreadable photos to put up with."""
+    seed: int = 0
+    """Same seed, same pairs."""
+
+
+def degrade(config: DegradeConfig) -> None:
+    """Write the pairs of `config` as pairs.jsonl; print how many, and what was left out."""
+    check(config)
+    photos = [path for folder in config.photos for path in list_images(folder)]
+    generator = torch.Generator().manual_seed(config.seed)
+    skipped = Skipped(seen=len(photos))
+    (config.out / "images").mkdir(parents=True, exist_ok=True)
+    records: list[PreferenceRecord] = []
+    small = 0
+    with Progress("degrade", len(photos)) as bar:
+        for index, path in enumerate(photos):
+            photo = read(path, skipped)
+            if photo is not None and min(photo.shape[1:]) >= config.size:
+                records += photo_pairs(photo, path, index, config, generator)
+            elif photo is not None:
+                small += 1
+            bar.update(pairs=float(len(records)))
+    skipped.enforce(config.max_bad, config.out / "skipped.json")
+    if not records:
+        raise UserError(f"no pairs: none of {len(photos)} photos has {config.size} x {config.size} pixels with detail")
+    write_pairs(config.out / "pairs.jsonl", records)
+    missing = config.crops * (len(photos) - small - skipped.count) - len(records)
+    print(f"{len(records)} pairs from {len({r.group for r in records})} photos -> {config.out / 'pairs.jsonl'}")
+    print(f"left out: {skipped.count} unreadable photos, {small} too small, {missing} crops without visible change")
+
+
+def check(config: DegradeConfig) -> None:
+    """Raise `UserError` for a kind that does not exist or a strength out of range."""
+    for kind in config.kinds:
+        if kind not in DEGRADATIONS:
+            raise UserError(f"no degradation {kind!r}; choose from {', '.join(DEGRADATIONS)}")
+    limits: dict[str, Range] = {"blur": (0.05, 50), "jpeg": (1, 95), "noise": (0.1, 255), "low_resolution": (1.01, 64)}
+    for kind, (least, most) in limits.items():
+        low, high = getattr(config, kind)
+        if not least <= low <= high <= most:
+            raise UserError(f"{kind} must be two rising numbers between {least} and {most}; got {low} {high}")
+    if config.size < 16 or config.crops < 1:
+        raise UserError(f"size must be 16 or more and crops 1 or more; got {config.size} and {config.crops}")
+
+
+def read(path: Path, skipped: Skipped) -> OneImage | None:
+    """Load a photo, or count it as unreadable."""
+    try:
+        return load_image(path)
+    except UserError as error:
+        skipped.add("unreadable photo", str(error))
+        return None
+
+
+def photo_pairs(
+    photo: OneImage, path: Path, index: int, config: DegradeConfig, generator: Generator
+) -> Iterator[PreferenceRecord]:
+    """Cut, degrade and save the pairs of one photo."""
+    for number in range(config.crops):
+        drawn = draw_pair(photo, config, generator)
+        if drawn is None:
+            continue
+        crop, copy, what = drawn
+        swap = bool(torch.rand((), generator=generator) < 0.5)
+        stem = config.out / "images" / f"{index:04d}_{number:03d}"
+        paths = stem.with_name(f"{stem.name}_a.png"), stem.with_name(f"{stem.name}_b.png")
+        for image, target in zip((copy, crop) if swap else (crop, copy), paths, strict=True):
+            to_pil(image).save(target)  # not flushed one by one: pairs.jsonl comes last, and stands for all of them
+        # The file's folder is in the group: two folders may hold photos of one name.
+        group = f"{path.parent.name}/{path.name}"
+        yield PreferenceRecord("", *paths, {AXIS: 0.0 if swap else 1.0}, group, source=what)
+
+
+def draw_pair(photo: OneImage, config: DegradeConfig, generator: Generator) -> tuple[Crop, Crop, str] | None:
+    """Draw a crop and a visibly degraded copy, and say what was done; `None` when every attempt looked the same."""
+    for _ in range(ATTEMPTS):
+        crop = random_crop(photo, config.size, generator)
+        kind = config.kinds[int(torch.randint(len(config.kinds), (), generator=generator))]
+        strength = uniform(getattr(config, kind), generator)
+        copy = DEGRADATIONS[kind](crop, strength, generator).clamp(0, 1).mul(255).round().div(255)
+        if (crop - copy).square().mean().sqrt() * 255 >= config.min_change:
+            return crop, copy, f"{kind} {strength:.3g}"
+    return None
+
+
+def random_crop(photo: OneImage, size: int, generator: Generator) -> Crop:
+    """Cut a square at a random place."""
+    top, left = (int(torch.randint(side - size + 1, (), generator=generator)) for side in photo.shape[1:])
+    return photo[:, top : top + size, left : left + size]
+
+
+def uniform(limits: Range, generator: Generator) -> float:
+    return float(limits[0] + (limits[1] - limits[0]) * torch.rand((), generator=generator))
+
+
+def blur(image: OneImage, sigma: float, generator: Generator | None = None) -> OneImage:
+    """Blur by a Gaussian of `sigma` pixels, edges mirrored."""
+    radius = min(max(1, round(3 * sigma)), min(image.shape[1:]) - 1)
+    x = torch.arange(-radius, radius + 1, dtype=image.dtype)
+    kernel = torch.exp(-(x**2) / (2 * sigma**2))
+    kernel = kernel / kernel.sum()
+    padded = F.pad(image[:, None], (radius,) * 4, mode="reflect")
+    return F.conv2d(F.conv2d(padded, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))[:, 0]
+
+
+def jpeg(image: OneImage, quality: float, generator: Generator | None = None) -> OneImage:
+    """Compress as JPEG and read back."""
+    buffer = io.BytesIO()
+    to_pil(image).save(buffer, format="JPEG", quality=round(quality))
+    return to_tensor(Image.open(buffer))
+
+
+def noise(image: OneImage, sigma: float, generator: Generator) -> OneImage:
+    """Add Gaussian noise of `sigma` levels of 255."""
+    return image + torch.randn(image.shape, generator=generator) * sigma / 255
+
+
+def low_resolution(image: OneImage, factor: float, generator: Generator | None = None) -> OneImage:
+    """Shrink by a factor and enlarge again."""
+    small = [max(2, round(side / factor)) for side in image.shape[1:]]
+    shrunk = F.interpolate(image[None], size=small, mode="bicubic", antialias=True)
+    return F.interpolate(shrunk, size=image.shape[1:], mode="bicubic", antialias=True)[0]
+
+
+Degradation = Callable[[OneImage, float, Generator], OneImage]
+DEGRADATIONS: dict[str, Degradation] = {"blur": blur, "jpeg": jpeg, "noise": noise, "low_resolution": low_resolution}

@@ -1,0 +1,139 @@
+"""Our own files of pairs: a row a pair with `prompt`, `first`, `second`, and a label.
+
+A label is the probability that `first` is better: 1, 0, 0.5 for a tie, or a share of votes. It stands in the column
+`label` (one axis, named by a column `axis` or by the caller) or in `label_AXIS` (any number of axes; an empty cell says
+nothing about its axis). An image is a path relative to the file or, in Parquet, the encoded image itself. Optional
+columns: `group` (pairs of one group never part in a split; the prompt where there is none), `source`, `version`,
+`confidence`, and of each image `votes_first`, `model_first`, `id_first` and the same of `second`.
+"""
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rewardkit.data.formats.format import Format
+from rewardkit.data.records.record import ImageRef, PreferenceRecord
+from rewardkit.data.records.rows import Row, read_rows
+from rewardkit.data.records.skipped import Skipped
+from rewardkit.errors import UserError
+from rewardkit.io.files import write_bytes, write_text
+
+REQUIRED = ("prompt", "first", "second")
+LABEL_PREFIX = "label_"
+
+
+def read_pairs(path: Path | str, axis: str | None = None) -> list[PreferenceRecord]:
+    """Read a file of our own; the images are not opened.
+
+    `axis` names the axis of a plain `label` column. Raises `UserError` naming the missing column or the bad row.
+    """
+    path = Path(path)
+    rows = (Row(values, path, number) for number, values in enumerate(read_rows(path), start=1))
+    records = list(read(rows, axis, Skipped()))
+    if not records:
+        raise UserError(f"{path} has no pairs; it needs one row a pair with prompt, first, second and a label")
+    return records
+
+
+def read(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iterator[PreferenceRecord]:
+    """Make every row a record; none is left out."""
+    for row in rows:
+        yield to_record(row, axis)
+
+
+OWN = Format("rewardkit", REQUIRED, telling=("first", "second"), read=read)
+
+
+def to_record(row: Row, axis: str | None) -> PreferenceRecord:
+    """Check one row and make it a record; raise `UserError` naming file and row."""
+    missing = [name for name in REQUIRED if row.values.get(name) is None]
+    if missing:
+        raise UserError(f"{row.where} has no column {missing[0]!r}; it has {', '.join(map(str, row.values))}")
+    prompt = str(row.values["prompt"])
+    votes = row.number_of("votes_first"), row.number_of("votes_second")
+    return PreferenceRecord(
+        prompt,
+        row.image("first"),
+        row.image("second"),
+        labels(row.values, row.where, axis),
+        group=row.text("group") or prompt or str(row.values["first"]),
+        source=row.text("source"),
+        votes=None if votes[0] is None or votes[1] is None else (votes[0], votes[1]),
+        confidence=row.number_of("confidence"),
+        models=(row.text("model_first"), row.text("model_second")),
+        ids=(row.text("id_first"), row.text("id_second")),
+        version=row.text("version"),
+    )
+
+
+def labels(row: Mapping[str, Any], where: str, axis: str | None) -> dict[str, float]:
+    """Read the labels of a row, by axis."""
+    found = {key.removeprefix(LABEL_PREFIX): row[key] for key in row if str(key).startswith(LABEL_PREFIX)}
+    if "label" in row:
+        name = row.get("axis") or axis
+        if not name:
+            raise UserError(f"{where}: which axis is the column 'label' about? Add a column 'axis', or pass one axis")
+        found[str(name)] = row["label"]
+    if not found:
+        raise UserError(f"{where} has no label; add a column 'label' or label_AXIS (like label_text), from 0 to 1")
+    return {name: probability(value, f"{where}, label of {name}") for name, value in found.items() if not empty(value)}
+
+
+def empty(value: object) -> bool:
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+
+
+def probability(value: object, where: str) -> float:
+    try:
+        number = float(str(value))
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= 1:
+        raise UserError(f"{where} is {value!r}; it must be P(first is better), from 0 to 1, and 0.5 for a tie")
+    return number
+
+
+def write_pairs(path: Path, records: Iterable[PreferenceRecord]) -> int:
+    """Write records as .jsonl, image paths relative to the file; return how many.
+
+    Images that are no files of their own are written to `images` beside it, named by what they hold.
+    """
+    lines = [json.dumps(to_row(record, path.parent), ensure_ascii=False) for record in records]
+    write_text(path, "".join(f"{line}\n" for line in lines))
+    return len(lines)
+
+
+def to_row(record: PreferenceRecord, folder: Path) -> dict[str, Any]:
+    """Write one record as the row that `read_pairs` reads back."""
+    row: dict[str, Any] = {
+        "prompt": record.prompt,
+        "first": os.path.relpath(as_file(record.first, folder), folder),
+        "second": os.path.relpath(as_file(record.second, folder), folder),
+    }
+    row |= {f"{LABEL_PREFIX}{axis}": value for axis, value in record.label.items()}
+    votes = record.votes or (None, None)
+    extra = {
+        "group": record.group,
+        "source": record.source,
+        "version": record.version,
+        "confidence": record.confidence,
+        **dict(zip(("votes_first", "votes_second"), votes, strict=True)),
+        **dict(zip(("model_first", "model_second"), record.models, strict=True)),
+        **dict(zip(("id_first", "id_second"), record.ids, strict=True)),
+    }
+    return row | {name: value for name, value in extra.items() if value not in (None, "")}
+
+
+def as_file(image: ImageRef, folder: Path) -> Path:
+    """Give the file of an image, writing it first when it is held in a table."""
+    if isinstance(image, Path):
+        return image
+    data = image.read_bytes()
+    path = folder / "images" / hashlib.sha256(data).hexdigest()[:32]
+    if not path.is_file():
+        write_bytes(path, data)
+    return path

@@ -1,0 +1,154 @@
+"""Preference pairs from wherever they are, in whatever known format: found by looking at the columns.
+
+A source is a file, a folder, a glob (`data/train-*.parquet`) or a hub id (`hub:OWNER/NAME@SPLIT[:N]`, see `hub`).
+"""
+
+import glob
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rewardkit.data.formats import FORMATS
+from rewardkit.data.formats.format import Format
+from rewardkit.data.hub import PREFIX, read_hub
+from rewardkit.data.records.record import PreferenceRecord, RankedRecord
+from rewardkit.data.records.rows import SUFFIXES, Row, read_rows
+from rewardkit.data.records.skipped import Skipped
+from rewardkit.errors import UserError
+
+SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation"}
+SPLIT_WORD = re.compile(r"(?:^|[^a-z])(train|validation|valid|val|dev|test)(?:$|[^a-z])")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a source held."""
+
+    source: str
+    format: str
+    columns: tuple[str, ...]
+    files: tuple[Path, ...]
+    records: list[PreferenceRecord]
+    """All pairs, those of the lists among them."""
+    alone: list[PreferenceRecord]
+    """The pairs that came as pairs."""
+    lists: list[RankedRecord]
+    """The rank lists, where the format has them."""
+    left_out: Skipped
+    """Rows that hold no judgement, by reason."""
+
+    def rankings(self) -> list[RankedRecord]:
+        """Every judgement once, as a list: a pair that came alone is a list of two."""
+        return [*self.lists, *(record.listed() for record in self.alone)]
+
+
+def read_records(source: Path | str, axis: str | None = None) -> list[PreferenceRecord]:
+    """Read the pairs of a source, and say in a line what was left out; the images are not opened.
+
+    `axis` names what was judged where the set itself does not say (else it is `preference`, or an error for files of
+    our own). Raises `UserError` naming the missing column or the bad row.
+    """
+    return read_aloud(source, axis).records
+
+
+def read_aloud(source: Path | str, axis: str | None = None) -> Reading:
+    """Read a source as `read_records` does; give its lists too."""
+    reading = read_source(source, axis)
+    if reading.left_out.count:
+        print(f"{source}: {reading.left_out.summary()}")
+    return reading
+
+
+def read_source(source: Path | str, axis: str | None = None) -> Reading:
+    """Read the pairs and lists of a source, with its format and what was left out."""
+    files = (Path(source),) if str(source).startswith(PREFIX) else files_of(source)
+    records: list[PreferenceRecord] = []
+    alone: list[PreferenceRecord] = []
+    lists: list[RankedRecord] = []
+    left_out = Skipped()
+    found: dict[str, tuple[str, ...]] = {}
+    for file in files:
+        rows = rows_of(file)
+        first = next(rows, None)
+        if first is None:
+            raise UserError(f"{file} has no pairs; it needs one row a pair with prompt, first, second and a label")
+        format = format_of(first)
+        found[format.name] = tuple(first.values)
+        for record in format.read(counted(itertools.chain([first], rows), left_out), axis, left_out):
+            if isinstance(record, RankedRecord):
+                lists.append(record)
+                records.extend(record.pairs())
+            else:
+                records.append(record)
+                alone.append(record)
+    if not records:
+        raise UserError(f"{source} has no pair to learn from; {left_out.summary() or 'its lists hold one image each'}")
+    columns = tuple(dict.fromkeys(name for names in found.values() for name in names))
+    return Reading(str(source), ", ".join(found), columns, files, records, alone, lists, left_out)
+
+
+def rows_of(file: Path) -> Iterator[Row]:
+    rows: Iterator[dict[str, Any]] = read_hub(str(file)) if str(file).startswith(PREFIX) else read_rows(file)
+    return (Row(values, file, number) for number, values in enumerate(rows, start=1))
+
+
+def counted(rows: Iterator[Row], left_out: Skipped) -> Iterator[Row]:
+    for row in rows:
+        left_out.seen += 1
+        yield row
+
+
+def format_of(row: Row) -> Format:
+    """Find the format a row is of; raise `UserError` when it is like none, or lacks a column its format needs."""
+    columns = tuple(map(str, row.values))
+    best = max(FORMATS, key=lambda one: one.likeness(columns))
+    if best.likeness(columns) < 0.5:
+        known = "; ".join(f"{one.name}: {', '.join(one.required)}" for one in FORMATS)
+        raise UserError(f"{row.file} is of no known format. It has {', '.join(columns)}. Known are: {known}")
+    for name in best.required:
+        if name not in columns:
+            raise UserError(f"{row.where} has no column {name!r}, which {best.name} needs; it has {', '.join(columns)}")
+    return best
+
+
+def files_of(source: Path | str) -> tuple[Path, ...]:
+    """Find the files of a source on this machine: itself, those in a folder, or those a glob matches."""
+    path = Path(source)
+    if path.is_dir():
+        return files_in(path)
+    if path.is_file() or not glob.has_magic(str(source)):
+        hint = f"; for a set on the hub write {PREFIX}{source}" if len(path.parts) == 2 and not path.suffix else ""
+        if not path.exists():
+            raise UserError(f"no such file of pairs: {path}{hint}")
+        return (path,)
+    found = sorted(map(Path, glob.glob(str(source), recursive=True)))
+    if not found:
+        raise UserError(f"no file matches {source}")
+    return tuple(found)
+
+
+def files_in(folder: Path) -> tuple[Path, ...]:
+    """Choose the files of a folder: pairs.jsonl, or all of one ending and one split."""
+    if (folder / "pairs.jsonl").is_file():
+        return (folder / "pairs.jsonl",)
+    for place in (folder, folder / "data"):
+        for suffixes in ((".tfrecord",), (".parquet",), tuple(SUFFIXES)):
+            found = sorted(p for p in place.glob("*") if p.suffix.lower() in suffixes and p.is_file())
+            if found:
+                check_one_split(folder, found)
+                return tuple(found)
+    raise UserError(f"no pairs in {folder}: it needs files ending in {', '.join(SUFFIXES)}")
+
+
+def check_one_split(folder: Path, files: Sequence[Path]) -> None:
+    """Raise `UserError` when the names of files tell several splits: training on all would spoil the test."""
+    words = [SPLIT_WORD.search(file.name.lower()) for file in files]
+    splits = {SPLITS.get(word[1], word[1]) for word in words if word}
+    if len(splits) > 1:
+        example = folder / f"{files[0].name.split('-')[0]}*"
+        raise UserError(
+            f"{folder} holds several splits ({', '.join(sorted(splits))}); name one file or a glob, {example}"
+        )

@@ -1,0 +1,1 @@
+"""The records of preference data, and the rows and cells they are read from."""

@@ -1,0 +1,128 @@
+"""Rows of .jsonl, .json, .csv, .tsv, .parquet and .tfrecord files as dicts, and a row that knows where it stands."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rewardkit.data.records.cells import CellImage, read_parquet
+from rewardkit.data.records.record import ImageRef
+from rewardkit.data.records.tfrecord import read_tfrecord
+from rewardkit.errors import UserError
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a file."""
+
+    values: Mapping[str, Any]
+    file: Path
+    number: int
+
+    @property
+    def where(self) -> str:
+        return f"{self.file}, row {self.number}"
+
+    def need(self, name: str) -> Any:
+        """Give a value that must be there; raise `UserError` naming the column."""
+        if name not in self.values:
+            raise UserError(f"{self.where} has no column {name!r}; it has {', '.join(map(str, self.values))}")
+        if self.values[name] is None:
+            raise UserError(f"{self.where}: column {name!r} is empty")
+        return self.values[name]
+
+    def text(self, name: str) -> str:
+        """Give a value that may be absent, as text."""
+        value = self.values.get(name)
+        return "" if value is None else str(value)
+
+    def number_of(self, name: str) -> float | None:
+        """Give a number that may be absent; raise `UserError` for what is none."""
+        value = self.values.get(name)
+        return None if value is None or value == "" else number(value, f"{self.where}, column {name!r}")
+
+    def pair(self, name: str) -> list[Any]:
+        """Give a list of two that must be there."""
+        value = self.need(name)
+        if not isinstance(value, list | tuple) or len(value) != 2:
+            raise UserError(f"{self.where}: column {name!r} must be a list of two; it is {value!r}")
+        return list(value)
+
+    def image(self, name: str, *folders: str) -> ImageRef:
+        """Give the image a column holds or names: a path relative to the file, or to one of `folders` beside it."""
+        value = self.need(name)
+        return value if isinstance(value, CellImage | Path) else find(self.file.parent, str(value), *folders)
+
+
+def number(value: object, where: str) -> float:
+    try:
+        return float(str(value))
+    except ValueError:
+        raise UserError(f"{where} is {value!r}; it must be a number") from None
+
+
+def find(base: Path, name: str, *folders: str) -> Path:
+    """Find a file under a folder or its `folders`; the plain path where none is there, for the error to name."""
+    places = [base / name, *(base / folder / name for folder in folders)]
+    return next((place for place in places if place.is_file()), places[0]) if folders else places[0]
+
+
+SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".tfrecord")
+"""Endings of files of rows."""
+
+
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a file, by its ending, as plain dicts."""
+    if not path.is_file():
+        raise UserError(f"no such file of pairs: {path}")
+    match path.suffix.lower():
+        case ".jsonl":
+            yield from read_jsonl(path)
+        case ".json":
+            yield from read_json(path)
+        case ".csv" | ".tsv":
+            yield from read_table(path, "," if path.suffix.lower() == ".csv" else "\t")
+        case ".parquet":
+            yield from read_parquet(path)
+        case ".tfrecord":
+            yield from read_tfrecord(path)
+        case other:
+            raise UserError(f"{path}: pairs are {', '.join(SUFFIXES)} files, not {other or 'nameless'}")
+
+
+def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise UserError(f"{path}, line {number} is not JSON ({error.msg}); write one object a line") from error
+            if not isinstance(row, dict):
+                raise UserError(f"{path}, line {number} is not a JSON object; write one object a line")
+            yield row
+
+
+def read_json(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the objects of one JSON list, or of the list a top object holds as `pairs`; JSON lines too."""
+    text = path.read_text(encoding="utf-8-sig")
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        if error.msg != "Extra data":
+            raise UserError(f"{path}, line {error.lineno} is not JSON: {error.msg}") from error
+        yield from read_jsonl(path)
+        return
+    rows = value.get("pairs", [value]) if isinstance(value, dict) else value
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise UserError(f"{path} must hold a list of JSON objects, one a pair")
+    yield from rows
+
+
+def read_table(path: Path, delimiter: str) -> Iterator[dict[str, Any]]:
+    import csv
+
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        yield from csv.DictReader(file, delimiter=delimiter)

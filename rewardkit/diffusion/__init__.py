@@ -1,0 +1,1 @@
+"""Base models behind four verbs, sampling, LoRA, gradient checkpointing."""

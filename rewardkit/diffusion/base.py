@@ -1,0 +1,84 @@
+"""A base model is four verbs: encode prompts, predict at a noise level, decode, make noise.
+
+Every base here is a rectified flow: `x_sigma = (1 - sigma) * image + sigma * noise`, and the velocity it predicts is
+`noise - image`; a family that was trained otherwise converts in its own file.
+"""
+
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import nn
+
+from rewardkit.types import Conditioning, Images, Latents, NoiseLevels, PerImage
+
+
+@runtime_checkable
+class Base(Protocol):
+    """A text-to-image model as the rest of the toolkit sees it; all its weights are frozen and in eval mode."""
+
+    denoiser: nn.Module
+    """The network an adapter is attached to."""
+    image_size: int
+    """Height and width it draws by default, in pixels."""
+    distilled_guidance: bool
+    """Whether guidance is an input of the network (one pass) and not a second, unconditional pass."""
+
+    @property
+    def lora_targets(self) -> tuple[str, ...]:
+        """Names of the layers a LoRA goes to by default."""
+        ...
+
+    def encode(self, prompts: list[str]) -> Conditioning:
+        """Read the prompts, without a graph; the batch is the first dimension of every tensor."""
+        ...
+
+    def velocity(self, latents: Latents, sigma: PerImage, conditioning: Conditioning) -> Latents:
+        """Predict `noise - image` at noise level `sigma` of each sample, in float32 or wider."""
+        ...
+
+    def decode(self, latents: Latents) -> Images:
+        """Turn latents to images in [0, 1], differentiably (see `rewardkit.diffusion.latent.to_unit_range`)."""
+        ...
+
+    def noise(self, count: int, generator: torch.Generator, size: int | None = None) -> Latents:
+        """Draw the latents at the first noise level for square images of `size` pixels."""
+        ...
+
+    def sigmas(self, steps: int, size: int | None = None) -> NoiseLevels:
+        """The `steps + 1` noise levels its scheduler takes, from 1 or just below it to 0."""
+        ...
+
+
+@runtime_checkable
+class OwnGuidance(Protocol):
+    """A base whose two passes of guidance are mixed in a way of its own."""
+
+    def guide(self, without: Latents, given: Latents, scale: float) -> Latents:
+        """Mix the unconditional and the conditional velocity."""
+        ...
+
+
+@runtime_checkable
+class TunableText(Protocol):
+    """A base with text encoders that an adapter can be put on."""
+
+    text_targets: tuple[str, ...]
+    """Names of their layers that it goes to."""
+
+    @property
+    def text_encoders(self) -> dict[str, nn.Module]:
+        """Those encoders, by their names in the pipeline."""
+        ...
+
+    def encode_with_graph(self, prompts: list[str]) -> Conditioning:
+        """Do as `encode`, and let the gradient through."""
+        ...
+
+
+@runtime_checkable
+class ImageEncoding(Protocol):
+    """A base that can be shown real images."""
+
+    def image_latents(self, images: Images) -> Latents:
+        """Turn images to the latents that `decode` takes (their mean), without a graph."""
+        ...

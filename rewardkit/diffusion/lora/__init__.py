@@ -1,0 +1,1 @@
+"""LoRA: attach, switch off, save, load."""

@@ -1,0 +1,129 @@
+"""A LoRA on the denoiser and on text encoders (Hu et al. 2021, arXiv:2106.09685): attach, switch off, save.
+
+Stock diffusers loads what is saved.
+"""
+
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig
+from peft.utils import get_peft_model_state_dict
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from safetensors.torch import save as serialise
+from torch import nn
+
+from rewardkit.diffusion.lora.load import PREFIX, WEIGHTS_NAME
+from rewardkit.errors import UserError, first_line
+from rewardkit.io.files import write_bytes
+
+ADAPTER = "default"
+
+
+def attach(
+    denoiser: nn.Module, *, rank: int, alpha: float, targets: Sequence[str], generator: torch.Generator
+) -> dict[str, nn.Parameter]:
+    """Add a LoRA to every layer whose name ends in one of `targets`; return its parameters by name.
+
+    It starts as the identity (B is zero). Its weights are float32 at least, whatever the base's dtype: updates of
+    1e-4 would round away in bfloat16. Nothing else of the denoiser takes a gradient.
+    """
+    if rank < 1:
+        raise UserError(f"rank must be 1 or more; got {rank}")
+    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(targets))
+    host: Any = denoiser
+    denoiser.requires_grad_(False)
+    try:
+        host.add_adapter(config, adapter_name=ADAPTER)
+    except ValueError as error:
+        raise UserError(f"no LoRA can be put on {', '.join(targets)}: {first_line(error)}") from error
+    for name, parameter in named_parameters(denoiser).items():
+        parameter.data = parameter.data.to(torch.promote_types(parameter.dtype, torch.float32))
+        initialise(name, parameter, rank, generator)
+    return named_parameters(denoiser)
+
+
+def initialise(name: str, parameter: nn.Parameter, rank: int, generator: torch.Generator) -> None:
+    """A from N(0, 1/rank^2), B zero; drawn from `generator`, so that the global seed plays no part."""
+    if ".lora_B." in name:
+        nn.init.zeros_(parameter)
+    else:
+        drawn = torch.randn(parameter.shape, generator=generator, device=generator.device)
+        parameter.data.copy_(drawn / rank)
+
+
+def named_parameters(denoiser: nn.Module) -> dict[str, nn.Parameter]:
+    """The adapter's parameters, in the order of the network."""
+    return {name: parameter for name, parameter in denoiser.named_parameters() if ".lora_" in name}
+
+
+def attach_all(
+    denoiser: nn.Module, text: Mapping[str, nn.Module], *, rank: int, alpha: float, targets: Sequence[str],
+    text_targets: Sequence[str], random: Callable[[str], torch.Generator],
+) -> dict[str, nn.Parameter]:  # fmt: skip
+    """Do as `attach` on the denoiser and on text encoders, whose parameters get the encoder's name in front."""
+    parameters = attach(denoiser, rank=rank, alpha=alpha, targets=targets, generator=random("lora"))
+    for prefix, encoder in text.items():
+        added = attach(encoder, rank=rank, alpha=alpha, targets=text_targets, generator=random(f"lora {prefix}"))
+        parameters |= {f"{prefix}.{name}": parameter for name, parameter in added.items()}
+    return parameters
+
+
+def take_up(parameters: Mapping[str, nn.Parameter], folder: Path, text: Collection[str] = ()) -> None:
+    """Start from an adapter that `save` wrote; raise `UserError` where it is of another rank or other layers.
+
+    `text` names the encoders that the names of their parameters begin with.
+    """
+    path = folder / WEIGHTS_NAME
+    if not path.is_file():
+        raise UserError(f"no LoRA in {folder}: {WEIGHTS_NAME} is missing; give the `lora` folder of a refl run")
+    try:
+        saved = load_file(path)
+    except SafetensorError as error:
+        raise UserError(f"{path} cannot be read as safetensors ({error}); write it again") from error
+    whole = {name: name if name.partition(".")[0] in text else f"{PREFIX}.{name}" for name in parameters}
+    names = {name: there.replace(f".{ADAPTER}.", ".") for name, there in whole.items()}
+    if set(names.values()) != set(saved) or any(saved[names[n]].shape != p.shape for n, p in parameters.items()):
+        raise UserError(
+            f"the LoRA in {folder} is of another rank or other layers; give the --rank, --target-modules and "
+            "--tune-text it had"
+        )
+    for name, parameter in parameters.items():
+        parameter.data.copy_(saved[names[name]])
+
+
+@contextmanager
+def reference(denoiser: nn.Module) -> Iterator[None]:
+    """Within it the denoiser is the base model: the adapter is off."""
+    host: Any = denoiser
+    host.disable_adapters()
+    try:
+        yield
+    finally:
+        host.enable_adapters()
+
+
+def save(denoiser: nn.Module, folder: Path, text: Mapping[str, nn.Module] | None = None) -> None:
+    """Write the adapter so that `pipeline.load_lora_weights(folder)` loads it, its alpha included.
+
+    The adapters of text encoders go to the same file, under the encoders' names in the pipeline.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    config: dict[str, object] = {}
+    for prefix, network in {PREFIX: denoiser, **(text or {})}.items():
+        host: Any = network
+        weights = get_peft_model_state_dict(network, adapter_name=ADAPTER)
+        tensors |= {f"{prefix}.{name}": value.detach().cpu().contiguous() for name, value in weights.items()}
+        config |= {f"{prefix}.{name}": plain(value) for name, value in host.peft_config[ADAPTER].to_dict().items()}
+    # One entry only: safetensors writes several in any order, and equal weights should be equal files.
+    metadata = {"lora_adapter_metadata": json.dumps(config, sort_keys=True)}
+    write_bytes(folder / WEIGHTS_NAME, serialise(tensors, metadata))
+
+
+def plain(value: object) -> object:
+    """What JSON can hold of a setting: peft keeps target layers in a set, whose order differs from run to run."""
+    return sorted(value) if isinstance(value, set) else value

@@ -1,0 +1,44 @@
+"""Draw prompts from fixed noise, a share on each process, and ask something of the images."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from rewardkit.diffusion.base import Base
+from rewardkit.diffusion.sampling import image_batches
+from rewardkit.training.processes import ALONE, Processes
+from rewardkit.types import Images
+
+Ask = Callable[[Images, Sequence[str]], dict[str, Tensor]]
+"""(images, their prompts) -> named values, one row an image."""
+
+
+@torch.no_grad()
+def ask_drawn(
+    base: Base, prompts: Sequence[str], ask: Ask, *, steps: int, guidance: float, seed: int, batch_size: int,
+    among: Processes = ALONE, progress: bool = False,
+) -> dict[str, Tensor]:  # fmt: skip
+    """Values of every prompt's image, on the CPU, a row each; the same on every process.
+
+    Images are drawn and asked about a batch at a time. All processes draw equally many, for sharded weights are
+    computed with together; what two of them drew counts once.
+    """
+    device = next(base.denoiser.parameters()).device
+    rows, most = among.share(range(len(prompts))), -(-len(prompts) // among.count)
+    assert isinstance(rows, range)
+    first = min(rows.start, len(prompts) - most)
+    told = prompts[first : first + most]
+    batches = image_batches(
+        base, told, steps=steps, guidance=guidance, seed=seed, batch_size=batch_size, first=first, progress=progress
+    )
+    parts = [
+        ask(images.to(device), told[number * batch_size :][: len(images)]) for number, images in enumerate(batches)
+    ]
+    own = slice(rows.start - first, rows.stop - first)
+    values = {name: torch.cat([part[name].cpu() for part in parts])[own] for name in parts[0]}
+    return {name: torch.cat(each) for name, each in by_name(among.gather(values)).items()}
+
+
+def by_name(found: Sequence[dict[str, Tensor]]) -> dict[str, list[Tensor]]:
+    return {name: [each[name] for each in found] for name in found[0]}

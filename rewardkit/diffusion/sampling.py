@@ -1,0 +1,142 @@
+"""Sample a rectified flow by Euler steps, and keep a graph only where it is asked for.
+
+DRaFT-K (Clark et al. 2023, arXiv:2309.17400) differentiates the last K steps of the chain (`sample(grad_steps=K)`);
+ReFL (Xu et al. 2023, arXiv:2304.05977) one late step, from which the image is estimated at once (`sample(stop=m)`
+without a graph, then `clean`). Either way memory grows with the steps that carry a graph, never with the others.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from typing import Literal
+
+import torch
+
+from rewardkit.diffusion.base import Base, OwnGuidance
+from rewardkit.io.progress import Progress
+from rewardkit.types import Conditioning, Images, Latents, NoiseLevels, PerImage
+
+Velocity = Callable[[Latents, PerImage], Latents]
+"""(latents, noise level of each) -> noise - image."""
+
+Unconditional = Literal["graph", "detached"]
+"""Whether the unconditional pass of guidance carries a gradient."""
+
+
+def sample(
+    velocity: Velocity, noise: Latents, sigmas: NoiseLevels, *, stop: int | None = None, grad_steps: int = 0
+) -> Latents:
+    """Integrate from `noise` through the first `stop` steps (all of them by default).
+
+    The result carries a graph over the last `grad_steps` of the steps taken; 0 means none at all.
+    """
+    stop = len(sigmas) - 1 if stop is None else stop
+    if not 0 <= stop < len(sigmas):
+        raise ValueError(f"stop must be between 0 and {len(sigmas) - 1}, the number of steps; got {stop}")
+    if not 0 <= grad_steps <= stop:
+        raise ValueError(f"grad_steps must be between 0 and {stop}, the steps taken; got {grad_steps}")
+
+    latents = noise
+    for i in range(stop):
+        with torch.set_grad_enabled(i >= stop - grad_steps):
+            slope = velocity(latents, sigmas[i].expand(len(latents)))
+            latents = latents + (sigmas[i + 1] - sigmas[i]) * slope
+    return latents
+
+
+def clean(latents: Latents, sigma: PerImage, slope: Latents) -> Latents:
+    """Estimate the image latents behind noisy ones in one step: `x0 = x - sigma * v`."""
+    return latents - sigma.to(latents).view(-1, 1, 1, 1) * slope
+
+
+def guided(
+    base: Base, conditioning: Conditioning, empty: Conditioning, scale: float,
+    unconditional: Unconditional = "graph",
+) -> Velocity:  # fmt: skip
+    """Velocity under guidance: `u + scale * (c - u)` (Ho and Salimans 2022, arXiv:2207.12598), or the base's own mix.
+
+    `empty` is the encoded empty prompt, one row. Scale 1 is the conditional velocity, in one pass. Where guidance is
+    distilled into the base it is passed as a number. With `unconditional="detached"` the gradient goes through the
+    conditional pass alone.
+    """
+    if base.distilled_guidance:
+        count = len(next(iter(conditioning.values())))
+        scales = torch.full((count,), scale)
+        return lambda latents, sigma: base.velocity(latents, sigma, {**conditioning, "guidance": scales})
+    if scale == 1:
+        return lambda latents, sigma: base.velocity(latents, sigma, conditioning)
+
+    mix = base.guide if isinstance(base, OwnGuidance) else linear
+
+    def velocity(latents: Latents, sigma: PerImage) -> Latents:
+        nothing = {name: value.expand(len(latents), *value.shape[1:]) for name, value in empty.items()}
+        if unconditional == "graph" or not torch.is_grad_enabled():
+            both = concatenate([nothing, conditioning])
+            without, given = base.velocity(latents.repeat(2, 1, 1, 1), sigma.repeat(2), both).chunk(2)
+        else:
+            with torch.no_grad():
+                without = base.velocity(latents, sigma, nothing)
+            given = base.velocity(latents, sigma, conditioning)
+        return mix(without, given, scale)
+
+    return velocity
+
+
+def linear(without: Latents, given: Latents, scale: float) -> Latents:
+    """Guidance as its paper has it."""
+    return without + scale * (given - without)
+
+
+def concatenate(rows: Sequence[Conditioning]) -> Conditioning:
+    """Join conditionings along the batch; shorter token sequences are padded with zeros (and False in masks)."""
+    return {name: _join([row[name] for row in rows]) for name in rows[0]}
+
+
+def _join(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    if tensors[0].ndim < 2 or len({tensor.shape[1] for tensor in tensors}) == 1:
+        return torch.cat(list(tensors))
+    longest = max(tensor.shape[1] for tensor in tensors)
+    padded = [
+        torch.cat([tensor, tensor.new_zeros(len(tensor), longest - tensor.shape[1], *tensor.shape[2:])], 1)
+        for tensor in tensors
+    ]
+    return torch.cat(padded)
+
+
+def image_seed(seed: int, index: int) -> int:
+    """Seed of image `index` of a run: unrelated for every pair, the same on every machine."""
+    return int.from_bytes(hashlib.blake2b(f"{seed}/{index}".encode(), digest_size=7).digest(), "big")
+
+
+def image_batches(
+    base: Base, prompts: Sequence[str], *, steps: int, guidance: float = 1.0, seed: int = 0, batch_size: int = 16,
+    size: int | None = None, first: int = 0, progress: bool = False,
+) -> Iterator[Images]:  # fmt: skip
+    """Draw one image a prompt, batch by batch; prompt i starts from noise that depends on `seed` and `first + i` only.
+
+    So two models, or two runs of different batch size, share their noise image by image.
+    """
+    empty = base.encode([""])
+    sigmas = base.sigmas(steps, size)
+    with Progress("drawing", len(prompts)) if progress else nullcontext() as bar:
+        for start in range(0, len(prompts), batch_size):
+            batch = list(prompts[start : start + batch_size])
+            seeds = [image_seed(seed, first + start + offset) for offset in range(len(batch))]
+            noise = torch.cat([base.noise(1, torch.Generator().manual_seed(each), size) for each in seeds])
+            with torch.no_grad():
+                velocity = guided(base, base.encode(batch), empty, guidance)
+                images = base.decode(sample(velocity, noise, sigmas)).float().cpu()
+            if bar is not None:
+                bar.update(len(batch))
+            yield images
+
+
+def generate_images(
+    base: Base, prompts: Sequence[str], *, steps: int, guidance: float = 1.0, seed: int = 0, batch_size: int = 16,
+    size: int | None = None, progress: bool = False,
+) -> Images:  # fmt: skip
+    """Draw one image a prompt (see `image_batches`), all in memory."""
+    batches = image_batches(
+        base, prompts, steps=steps, guidance=guidance, seed=seed, batch_size=batch_size, size=size, progress=progress
+    )
+    return torch.cat(list(batches))

@@ -1,0 +1,203 @@
+"""Images between files, PIL and tensors: float RGB in [0, 1], loaded safely from whatever a user's folder holds."""
+
+import base64
+import io
+import re
+import struct
+import threading
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from rewardkit.errors import UserError
+from rewardkit.io.files import write_bytes
+
+OneImage = Float[Tensor, "3 height width"]
+"""RGB in [0, 1]."""
+
+ByteImage = UInt8[Tensor, "3 height width"]
+"""RGB in 0 to 255."""
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+"""Endings `list_images` takes for images."""
+
+MAX_PIXELS = 100_000_000
+"""A larger image is refused before its pixels are unpacked: a few kilobytes can hold a billion of them."""
+
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+"""What PIL raises, by format, for a file that is not the image it says."""
+
+
+@runtime_checkable
+class ImageBytes(Protocol):
+    """An image that is no file of its own, like a cell of a table; `str()` names the place. A `Path` is one too."""
+
+    def read_bytes(self) -> bytes:
+        """Give the encoded image; raise `UserError` when there is none."""
+        ...
+
+
+class Quiet:
+    """Within it no warning is shown, whichever threads are in it; Python's own way is for one thread."""
+
+    def __init__(self) -> None:
+        self.lock, self.inside = threading.Lock(), 0
+        self.filters: warnings.catch_warnings[None] | None = None
+
+    def __enter__(self) -> None:
+        with self.lock:
+            self.inside += 1
+            if self.inside == 1:
+                self.filters = warnings.catch_warnings()
+                self.filters.__enter__()
+                warnings.simplefilter("ignore")
+
+    def __exit__(self, *error: object) -> None:
+        with self.lock:
+            self.inside -= 1
+            if not self.inside and self.filters is not None:
+                self.filters.__exit__(None, None, None)
+
+
+QUIET = Quiet()
+
+
+def load_image(source: Path | str | ImageBytes) -> OneImage:
+    """Read an image upright (EXIF), over white where it is transparent; the first frame of several.
+
+    Raises `UserError`, naming the place, when it is missing, truncated, no image, or above `MAX_PIXELS`.
+    """
+    with _opened(source) as image:
+        ImageOps.exif_transpose(image, in_place=True)
+        return to_tensor(image)
+
+
+def load_pixels(source: Path | str | ImageBytes) -> OneImage | ByteImage:
+    """Read an image as `load_image` does, in bytes unless it has more: quicker for who resizes it at once."""
+    with _opened(source) as image:
+        ImageOps.exif_transpose(image, in_place=True)
+        return pixels(image)
+
+
+def pixels(image: Image.Image) -> OneImage | ByteImage:
+    """Convert a PIL image to bytes, channels last in memory, or to floats where it has more than 8 bits."""
+    return to_tensor(image) if _has_more_than_bytes(image) else _bytes(image)
+
+
+def load_bytes(source: Path | str | ImageBytes) -> ByteImage:
+    """Read an image as `load_image` does, in 8 bits; what has more is rounded."""
+    with _opened(source) as image:
+        ImageOps.exif_transpose(image, in_place=True)
+        found = pixels(image)
+        return found if found.dtype == torch.uint8 else found.mul(255).round().byte()
+
+
+def image_size(source: Path | str | ImageBytes) -> tuple[int, int]:
+    """Read the width and the height of an image without its pixels; raise `UserError` as `load_image` does."""
+    with _opened(source) as image:
+        return image.size
+
+
+@contextmanager
+def _opened(source: Path | str | ImageBytes) -> Iterator[Image.Image]:
+    """Open an image; whatever its decoder raises inside the block is a `UserError` that names it."""
+    source = Path(source) if isinstance(source, str) else source
+    if isinstance(source, Path) and not source.is_file():
+        raise UserError(f"no image at {source}; check the path")
+    try:
+        file = source if isinstance(source, Path) else io.BytesIO(source.read_bytes())
+        with QUIET, Image.open(file) as image:  # PIL warns of odd metadata and of sizes; the size is checked here
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise Image.DecompressionBombError(f"{width}x{height} is above {MAX_PIXELS:,} pixels")
+            yield image
+    except _BROKEN as error:
+        raise UserError(f"cannot read image {source}: {_reason(error)}; replace the file or leave it out") from error
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image file"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def to_tensor(image: Image.Image) -> OneImage:
+    """Convert a PIL image of any mode; 16-bit grey keeps its depth, transparency is laid over white.
+
+    Raises `ValueError` for a float image outside [0, 1]: nothing says where its white is.
+    """
+    if _has_more_than_bytes(image):
+        grey = torch.from_numpy(np.asarray(image, dtype=np.float32) / (1.0 if image.mode == "F" else 65535.0))
+        if not (grey.min() >= 0 and grey.max() <= 1):
+            raise ValueError(f"mode {image.mode} with values outside its range; save it as 8 or 16 bit")
+        return grey.expand(3, -1, -1).clone()
+    return _bytes(image).contiguous().float().div_(255)  # bytes are moved, not floats
+
+
+def _has_more_than_bytes(image: Image.Image) -> bool:
+    return image.mode == "F" or image.mode.startswith("I")
+
+
+def _bytes(image: Image.Image) -> ByteImage:
+    """Convert to RGB over white; strided as PIL has it, the channels last."""
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return torch.from_numpy(np.array(image if image.mode == "RGB" else image.convert("RGB"))).permute(2, 0, 1)
+
+
+def to_pil(image: OneImage) -> Image.Image:
+    """Convert to 8-bit PIL: values are clamped to [0, 1] and rounded; raises `ValueError` on a NaN."""
+    image = image.detach().float().cpu()
+    if image.isnan().any():
+        raise ValueError("the image holds NaN")
+    return Image.fromarray(image.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).contiguous().numpy())
+
+
+def save_image(image: OneImage, path: Path | str) -> None:
+    """Write an image in the format of the path's ending (PNG without one), whole or not at all."""
+    path = Path(path)
+    kind = Image.registered_extensions().get(path.suffix.lower() or ".png")
+    if kind is None:
+        raise UserError(f"cannot tell an image format from {path.name!r}; end the name in .png, .jpg or .webp")
+    write_bytes(path, _encoded(image, kind))
+
+
+def data_uri(image: OneImage, format: Literal["webp", "png"] = "webp") -> str:
+    """Spell an image as a `data:` address, so that a page needs no other file."""
+    return f"data:image/{format};base64,{base64.b64encode(_encoded(image, format)).decode()}"
+
+
+def _encoded(image: OneImage, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    options = {"quality": 92} if kind.upper() in {"JPEG", "WEBP"} else {}
+    to_pil(image).save(buffer, format=kind, **options)
+    return buffer.getvalue()
+
+
+def list_images(folder: Path | str) -> list[Path]:
+    """List a folder's images in the order people count: `2.png` before `10.png`.
+
+    Raises `UserError` when there is no such folder, or no image in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"no folder at {folder}; check the path")
+    found = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()]
+    if not found:
+        raise UserError(f"no images in {folder}; it needs files ending in {', '.join(sorted(SUFFIXES))}")
+    return sorted(found, key=_counted)
+
+
+def _counted(path: Path) -> tuple[list[tuple[int, str]], str]:
+    parts = re.split(r"(\d+)", path.name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], path.name

@@ -1,6 +1,0 @@
-"""`ocr-ctc`: how likely the wanted text is to RapidOCR's recogniser, with a gradient to the pixels."""
-
-from rewardkit.ocr_ctc.recogniser import Recogniser
-from rewardkit.ocr_ctc.reward import OcrCtcReward
-
-__all__ = ["OcrCtcReward", "Recogniser"]

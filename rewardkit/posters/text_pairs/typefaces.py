@@ -1,0 +1,60 @@
+"""The fonts of a folder, and which of them have the letters of a text."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from matplotlib.ft2font import FT2Font
+from torch import Generator
+
+from rewardkit.data import Skipped
+from rewardkit.errors import UserError
+from rewardkit.posters.fonts import cjk_font, font_files, latin_font
+
+
+@dataclass(frozen=True)
+class Typeface:
+    """One font file (the first face of a collection) and the characters it has."""
+
+    path: Path
+
+    @cached_property
+    def letters(self) -> frozenset[int]:
+        """Code points with a glyph; raises `RuntimeError` where the file is no font."""
+        return frozenset(FT2Font(str(self.path)).get_charmap())
+
+    def has(self, text: str) -> bool:
+        return all(ord(letter) in self.letters for letter in text if not letter.isspace())
+
+
+def built_in() -> list[Typeface]:
+    """The faces that are always there: DejaVu from matplotlib, and the system's Chinese one if it has any."""
+    return [Typeface(path) for path in (latin_font(), cjk_font()) if path]
+
+
+def read_folder(folder: Path, skipped: Skipped) -> list[Typeface]:
+    """Every readable font below a folder, broken ones counted; raise `UserError` where there is none."""
+    if not folder.is_dir():
+        raise UserError(f"no folder at {folder}; give one with .ttf, .otf or .ttc files")
+    found = []
+    for path in font_files(folder):
+        skipped.seen += 1
+        face = Typeface(path)
+        try:
+            face.letters  # noqa: B018 - read now, so that a broken file is met here
+        except (RuntimeError, OSError) as error:
+            skipped.add("unreadable font", f"{path}: {error}")
+        else:
+            found.append(face)
+    if not found:
+        raise UserError(f"no readable font (.ttf, .otf, .ttc) in {folder}; {skipped.count} files were broken")
+    return found
+
+
+def choose(faces: Sequence[Typeface], texts: Iterable[str], generator: Generator) -> Typeface | None:
+    """Draw one of the faces that have every letter of these texts; `None` where none has."""
+    joined = "".join(texts)
+    able = [face for face in faces if face.has(joined)]
+    return able[int(torch.randint(len(able), (), generator=generator))] if able else None

@@ -1,0 +1,1 @@
+"""Rewards: the protocol, the panel, the registry, scoring of files, published scorers."""

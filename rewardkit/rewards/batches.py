@@ -1,0 +1,80 @@
+"""Image files to batches for rewards: decoded and framed in threads, pictures of all sizes, few in memory."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Num
+from torch import Tensor
+
+from rewardkit.errors import UserError
+from rewardkit.images import ImageBytes, load_pixels
+from rewardkit.images.ahead import ahead
+from rewardkit.images.preprocess import floats
+from rewardkit.rewards.protocol import AnyReward, frame, score_all
+from rewardkit.types import Scores
+
+AHEAD = 2
+"""Batches' worth of images that are read ahead."""
+
+WAITING = 4
+"""Batches' worth of images that may wait for others of their size."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images that go through the rewards together."""
+
+    rows: Sequence[int]
+    """Their places among the files."""
+    images: Sequence[Tensor]
+    """What each reward is given, (B, 3, height, width): framed by it, or whole where it takes images of any size."""
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A file that is no image."""
+
+    row: int
+    error: str
+
+
+def batches(
+    files: Sequence[Path | ImageBytes], rewards: Sequence[AnyReward], size: int
+) -> Iterator[Batch | Unreadable]:
+    """Read files and give them in batches of at most `size`, all of a batch of one shape, not always in order."""
+    queues: dict[tuple[torch.Size, ...], list[tuple[int, Sequence[Tensor]]]] = {}
+    for row, frames in ahead(
+        lambda row: framed(load_pixels(files[row]), rewards), range(len(files)), depth=AHEAD * size
+    ):
+        if isinstance(frames, UserError):
+            yield Unreadable(row, str(frames))
+            continue
+        shape = tuple(one.shape for one in frames)
+        queues.setdefault(shape, []).append((row, frames))
+        if len(queues[shape]) == size:
+            yield stacked(queues.pop(shape))
+        elif sum(map(len, queues.values())) == WAITING * size:
+            yield stacked(queues.pop(max(queues, key=lambda shape: len(queues[shape]))))
+    yield from map(stacked, queues.values())
+
+
+def framed(image: Num[Tensor, "3 height width"], rewards: Sequence[AnyReward]) -> Sequence[Tensor]:
+    """What each reward is to be given of an image: floats, framed before they were made of bytes, so in 8 bits."""
+    return [floats(frame(reward, image[None]))[0].contiguous() for reward in rewards]
+
+
+def stacked(queue: Sequence[tuple[int, Sequence[Tensor]]]) -> Batch:
+    rows, frames = zip(*queue, strict=True)
+    return Batch(rows, [torch.stack(of_reward) for of_reward in zip(*frames, strict=True)])
+
+
+def score_batch(
+    rewards: Sequence[AnyReward], batch: Batch, prompts: Sequence[str], device: str | torch.device
+) -> dict[str, Scores]:
+    """Score a batch by every reward, each on its own frames."""
+    scores: dict[str, Tensor] = {}
+    for reward, images in zip(rewards, batch.images, strict=True):
+        scores |= score_all([reward], images.to(device), prompts)
+    return scores

@@ -1,0 +1,116 @@
+"""VQAScore (arXiv:2404.01291): how sure a vision-language model is of "Yes" when asked if the picture shows the prompt.
+
+Any transformers model of the kind image-text-to-text, from a folder or the hub. Its own processor prepares the
+pictures; whether a gradient comes through it is tried out at loading.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from rewardkit.errors import UserError, first_line
+from rewardkit.images.preprocess import FramedPixels, Pixels
+from rewardkit.rewards.published.scorer import Scorer, between, check_counts, full
+from rewardkit.rewards.published.weights import Source, locate
+from rewardkit.types import Images, Scores
+
+SOURCE = Source("VQAScore", "REWARDKIT_VQASCORE", "Qwen/Qwen2.5-VL-7B-Instruct", folder=True)
+QUESTION = 'Does this figure show "{prompt}"? Please answer yes or no.'
+ANSWER = "Yes"
+
+
+class VqaScore(Scorer):
+    """The probability of the answer's first token, in [0, 1]."""
+
+    name = "vqascore"
+    axis = "alignment"
+    reference = between(0.0, 1.0, "a probability")
+
+    def __init__(self, model: Any, processor: Any, question: str = QUESTION, answer: str = ANSWER) -> None:
+        super().__init__()
+        if "{prompt}" not in question:
+            raise UserError(f"the question must say where the prompt goes, by {{prompt}}; got {question!r}")
+        self.model = model
+        self.processor = processor
+        self.question = question
+        # The answer is read at the last position, so rows are padded in front.
+        processor.tokenizer.padding_side = "left"
+        self.answer = int(processor.tokenizer(answer, add_special_tokens=False).input_ids[0])
+        self.freeze()
+        self.differentiable = self._carries_gradient()
+
+    def ask(self, prompt: str) -> str:
+        """The whole text the model reads, in its own chat format."""
+        content = [{"type": "image"}, {"type": "text", "text": self.question.replace("{prompt}", prompt)}]
+        chat = [{"role": "user", "content": content}]
+        text: str = self.processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+        return text
+
+    def inputs(self, images: Sequence[Tensor | Image.Image], prompts: Sequence[str]) -> dict[str, Tensor]:
+        """What the model takes; tensors are already in [0, 1], PIL images are brought there."""
+        from_tensors = bool(images) and isinstance(images[0], Tensor)
+        batch = self.processor(
+            text=[self.ask(prompt) for prompt in prompts],
+            images=[[image] for image in images],
+            padding=True,
+            return_tensors="pt",
+            **({"do_rescale": False} if from_tensors else {}),
+        )
+        return {
+            name: value.to(self.device, self.dtype) if value.is_floating_point() else value.to(self.device)
+            for name, value in batch.items()
+        }
+
+    def answered(self, images: Sequence[Tensor | Image.Image], prompts: Sequence[str]) -> Scores:
+        """Probability of the answer for each picture."""
+        logits = self.model(**self.inputs(images, prompts), logits_to_keep=1).logits[:, -1]
+        return full(logits).softmax(-1)[:, self.answer]
+
+    def frame(self, images: Pixels) -> FramedPixels:
+        """Leave images as they are: the model's own processor decides on their size."""
+        return images
+
+    def score(self, images: Images, prompts: Sequence[str]) -> Scores:
+        check_counts(len(images), prompts)
+        return self.answered(list(images), prompts) if len(images) else images.new_zeros(0)
+
+    @torch.no_grad()
+    def score_pil(self, images: Sequence[Image.Image], prompts: Sequence[str], batch_size: int = 16) -> Scores:
+        check_counts(len(images), prompts)
+        rows = [slice(start, start + batch_size) for start in range(0, len(images), batch_size)]
+        scores = [self.answered([image.convert("RGB") for image in images[row]], prompts[row]) for row in rows]
+        return torch.cat(scores) if scores else torch.zeros(0)
+
+    def _carries_gradient(self) -> bool:
+        probe = torch.zeros(3, 64, 64, requires_grad=True)
+        return any(value.requires_grad for value in self.inputs([probe], [""]).values())
+
+
+def load_vqascore(
+    where: str = "",
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    question: str = QUESTION,
+    answer: str = ANSWER,
+) -> VqaScore:
+    """Load any image-text-to-text model of transformers (folder or hub id; safetensors only, no code of its own).
+
+    Raises `UserError` when it cannot be had, or when its weights do not fit.
+    """
+    path = locate(SOURCE, where)
+    try:
+        processor = AutoProcessor.from_pretrained(path)
+        model, found = AutoModelForImageTextToText.from_pretrained(
+            path, dtype=dtype, use_safetensors=True, output_loading_info=True
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise UserError(f"cannot load a vision-language model from {path}: {first_line(error)}") from error
+    lacking = {what: sorted(found[what]) for what in ("missing_keys", "mismatched_keys") if found[what]}
+    if lacking:
+        raise UserError(f"{path} does not fit {type(model).__name__}: {lacking}")
+    return VqaScore(model, processor, question, answer).to(device)

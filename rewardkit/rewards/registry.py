@@ -1,0 +1,180 @@
+"""A reward by name: a registered word, a folder with a reward model, "module:Class", or what a package offers.
+
+Names map to "module:object" strings that are imported on use: the ground floor knows where upper floors keep their
+things without importing them.
+"""
+
+import importlib
+import inspect
+import json
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rewardkit.errors import UserError, did_you_mean
+from rewardkit.rewards.protocol import AnyReward, MultiReward, Reward, keys
+from rewardkit.types import Images, Scores
+
+REWARDS = {
+    "colourfulness": "rewardkit.rewards.formulas:Colourfulness",
+    "ocr": "rewardkit.ocr:OcrReward",
+    "ocr-ctc": "rewardkit.ocr.ctc:OcrCtcReward",
+    "posters-alignment": "rewardkit.posters.judge:PostersAlignment",
+    "posters-aesthetic": "rewardkit.posters.judge:PostersAesthetic",
+    "posters-text": "rewardkit.posters.judge:PostersText",
+}
+"""Name -> where it lives; built without arguments, or with `device` if it takes one."""
+
+SCORERS = {
+    "aesthetic-v2.5": "rewardkit.rewards.published.aesthetic:load_aesthetic_v25",
+    "clipscore": "rewardkit.rewards.published.clip:load_clipscore",
+    "clipscore-hf": "rewardkit.rewards.published.clip:load_clipscore_hf",
+    "clipscore-paper": "rewardkit.rewards.published.clip:load_clipscore_paper",
+    "hpsv2": "rewardkit.rewards.published.hpsv2:load_hpsv2",
+    "hpsv2.1": "rewardkit.rewards.published.hpsv2:load_hpsv21",
+    "hpsv3": "rewardkit.rewards.published.hpsv3:load_hpsv3",
+    "imagereward": "rewardkit.rewards.published.imagereward:load_imagereward",
+    "laion-aesthetic": "rewardkit.rewards.published.aesthetic:load_laion_aesthetic",
+    "mps": "rewardkit.rewards.published.mps:load_mps",
+    "pickscore": "rewardkit.rewards.published.clip:load_pickscore",
+    "vqascore": "rewardkit.rewards.published.vqascore:load_vqascore",
+}
+"""Published scorers: name -> what loads them, from the hub, or from a file, folder or hub id after a colon."""
+
+REWARD_MODEL = "rm.model:RewardModel"
+"""What a folder holds whose config.json says `rewardkit_reward_model`."""
+
+GROUP = "rewardkit.rewards"
+"""Entry points of this group, of any installed package, are rewards too."""
+
+
+class AxisView:
+    """One axis of a reward that has several; itself a reward."""
+
+    def __init__(self, whole: MultiReward, axis: str) -> None:
+        self.whole, self.axis = whole, axis
+        self.name = f"{whole.name}.{axis}"
+        self.differentiable = whole.differentiable
+
+    def score(self, images: Images, prompts: Sequence[str]) -> Scores:
+        return self.whole.scores(images, prompts)[self.axis]
+
+
+def load_reward(spec: str, device: torch.device | str = "cpu") -> AnyReward:
+    """Build a reward from its name, a folder, or "module:Class"; `SPEC#axis` picks one axis of several.
+
+    A published scorer takes its weights from what follows a colon: `pickscore:/a/folder`, `clipscore:owner/name`.
+
+    Raises `UserError` for an unknown name (with the near one), a folder without a reward model, a class that is no
+    reward, and an axis it does not have.
+    """
+    return load_rewards([spec], device)[0]
+
+
+def load_rewards(specs: Sequence[str], device: torch.device | str = "cpu") -> list[AnyReward]:
+    """Build several; those that differ in `#axis` only share one model.
+
+    Raises `UserError` as `load_reward` does, and when two scores share a name.
+    """
+    wholes: dict[str, AnyReward] = {}
+    rewards: list[AnyReward] = []
+    for spec in specs:
+        base, _, axis = spec.partition("#")
+        if base not in wholes:
+            wholes[base] = _checked(base, _build(base, torch.device(device)))
+        rewards.append(pick(wholes[base], axis, spec) if axis else wholes[base])
+    names = [name for reward in rewards for name in keys(reward)]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"two rewards are called {name!r} in {', '.join(specs)}; leave one out")
+    return rewards
+
+
+def pick(reward: AnyReward, axis: str, spec: str) -> Reward:
+    """One axis of a reward; raise `UserError` when it has no such axis."""
+    axes = reward.axes if isinstance(reward, MultiReward) else (reward.axis,)
+    if axis not in axes:
+        raise UserError(f"{spec!r}: no axis {axis!r}; {did_you_mean(axis, axes)}")
+    return AxisView(reward, axis) if isinstance(reward, MultiReward) else reward
+
+
+def names() -> list[str]:
+    """Every name `load_reward` knows: built in, and from installed packages."""
+    return sorted({*REWARDS, *SCORERS, *(point.name for point in entry_points(group=GROUP))})
+
+
+def resolve(where: str) -> Any:
+    """Import the object a "module:object" string names; the current folder is searched last.
+
+    Raises `UserError` when the module or the object does not exist; errors inside the module are the module's.
+    """
+    module, _, name = where.partition(":")
+    here = str(Path.cwd())
+    added = here not in sys.path
+    if added:
+        sys.path.append(here)
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise
+        raise UserError(f"no module {error.name!r} for {where!r}; check the name, or install what offers it") from error
+    finally:
+        if added:
+            sys.path.remove(here)
+    if name not in vars(found):
+        raise UserError(f"module {module!r} has no {name!r}; {did_you_mean(name, _public(vars(found)))}")
+    return vars(found)[name]
+
+
+def _public(members: dict[str, Any]) -> list[str]:
+    return [name for name, value in members.items() if inspect.isclass(value) and not name.startswith("_")]
+
+
+def _build(base: str, device: torch.device) -> Any:
+    if base in REWARDS:
+        return _call(resolve(REWARDS[base]), device)
+    scorer, _, where = base.partition(":")
+    if scorer in SCORERS:
+        return _call(resolve(SCORERS[scorer]), device, where)
+    if Path(base).is_dir():
+        return _call(resolve(REWARD_MODEL).load, device, _reward_model_folder(Path(base)))
+    for point in entry_points(group=GROUP):
+        if point.name == base:
+            return _call(point.load(), device)
+    if ":" in base:
+        return _call(resolve(base), device)
+    raise UserError(
+        f"no reward is called {base!r}, and no folder either; {did_you_mean(base, names())} "
+        "A reward is a name, a reward model's folder, or module:Class"
+    )
+
+
+def _call(factory: Callable[..., Any], device: torch.device, *arguments: Any) -> Any:
+    """Build a reward, on a device if it takes one, and move it there if it is a module."""
+    takes_device = "device" in inspect.signature(factory).parameters
+    reward = factory(*arguments, device=device) if takes_device else factory(*arguments)
+    return reward.to(device) if isinstance(reward, torch.nn.Module) else reward
+
+
+def _reward_model_folder(folder: Path) -> Path:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        config = None
+    if not (isinstance(config, dict) and "rewardkit_reward_model" in config):
+        raise UserError(f"{folder} holds no reward model (a config.json with rewardkit_reward_model); see train-rm")
+    return folder
+
+
+def _checked(spec: str, reward: Any) -> AnyReward:
+    if not isinstance(reward, Reward | MultiReward):
+        raise UserError(
+            f"{spec!r} is no reward: it needs name, axis, differentiable and score(images, prompts), "
+            "or name, axes, differentiable and scores(images, prompts)"
+        )
+    return reward

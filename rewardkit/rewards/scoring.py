@@ -1,0 +1,48 @@
+"""The pass of rewards over image files that `score`, the leaderboard and `rounds` share."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from rewardkit.data.image_folder import Item
+from rewardkit.io.progress import Progress
+from rewardkit.rewards.batches import Unreadable, batches, score_batch
+from rewardkit.rewards.protocol import AnyReward, applies, keys
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One image's scores, without those that do not apply to its prompt (text, where none is asked for)."""
+
+    item: Item
+    scores: Mapping[str, float]
+    error: str = ""
+    """Why the image could not be scored, if so."""
+
+
+@torch.no_grad()
+def score_items(
+    items: Sequence[Item],
+    rewards: Sequence[AnyReward],
+    *,
+    batch_size: int = 16,
+    device: str | torch.device = "cpu",
+    label: str = "scoring",
+) -> list[Scored]:
+    """Score items in batches, a row an item in their order; an unreadable image yields a row with its error."""
+    axes = {name: axis for reward in rewards for name, axis in keys(reward).items()}
+    gates = {name: applies(axis, [item.prompt for item in items]).tolist() for name, axis in axes.items()}
+    rows: dict[int, Scored] = {}
+    with Progress(label, len(items)) as bar:
+        for batch in batches([item.path for item in items], rewards, batch_size):
+            if isinstance(batch, Unreadable):
+                rows[batch.row] = Scored(items[batch.row], {}, batch.error)
+                bar.update()
+                continue
+            scores = score_batch(rewards, batch, [items[row].prompt for row in batch.rows], device)
+            columns = {name: value.tolist() for name, value in scores.items()}
+            for place, row in enumerate(batch.rows):
+                rows[row] = Scored(items[row], {name: columns[name][place] for name in columns if gates[name][row]})
+            bar.update(len(batch.rows))
+    return [rows[row] for row in range(len(items))]

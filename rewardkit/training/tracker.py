@@ -1,0 +1,81 @@
+"""Where a run's numbers go besides metrics.jsonl: TensorBoard's files, or Weights & Biases."""
+
+import importlib
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from rewardkit.errors import UserError
+from rewardkit.io.files import write_text
+
+Tracker = Literal["none", "tensorboard", "wandb"]
+
+
+@runtime_checkable
+class Tracking(Protocol):
+    """An open tracker."""
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Record the numbers of a step."""
+        ...
+
+    def close(self) -> None:
+        """Flush what is not yet written."""
+        ...
+
+
+def track(name: Tracker, folder: Path, options: Mapping[str, Any], step: int) -> Tracking | None:
+    """Open a tracker for a folder; `step` is the last good one. Raise `UserError` where it is not installed."""
+    if name == "tensorboard":
+        return TensorBoard(folder, step)
+    if name == "wandb":
+        return WandB(folder, options)
+    return None
+
+
+class TensorBoard:
+    """Event files in the run's `tensorboard` folder; what a killed run wrote past its last checkpoint is taken back."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self.writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+class WandB:
+    """One wandb run a folder, in the project "rewardkit" unless WANDB_PROJECT says otherwise.
+
+    Its id is kept in the run's folder, so a resumed run goes on in the same one; wandb leaves steps out that it has
+    seen already. Without an account, WANDB_MODE=offline writes to the folder alone.
+    """
+
+    def __init__(self, folder: Path, options: Mapping[str, Any]) -> None:
+        try:
+            wandb: Any = importlib.import_module("wandb")
+        except ImportError as error:
+            raise UserError(f"wandb cannot be used ({error}); pip install wandb, or --tracker tensorboard") from error
+        path = folder / "wandb_id"
+        if not path.is_file():
+            write_text(path, secrets.token_hex(8))
+        plain = {
+            name: value if isinstance(value, int | float | bool) else str(value) for name, value in options.items()
+        }
+        self.run: Any = wandb.init(
+            project=os.environ.get("WANDB_PROJECT", "rewardkit"), name=folder.name, dir=str(folder), config=plain,
+            id=path.read_text(), resume="allow",
+        )  # fmt: skip
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        self.run.log(dict(values), step=step)
+
+    def close(self) -> None:
+        self.run.finish()

@@ -1,0 +1,1 @@
+"""Recipes that run many commands: demo, rounds, the seedling build, poster data."""

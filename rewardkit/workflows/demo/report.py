@@ -1,0 +1,147 @@
+"""The demo's report: what was trained, what the gold judges say of it, and how it looks."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rewardkit.images import load_image
+from rewardkit.io.files import write_text
+from rewardkit.posters.judge import gold_judges
+from rewardkit.prompts import read_prompts
+from rewardkit.report.numbers import interval, number, percent, signed
+from rewardkit.report.page import Card, Html, Row, Section, cards, charts, gallery, page, table
+from rewardkit.report.plots import Interval, Series, curves, forest
+from rewardkit.report.thumbnails import tensor_picture
+from rewardkit.rewards.protocol import AXES, score_all
+from rewardkit.stats import Estimate
+
+SHOWN = 12
+
+
+def write_report(out: Path, summary: Mapping[str, Any]) -> Path:
+    """Write `report.html` and return its path."""
+    sections = [glance(summary), judges(summary), painter(out, summary), writer(out, summary), steps(summary)]
+    path = out / "report.html"
+    subtitle = (
+        "Judges, painter and writer, trained in one go on the built-in base and measured by judges they never saw."
+    )
+    write_text(path, page("rewardkit demo", sections, subtitle=subtitle))
+    return path
+
+
+def estimate(figures: Mapping[str, Any]) -> Estimate:
+    return Estimate(value=figures["diff"], low=figures["low"], high=figures["high"], n=figures["n"])
+
+
+def glance(summary: Mapping[str, Any]) -> Section:
+    """The figures to see first."""
+    shares = [figures["accuracy"] / figures["ceiling"] for figures in summary["rm"].values()]
+    text, rewriting = summary["refl"]["gold"]["text"], summary["pe"]["gold"]
+    items = [
+        Card(
+            "Judges, of the best possible", percent(min(shares)), "lowest of the three heads", good=min(shares) >= 0.95
+        ),
+        change("Painter: text accuracy", text),
+        change("Writer: gold score", rewriting),
+        Card("Quoted text kept", percent(summary["pe"]["quotes_kept"]), "by the rewriter"),
+        Card("Time", f"{summary['seconds'] / 60:.1f} min", "all steps"),
+    ]
+    return Section(
+        "At a glance", [cards(items)], "Differences are paired: same prompts and same noise before and after."
+    )
+
+
+def change(label: str, figures: Mapping[str, Any]) -> Card:
+    """A card of one before-and-after figure."""
+    note = f"{number(figures['before'])} → {number(figures['after'])}\n{interval(estimate(figures))}, n {figures['n']}"
+    good = True if figures["low"] > 0 else False if figures["high"] < 0 else None
+    return Card(label, signed(figures["diff"]), note, good=good)
+
+
+def judges(summary: Mapping[str, Any]) -> Section:
+    """Accuracy of the heads against the ceiling that the labels' noise sets."""
+    rows = [
+        [
+            axis,
+            f"{percent(figures['accuracy'])} [{percent(figures['low'])}, {percent(figures['high'])}]",
+            percent(figures["ceiling"]),
+            percent(figures["accuracy"] / figures["ceiling"]),
+            str(figures["n"]),
+        ]
+        for axis, figures in summary["rm"].items()
+    ]
+    words = (
+        "Three heads on one encoder, trained on noisy preference pairs. Labels are drawn from gold scores by "
+        "Bradley-Terry noise of a known rate, so the accuracy of the best possible judge is known; ties are left out."
+    )
+    return Section("Judges", [table(["Axis", "Pairwise accuracy", "Ceiling", "Of the ceiling", "Pairs"], rows)], words)
+
+
+def painter(out: Path, summary: Mapping[str, Any]) -> Section:
+    """ReFL: differences by gold judge, curves of the rewards, and images before and after."""
+    differences = forest([Interval(axis, estimate(summary["refl"]["gold"][axis])) for axis in AXES])
+    rows = [json.loads(line) for line in (out / "refl/metrics.jsonl").read_text().splitlines()]
+    names = sorted({name for row in rows for name in row if name.startswith("z/")})
+    lines = [
+        curves(name.removeprefix("z/"), [Series(name, *smooth([(r["step"], r[name]) for r in rows if name in r]))])
+        for name in names
+    ]
+    folders = {"before": out / "compare/images/before", "after": out / "compare/images/after"}
+    prompts = [prompt.text for prompt in read_prompts(out / "prompts/held_out.jsonl")]
+    blocks = [differences, charts(*lines), pictures(prompts, prompts, folders)]
+    words = (
+        "A LoRA on the diffusion transformer, trained by back-propagating the three heads through one late denoising "
+        "step. Above: change of the gold judges on held-out prompts. Then the rewards it climbed, as z-scores of the "
+        "base's own images, and posters before and after from the same noise, with the gold text accuracy."
+    )
+    return Section("Painter", blocks, words)
+
+
+def smooth(points: list[tuple[int, float]], width: int = 10) -> tuple[list[int], list[float]]:
+    """Average a curve over the last `width` points: a single update sees few images."""
+    steps = [step for step, _ in points]
+    values = [value for _, value in points]
+    return steps, [
+        sum(part) / len(part) for part in (values[max(0, i - width + 1) : i + 1] for i in range(len(values)))
+    ]
+
+
+def pictures(wanted: Iterable[str], shown: Iterable[str], folders: Mapping[str, Path]) -> Html:
+    """Put the images of the first prompts side by side, with what is read from each; `shown` heads each row."""
+    reader = {judge.axis: judge for judge in gold_judges()}["text"]
+    rows = []
+    for index, (prompt, words) in enumerate(zip(list(wanted)[:SHOWN], list(shown)[:SHOWN], strict=True)):
+        images = {name: load_image(folder / f"{index:05d}.png") for name, folder in folders.items()}
+        scores = {
+            name: score_all([reader], image[None], [prompt])[reader.name].item() for name, image in images.items()
+        }
+        rows.append(
+            Row(
+                words,
+                [tensor_picture(image, name, {"text": number(scores[name], 2)}) for name, image in images.items()],
+            )
+        )
+    return gallery(rows)
+
+
+def writer(out: Path, summary: Mapping[str, Any]) -> Section:
+    """Rewriting: differences by gold judge, examples in words, and images as typed and as rewritten."""
+    figures = summary["pe"]
+    rows = [Interval("all axes", estimate(figures["gold"]))]
+    rows += [Interval(axis, estimate(figures["axes"][axis])) for axis in AXES]
+    pairs = [json.loads(line) for line in (out / "rewritten.jsonl").read_text().splitlines()]
+    examples = table(["As typed", "As rewritten"], [[p["prompt"], p["rewrite"]] for p in pairs[:SHOWN]], numbers=0)
+    typed = [pair["prompt"] for pair in pairs]
+    folders = {"as typed": out / "as-typed", "as rewritten": out / "as-rewritten"}
+    words = (
+        "A language model rewrites short prompts: taught by SFT on rewrites whose images scored best, then by SimPO on "
+        "best against worst. Images of both wordings start from the same noise and are judged against what was typed."
+    )
+    return Section("Writer", [forest(rows), examples, pictures(typed, typed, folders)], words)
+
+
+def steps(summary: Mapping[str, Any]) -> Section:
+    """Every command that was run, to run it again by hand."""
+    rows = [[step["what"], f"{step['seconds']:.0f}"] for step in summary["steps"].values()]
+    return Section("Every step", [table(["Command", "Seconds"], rows)], "Each can be run by hand, as it stands here.")

@@ -1,0 +1,1 @@
+"""`rewardkit posters`: data of the built-in world."""

@@ -1,0 +1,49 @@
+"""`rewardkit posters`: true posters with captions, prompt files, or preference pairs with a known ceiling."""
+
+from pathlib import Path
+
+import torch
+
+from rewardkit.errors import UserError
+from rewardkit.posters.fonts import cjk_font, font_files, load_font
+from rewardkit.posters.requests import NO_CJK
+from rewardkit.workflows.posters import making
+from rewardkit.workflows.posters.config import PostersConfig, check
+
+
+def make(config: PostersConfig) -> None:
+    """Write the data of `config`, and print what was written and left out."""
+    check(config)
+    if "zh" in config.languages and cjk_font() is None:
+        print(NO_CJK)
+    generator = torch.Generator().manual_seed(config.seed)
+    fonts = find_fonts(config.fonts)
+    if config.kind == "images":
+        making.images(config, fonts, generator)
+    elif config.kind == "prompts":
+        making.prompts(config, generator)
+    else:
+        making.pairs(config, fonts, generator)
+
+
+def find_fonts(folder: Path | None) -> tuple[Path, ...]:
+    """List the fonts of a user's folder that open and have Latin letters; raise `UserError` where there is none."""
+    if folder is None:
+        return ()
+    files = list(font_files(folder))
+    good = tuple(path for path in files if has_latin(path))
+    bad = [path.name for path in files if path not in good]
+    if bad:
+        print(f"left out {len(bad)} fonts that do not open or lack Latin letters: {', '.join(bad[:5])}")
+    if not good:
+        raise UserError(f"no font with Latin letters in {folder}; it needs .ttf, .otf or .ttc files")
+    return good
+
+
+def has_latin(path: Path) -> bool:
+    """Say whether a font opens and has Latin letters; one that lacks them draws the same box for each."""
+    try:
+        first, second = (bytes(load_font(path, 16).getmask(letter)) for letter in "AS")
+    except OSError:
+        return False
+    return first != second

@@ -1,0 +1,59 @@
+"""Options of `rewardkit posters`, and which of them make no sense."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rewardkit.errors import UserError
+from rewardkit.posters.requests import Style, check_languages
+
+
+@dataclass(frozen=True)
+class PostersConfig:
+    """Make data of the posters world."""
+
+    out: Path
+    """Folder to write."""
+    kind: Literal["images", "prompts", "pairs"] = "images"
+    """images: true renderings and metadata.jsonl; prompts: train.jsonl and held_out.jsonl; pairs: pairs.jsonl."""
+    count: int = 1000
+    """How many."""
+    languages: tuple[str, ...] = ("en",)
+    """Languages of the prompts: en, zh, ko."""
+    style: Style = "long"
+    """Prompts that say everything (long), a few words as users write (short), or both (mixed)."""
+    text_share: float = 0.75
+    """Share of the prompts that ask for text."""
+    size: int = 64
+    """Side of an image in pixels."""
+    fonts: Path | None = None
+    """Folder of fonts for the Latin text of renderings; the built-in bold face when not given."""
+    held_out: float = 0.2
+    """prompts: share that goes to held_out.jsonl; no scene and no prompt is in both."""
+    base: str | None = None
+    """pairs: a base model (seedling, a diffusers folder, a hub id) that draws some of them."""
+    base_share: float = 0.5
+    """pairs: share that the base draws, two samples a prompt."""
+    steps: int = 16
+    """pairs: sampling steps of the base."""
+    guidance: float = 1.0
+    """pairs: guidance of the base; 1 is none."""
+    exclude: tuple[Path, ...] = ()
+    """pairs: files of pairs whose prompts must not come again, for a held-out set that shares none with training."""
+    batch_size: int = 32
+    """Images drawn or judged at once."""
+    device: str = "cpu"
+    """Where the base runs."""
+    seed: int = 0
+    """Same seed, same data."""
+
+
+def check(config: PostersConfig) -> None:
+    """Raise `UserError` for options that make no sense."""
+    check_languages(config.languages)
+    for name in ("text_share", "held_out", "base_share"):
+        if not 0 <= getattr(config, name) <= 1:
+            raise UserError(f"{name} is a share between 0 and 1; got {getattr(config, name)}")
+    for name, least in (("count", 1), ("size", 32), ("batch_size", 1), ("steps", 1)):
+        if getattr(config, name) < least:
+            raise UserError(f"{name} must be {least} or more; got {getattr(config, name)}")

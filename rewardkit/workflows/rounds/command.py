@@ -1,0 +1,176 @@
+"""The steps of a round and of the whole, each a command that anybody can run by hand."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rewardkit.errors import UserError
+from rewardkit.io.files import write_text
+from rewardkit.prompts import read_prompts
+from rewardkit.workflows.pipeline import Steps
+from rewardkit.workflows.rounds.label import label, read_votes
+from rewardkit.workflows.rounds.mine import mine
+from rewardkit.workflows.rounds.report import CONTROL, summarise, write_report
+
+
+@dataclass(frozen=True)
+class RoundsConfig:
+    """Improve a model and its judges by turns."""
+
+    prompts: Path
+    """Prompts to train on."""
+    held_out: Path
+    """Prompts to measure on; training never sees them."""
+    data: tuple[str, ...]
+    """Preference pairs that the first reward model learns from; every round adds its own."""
+    out: Path = Path("runs/rounds")
+    """Folder of the rounds; what is done there is not done again."""
+    rounds: int = 3
+    """How many."""
+    labellers: tuple[str, ...] = ()
+    """Rewards that label the pairs of a round, each on its axis: gold judges, or a stronger judge. Without any, a round
+    stops until people have voted."""
+    noise: dict[str, float] = field(default_factory=dict)
+    """Noise of the labellers by axis, like "text 0.15": the first wins with probability sigmoid(difference / noise)."""
+    judges: tuple[str, ...] = ("ocr", "colourfulness")
+    """Rewards that measure on the held-out prompts and that no training sees."""
+    base: str = "seedling"
+    """The model to tune."""
+    encoder: str = "seedling"
+    """Encoder of the reward models, as for train-rm."""
+    drawn: int = 400
+    """Prompts a round draws, two images each."""
+    pairs: int = 200
+    """Pairs a round has labelled: half of them the worst cases, half of them taken at random."""
+    updates: int = 40
+    """Updates of ReFL a round."""
+    measured: int = 128
+    """Held-out prompts to measure on."""
+    refl: Path | None = None
+    """TOML file with further options for `rewardkit refl`."""
+    train_rm: Path | None = None
+    """TOML file with further options for `rewardkit train-rm`."""
+    control: bool = False
+    """Also run one round of as many updates as all together, with the first reward model, to compare with."""
+    seed: int = 0
+    """Of all randomness."""
+    device: str = "cpu"
+    """Where to run."""
+
+
+def rounds(config: RoundsConfig) -> None:
+    """Run the rounds, measure each on the held-out prompts, and write one report over all of them."""
+    check(config)
+    steps = Steps(config.out)
+    train_judge(steps, config, 0)
+    for number in range(1, config.rounds + 1):
+        if not one_round(steps, config, number):
+            return
+    if config.control:
+        tune(steps, config, "control/refl", judge(config, 0), config.rounds * config.updates, "", config.seed)
+    compare(steps, config)
+    summary = summarise(config.out)
+    write_text(config.out / "summary.json", json.dumps(summary, indent=2) + "\n")
+    print(f"report: {write_report(config.out, summary)}")
+
+
+def check(config: RoundsConfig) -> None:
+    """Refuse numbers that make no rounds."""
+    for name in ("rounds", "updates"):
+        if getattr(config, name) < 1:
+            raise UserError(f"{name} must be 1 or more; got {getattr(config, name)}")
+    if not 2 <= config.pairs <= config.drawn:
+        raise UserError(f"pairs must be between 2 and drawn ({config.drawn}); got {config.pairs}")
+
+
+def one_round(steps: Steps, config: RoundsConfig, number: int) -> bool:
+    """Draw, mine, label, train the judge, tune the model; say whether it was done, or waits for votes."""
+    folder = config.out / f"round_{number}"
+    for side in (0, 1):
+        draw(steps, config, number, side)
+    to_label = folder / "to_label.jsonl"
+    steps.step(
+        f"round_{number}/mine", f"take {config.pairs} of {config.drawn} prompts of round {number} to label",
+        lambda: mine(
+            [folder / "images_0", folder / "images_1"], str(judge(config, number - 1)), to_label,
+            count=config.pairs, seed=config.seed + number, device=config.device,
+        ),
+    )  # fmt: skip
+    pairs = folder / "pairs.jsonl"
+    if config.labellers:
+        steps.step(
+            f"round_{number}/label", f"label round {number} by {', '.join(config.labellers)}, noise {config.noise}",
+            lambda: label(
+                to_label, pairs, config.labellers, config.noise, seed=config.seed + number, device=config.device
+            ),
+        )  # fmt: skip
+    elif not read_votes(to_label, folder / "votes.jsonl", pairs):
+        print(
+            f"round {number} waits for votes: copy {to_label} to {folder / 'votes.jsonl'}, add to each row label_AXIS "
+            "(1: first is better, 0: second, 0.5: equal; or a share of votes), and run the same command again"
+        )
+        return False
+    train_judge(steps, config, number)
+    previous = str(config.out / f"round_{number - 1}/refl/lora") if number > 1 else ""
+    # A round that began from the same noise as the one before would see its images again.
+    seed = config.seed + number - 1
+    tune(steps, config, f"round_{number}/refl", judge(config, number), config.updates, previous, seed)
+    return True
+
+
+def judge(config: RoundsConfig, number: int) -> Path:
+    """Folder of the reward model after a round; 0 is before the first."""
+    return config.out / f"round_{number}/rm/rm"
+
+
+def draw(steps: Steps, config: RoundsConfig, number: int, side: int) -> None:
+    """Draw the training prompts once, with noise of this round and side."""
+    lora = ["--lora", config.out / f"round_{number - 1}/refl/lora"] if number > 1 else []
+    some = config.out / "drawn.jsonl"
+    steps.step("drawn", f"take {config.drawn} prompts to draw", lambda: take(config.prompts, some, config.drawn))
+    steps.command(
+        f"round_{number}/images_{side}", "generate", "--prompts", some, "--base", config.base, *lora,
+        "--seed", 1000 * number + 2 * config.seed + side, "--device", config.device,
+    )  # fmt: skip
+
+
+def take(source: Path, target: Path, count: int) -> None:
+    """Spread `count` prompts evenly over a file (its kinds often stand in blocks)."""
+    prompts = read_prompts(source)
+    if len(prompts) < count:
+        raise UserError(f"{source} has {len(prompts)} prompts, fewer than the {count} to draw; lower --drawn")
+    rows = [prompts[index * len(prompts) // count] for index in range(count)]
+    write_text(target, "".join(json.dumps({"prompt": row.text}, ensure_ascii=False) + "\n" for row in rows))
+
+
+def train_judge(steps: Steps, config: RoundsConfig, number: int) -> None:
+    """Train a reward model on the first pairs and on those of all rounds so far."""
+    data = [*config.data, *(config.out / f"round_{index}/pairs.jsonl" for index in range(1, number + 1))]
+    options = ["--config", config.train_rm] if config.train_rm else []
+    steps.command(
+        f"round_{number}/rm", "train-rm", *options, "--data", *data, "--encoder", config.encoder, "--seed", config.seed,
+        "--device", config.device,
+    )  # fmt: skip
+
+
+def tune(steps: Steps, config: RoundsConfig, name: str, reward: Path, updates: int, start: str, seed: int) -> None:
+    """Fine-tune the model through a reward model, on from an earlier LoRA."""
+    options = ["--config", config.refl] if config.refl else []
+    options += ["--start", start] if start else []
+    steps.command(
+        name, "refl", *options, "--prompts", config.prompts, "--rewards", reward, "--base", config.base,
+        "--steps", updates, "--seed", seed, "--device", config.device,
+    )  # fmt: skip
+
+
+def compare(steps: Steps, config: RoundsConfig) -> None:
+    """Draw the held-out prompts with the base and after every round, from the same noise; let the judges compare."""
+    entries = ["--entry", f"base={config.base}"]
+    names = [(f"round {number}", f"round_{number}") for number in range(1, config.rounds + 1)]
+    names += [(CONTROL, "control")] if config.control else []
+    for shown, folder in names:
+        entries += ["--entry", f"{shown}={config.base}+{config.out / folder / 'refl/lora'}"]
+    steps.command(
+        "compare", "leaderboard", *entries, "--prompts", config.held_out, "--limit", config.measured, "--judges",
+        *config.judges, "--rewards", judge(config, config.rounds), "--title", "Rounds", "--device", config.device,
+    )  # fmt: skip

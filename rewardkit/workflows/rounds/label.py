@@ -1,0 +1,83 @@
+"""Labels for mined pairs: by rewards that know better, with noise of a stated rate, or by people's votes."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from rewardkit.data import PreferenceRecord, read_pairs, write_pairs
+from rewardkit.errors import UserError
+from rewardkit.images import load_image
+from rewardkit.rewards.protocol import AnyReward, applies, keys, score_all
+from rewardkit.rewards.registry import load_rewards
+from rewardkit.types import PerImage, Scores
+
+
+def label(
+    source: Path, target: Path, labellers: Sequence[str], noise: Mapping[str, float], *, seed: int, device: str = "cpu"
+) -> None:
+    """Label every pair on the axis of each labeller; an axis that a prompt does not ask about is a tie."""
+    rows = [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines()]
+    rewards = load_rewards(list(labellers), device)
+    axes = {name: axis for reward in rewards for name, axis in keys(reward).items()}
+    unknown = set(noise) - set(axes.values())
+    if unknown:
+        raise UserError(f"no labeller judges {sorted(unknown)[0]!r}, so it has no noise; they judge {', '.join(axes)}")
+    generator = torch.Generator().manual_seed(seed)
+    scores = [score_side(rows, side, source.parent, rewards, device) for side in ("first", "second")]
+    prompts = [row["prompt"] for row in rows]
+    labels = {
+        axis: torch.where(
+            applies(axis, prompts), draw(scores[0][name], scores[1][name], noise.get(axis, 0.0), generator), 0.5
+        )
+        for name, axis in axes.items()
+    }
+    write_pairs(target, [record(row, source.parent, labels, index) for index, row in enumerate(rows)])
+
+
+def score_side(
+    rows: Sequence[Mapping[str, Any]], side: str, folder: Path, rewards: Sequence[AnyReward], device: str
+) -> dict[str, Scores]:
+    """Score the first or the second images."""
+    parts: list[dict[str, Scores]] = []
+    for start in range(0, len(rows), 32):
+        part = rows[start : start + 32]
+        images = torch.stack([load_image(folder / row[side]) for row in part]).to(device)
+        parts.append(score_all(rewards, images, [row["prompt"] for row in part]))
+    return {name: torch.cat([part[name].cpu() for part in parts]) for name in parts[0]}
+
+
+def draw(first: Scores, second: Scores, noise: float, generator: Generator) -> PerImage:
+    """1 where the first is preferred, 0 where the second is, 0.5 where they are equal."""
+    difference = first.double() - second.double()
+    certain = (difference > 0).float()
+    chosen = torch.bernoulli(torch.sigmoid(difference / noise), generator=generator).float() if noise else certain
+    return torch.where(difference.abs() < 1e-6, 0.5, chosen)
+
+
+def record(row: Mapping[str, Any], folder: Path, labels: Mapping[str, Tensor], index: int) -> PreferenceRecord:
+    """One labelled pair."""
+    judged = {axis: float(values[index]) for axis, values in labels.items()}
+    first, second = folder / row["first"], folder / row["second"]
+    return PreferenceRecord(row["prompt"], first, second, judged, group=row["prompt"], source=row["source"])
+
+
+def read_votes(asked: Path, votes: Path, target: Path) -> bool:
+    """Take people's votes as the round's pairs; False where there is no file of votes yet.
+
+    Raises `UserError` for a pair that was asked about and has no vote.
+    """
+    if not votes.is_file():
+        return False
+    records = [replace(one, group=one.prompt) for one in read_pairs(votes)]
+    wanted = {json.loads(line)["first"] for line in asked.read_text(encoding="utf-8").splitlines()}
+    found = {str(Path(row["first"])) for row in map(json.loads, votes.read_text(encoding="utf-8").splitlines())}
+    missing = sorted(wanted - found)
+    if missing:
+        raise UserError(f"{votes} has no vote on {len(missing)} of {len(wanted)} pairs, such as that of {missing[0]}")
+    write_pairs(target, records)
+    return True

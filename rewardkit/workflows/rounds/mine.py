@@ -1,0 +1,57 @@
+"""Choose what is worth a label: the prompts a model does worst at, and as many taken at random.
+
+The worst alone would teach a reward model nothing about what is already right, and it would forget.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from rewardkit.data.image_folder import ImageFolder, read_image_folder
+from rewardkit.io.files import write_text
+from rewardkit.rewards.panel import Panel
+from rewardkit.rewards.registry import load_rewards
+from rewardkit.rewards.scoring import Scored, score_items
+
+
+def mine(folders: Sequence[Path], reward: str, target: Path, *, count: int, seed: int, device: str = "cpu") -> None:
+    """Write `count` pairs to label: prompt, first, second, and why the prompt was taken (`worst` or `random`).
+
+    `folders` are two folders of images of the same prompts.
+    """
+    first, second = (read_image_folder(folder) for folder in folders)
+    quality = torch.stack([totals(folder, reward, device) for folder in (first, second)]).amax(0)
+    worst, others = worst_and_random(quality, count, torch.Generator().manual_seed(seed))
+    rows = [
+        {
+            "prompt": first.items[index].prompt,
+            "first": os.path.relpath(first.items[index].path, target.parent),
+            "second": os.path.relpath(second.items[index].path, target.parent),
+            "source": why,
+        }
+        for why, chosen in (("worst", worst), ("random", others))
+        for index in chosen
+    ]
+    write_text(target, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def totals(folder: ImageFolder, reward: str, device: str) -> Tensor:
+    """Mean z-score of every image over the axes that its prompt asks for."""
+    rewards = load_rewards([reward], device)
+    rows: Sequence[Scored] = score_items(folder.items, rewards, batch_size=32, device=device)
+    panel = Panel(rewards)
+    prompts = [row.item.prompt for row in rows]
+    raw = {name: torch.tensor([row.scores.get(name, 0.0) for row in rows]) for name in panel.axes}
+    return panel.fit(raw, prompts).total(raw, prompts)
+
+
+def worst_and_random(quality: Tensor, count: int, generator: torch.Generator) -> tuple[list[int], list[int]]:
+    """Indices of the `count // 2` lowest, and of as many others at random as are left to choose."""
+    order = quality.argsort(stable=True)
+    worst, rest = order[: count // 2], order[count // 2 :]
+    others = rest[torch.randperm(len(rest), generator=generator)[: count - len(worst)]]
+    return worst.tolist(), others.tolist()

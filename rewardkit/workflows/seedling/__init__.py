@@ -1,0 +1,1 @@
+"""`rewardkit seedling`: rebuild the built-in base from nothing."""

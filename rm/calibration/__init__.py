@@ -1,0 +1,1 @@
+"""Raw scores to a rating scale and to probabilities."""

@@ -1,0 +1,104 @@
+"""Scores that mean something: a monotone map to the 1-5 scale of ratings, and probabilities that come true as said."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from rewardkit.rewards.calibration import Scale
+
+LOWEST, HIGHEST = 1.0, 5.0
+"""The ends of the scale that reports speak in."""
+
+Probability = Float[Tensor, " pairs"]
+"""P(the first image is better)."""
+
+Outcome = Float[Tensor, " pairs"]
+"""1 where the first image was preferred, 0 where the second was."""
+
+
+def fit_scale(scores: Sequence[float], ratings: Sequence[float]) -> Scale:
+    """Fit the monotone map of least squared error: isotonic regression, its steps joined through their centres.
+
+    Raises `ValueError` for lists of unlike length, or empty ones.
+    """
+    from scipy.optimize import isotonic_regression  # takes a while to import
+
+    if len(scores) != len(ratings) or not len(scores):
+        raise ValueError(f"one rating a score, and one at least; got {len(scores)} scores, {len(ratings)} ratings")
+    raw, place, count = np.unique(np.asarray(scores, float), return_inverse=True, return_counts=True)
+    mean = np.bincount(place, weights=np.asarray(ratings, float)) / count  # equal scores get one rating
+    fitted = isotonic_regression(mean, weights=count)
+    edges = fitted.blocks
+    centres = np.add.reduceat(raw * count, edges[:-1]) / np.add.reduceat(count, edges[:-1])
+    return Scale(tuple(centres.tolist()), tuple(fitted.x[edges[:-1]].tolist()))
+
+
+def to_scale(ratings: Sequence[float], low: float, high: float) -> list[float]:
+    """Move ratings between `low` and `high` to 1-5; raise `ValueError` naming one that lies outside."""
+    outside = [rating for rating in ratings if not low <= rating <= high]
+    if outside:
+        raise ValueError(f"a rating is {outside[0]:g}; the scale was said to go from {low:g} to {high:g}")
+    return [LOWEST + (rating - low) / (high - low) * (HIGHEST - LOWEST) for rating in ratings]
+
+
+def temperature(difference: Float[Tensor, " pairs"], outcome: Outcome) -> float:
+    """Fit T so that sigmoid(difference / T) has the least log loss (arXiv:1706.04599); within [1e-4, 1e4]."""
+    from scipy.optimize import minimize_scalar
+
+    found = minimize_scalar(
+        lambda power: float(log_loss(difference / 10**power, outcome).mean()), bounds=(-4, 4), method="bounded"
+    )
+    return float(10**found.x)
+
+
+def log_loss(logit: Float[Tensor, " pairs"], outcome: Outcome) -> Float[Tensor, " pairs"]:
+    """Cross-entropy of each pair, in nats; log 2 is a guess."""
+    return torch.nn.functional.binary_cross_entropy_with_logits(logit.double(), outcome.double(), reduction="none")
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Pairs that a judge was about as sure of."""
+
+    confidence: float
+    """Mean probability of the image that the judge prefers, 0.5 to 1."""
+    accuracy: float
+    """How often people preferred it too."""
+    n: int
+
+
+def reliability(probability: Probability, outcome: Outcome, bins: int = 10) -> list[Bin]:
+    """Sort pairs by the judge's confidence into bins of about equal size.
+
+    The order within a pair means nothing, so a pair counts as the statement about the image that the judge prefers;
+    equal scores are a statement that is half right.
+    """
+    confidence = torch.maximum(probability, 1 - probability)
+    right = torch.where(probability >= 0.5, outcome, 1 - outcome).masked_fill(probability == 0.5, 0.5)
+    order = confidence.argsort()
+    parts = [part for part in order.tensor_split(min(bins, max(1, len(order)))) if len(part)]
+    return [Bin(float(confidence[part].mean()), float(right[part].mean()), len(part)) for part in parts]
+
+
+def calibration_error(bins: Sequence[Bin]) -> float:
+    """Expected calibration error: the mean distance of confidence and accuracy, bins weighted by their pairs.
+
+    Noise alone makes it positive: see `debiased_error` beside it.
+    """
+    total = sum(one.n for one in bins)
+    return sum(one.n * abs(one.confidence - one.accuracy) for one in bins) / total if total else math.nan
+
+
+def debiased_error(bins: Sequence[Bin]) -> float:
+    """Root mean squared calibration error, the part that noise explains taken off (arXiv:1909.10155); 0 at least."""
+    total = sum(one.n for one in bins)
+    squares = sum(
+        one.n * ((one.confidence - one.accuracy) ** 2 - one.accuracy * (1 - one.accuracy) / max(1, one.n - 1))
+        for one in bins
+    )
+    return math.sqrt(max(0.0, squares / total)) if total else math.nan

@@ -1,0 +1,1 @@
+"""Pairwise accuracy of reward models under named conventions, and leaderboards of them."""

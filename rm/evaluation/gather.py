@@ -1,0 +1,95 @@
+"""Gather what a leaderboard of judges compares: rewards scored on sets of pairs, and ready scores."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rewardkit.data import PreferenceRecord, Skipped, axes_of
+from rewardkit.errors import UserError
+from rewardkit.rewards.protocol import AnyReward, MultiReward, keys
+from rewardkit.rewards.registry import load_rewards
+from rm.evaluation.cost import Cost, watched
+from rm.evaluation.judging import Judged, judge_pairs
+from rm.evaluation.rankings import Ranking, read_rankings
+
+
+@dataclass
+class Gathered:
+    """Rankings by set and axis, then by judge; what each judge cost; what was left out."""
+
+    judges: dict[tuple[str, str], dict[str, list[Ranking]]] = field(default_factory=dict)
+    costs: dict[str, Cost] = field(default_factory=dict)
+    skipped: Skipped = field(default_factory=Skipped)
+
+    def add(self, source: str, axis: str, judge: str, rankings: Sequence[Ranking]) -> None:
+        """Put one judge's rankings in place; raise `UserError` when another of that name is there already."""
+        there = self.judges.setdefault((source, axis), {})
+        if judge in there:
+            raise UserError(f"two judges are called {judge!r}; name one of them, like: NAME={judge}")
+        there[judge] = list(rankings)
+
+
+def named_specs(specs: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Split NAME=SPEC; the name is empty where none is given."""
+    for spec in specs:
+        name, equals, rest = spec.partition("=")
+        named = bool(equals) and "/" not in name
+        yield (name, rest) if named else ("", spec)
+
+
+def judge_names(reward: AnyReward, name: str) -> dict[str, tuple[str, str]]:
+    """Map every score of a reward to what its judge is called, and to its axis."""
+    return {
+        score: (f"{name}.{axis}" if isinstance(reward, MultiReward) and name else name or score, axis)
+        for score, axis in keys(reward).items()
+    }
+
+
+def axes_to_measure(axis: str, judged: Sequence[str]) -> Sequence[str]:
+    """Measure a score on the axis it names; one that the set does not judge is measured on all axes of the set."""
+    return (axis,) if axis in judged else judged
+
+
+def source_names(paths: Sequence[Path]) -> list[str]:
+    """Name sets by folder and file; by the whole path where two would be called the same."""
+    short = [f"{path.resolve().parent.name}/{path.stem}" for path in paths]
+    return [name if short.count(name) == 1 else str(path) for name, path in zip(short, paths, strict=True)]
+
+
+def gather_rewards(
+    into: Gathered,
+    specs: Sequence[str],
+    sets: Mapping[str, Sequence[PreferenceRecord]],
+    axes: Sequence[str],
+    batch_size: int,
+    device: str,
+) -> None:
+    """Load one reward at a time, so that memory and time are its own, and score all sets by it."""
+    for name, spec in named_specs(specs):
+        with watched(device) as cost:
+            (reward,) = load_rewards([spec], device)
+            skipped = Skipped()
+            for source, records in sets.items():
+                judged = judge_pairs(reward, records, skipped, cost, batch_size, f"{name or reward.name} on {source}")
+                place(into, judged, judge_names(reward, name), source, axes or axes_of(records))
+            into.skipped = skipped  # the images are the same for every reward
+        into.costs[name or reward.name] = cost
+
+
+def place(
+    into: Gathered, judged: Judged, names: Mapping[str, tuple[str, str]], source: str, axes: Sequence[str]
+) -> None:  # fmt: skip
+    """Put the rankings of every score under the axes it is measured on."""
+    for score in judged.scores:
+        judge, own_axis = names[score]
+        for axis in axes_to_measure(own_axis, axes):
+            into.add(source, axis, judge, judged.rankings(score, axis, source))
+
+
+def gather_scores(into: Gathered, paths: Sequence[Path], axes: Sequence[str]) -> None:
+    """Read ready scores; files of one judge each and one file of many judges come to the same."""
+    source = "ready scores" if len(paths) > 1 else paths[0].stem
+    for path in paths:
+        for (judge, axis), rankings in read_rankings(path, into.skipped).items():
+            if not axes or axis in axes:
+                into.add(source, axis, judge, rankings)

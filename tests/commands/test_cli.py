@@ -1,0 +1,195 @@
+"""The command: fast help, suggestions, exit codes, one line for what the user can mend."""
+
+import errno
+import inspect
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pytest
+
+from rewardkit.commands import cli
+from rewardkit.commands.cli import COMMANDS, EXAMPLES, main
+from rewardkit.commands.config import hints, options, parse
+from rewardkit.commands.option_groups import sections
+from rewardkit.errors import UserError
+from rewardkit.rewards.registry import resolve
+
+ROOT = Path(__file__).resolve().parents[2]
+
+TOY = '''
+import os, sys, time
+from dataclasses import dataclass
+from rewardkit.errors import UserError
+
+@dataclass(frozen=True)
+class ToyConfig:
+    """A toy."""
+    what: str = "print"
+    """What to do."""
+    steps: int = 1
+    """How many."""
+
+def toy(config: ToyConfig) -> None:
+    """Do something small, to see what the command makes of it."""
+    match config.what:
+        case "print": print("steps", config.steps)
+        case "user": raise UserError("the file is odd;\\n mend it")
+        case "missing": open("/no/such/file")
+        case "full": raise OSError(28, os.strerror(28), "big.bin")
+        case "bug": raise OSError(5, "input/output error")
+        case "wait":
+            print("waiting", flush=True)
+            time.sleep(60)
+'''
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Add a command to the table."""
+    (tmp_path / "toy_command.py").write_text(TOY)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(COMMANDS, "toy", ("toy_command:toy", "a toy"))
+    monkeypatch.setitem(EXAMPLES, "toy", "rewardkit toy --steps 3")
+
+
+def python(code: str, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["pe", "--help"], ["--version"], ["reflx"]])
+def test_help_imports_nothing_heavy(words: list[str]) -> None:
+    code = (
+        "import sys; from rewardkit.commands.cli import main; main(sys.argv[1:])\n"
+        "heavy = {'torch', 'numpy', 'PIL', 'tyro', 'diffusers', 'rm', 'refl', 'pe'} & set(sys.modules)\n"
+        "sys.exit(','.join(sorted(heavy)) or 0)"
+    )
+    ended = python(code, *words)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_importing_the_package_needs_no_torch() -> None:
+    assert python("import sys, rewardkit; dir(rewardkit); sys.exit('torch' in sys.modules)").returncode == 0
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for name, (_, about) in COMMANDS.items():
+        assert name in shown
+        assert about in shown
+
+
+def test_a_group_lists_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["pe", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "pe simpo" in shown
+    assert "train-rm" not in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [(["reflx"], "refl"), (["train_rm"], "train-rm"), (["pe", "sfft"], "pe sft"), (["leader-board"], "leaderboard")],
+)
+def test_a_misspelt_command_names_the_near_one(words: list[str], near: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    assert f"did you mean {near!r}" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("toy")
+class TestToy:
+    """A command of our own, run through the table."""
+
+    def test_help_teaches(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["toy", "--help"]) == 0
+        shown = capsys.readouterr().out
+        for part in ("Do something small", "How many.", "rewardkit toy --steps 3", "--config FILE.toml"):
+            assert part in shown
+
+    def test_options_come_from_file_then_line(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (tmp_path / "a.toml").write_text("steps = 7\n")
+        assert main(["toy", "--config", str(tmp_path / "a.toml")]) == 0
+        assert main(["toy", "--steps", "8", "--config", str(tmp_path / "a.toml")]) == 0
+        assert capsys.readouterr().out == "steps 7\nsteps 8\n"
+
+    @pytest.mark.parametrize(
+        ("words", "says"),
+        [
+            (["--what", "user"], "rewardkit: the file is odd; mend it\n"),
+            (["--what", "missing"], "rewardkit: no such file or directory: /no/such/file; check the path\n"),
+            (["--what", "full"], "rewardkit: no space left on the disk for big.bin; free some and go on\n"),
+            (["--stepz", "3"], "rewardkit: unknown option --stepz; did you mean 'steps'?\n"),
+        ],
+    )
+    def test_what_the_user_can_mend_is_one_line_and_two(
+        self, words: list[str], says: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["toy", *words]) == 2
+        assert capsys.readouterr().err == says
+
+    def test_a_bug_keeps_its_traceback(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with pytest.raises(OSError, match="input/output"):
+            main(["toy", "--what", "bug"])
+        monkeypatch.setenv("REWARDKIT_TRACEBACK", "1")
+        with pytest.raises(UserError):
+            main(["toy", "--what", "user"])
+
+    def test_ctrl_c_ends_with_130_and_no_traceback(self, tmp_path: Path) -> None:
+        code = (  # SIGINT is set because a job started with & is born ignoring it
+            "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+            f"sys.path.insert(0, {str(tmp_path)!r})\nfrom rewardkit import cli\n"
+            "cli.COMMANDS['toy'] = ('toy_command:toy', '')\n"
+            "sys.argv = ['rewardkit', 'toy', '--what', 'wait']\ncli.entry()"
+        )
+        with subprocess.Popen(
+            [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as child:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "waiting\n"
+            time.sleep(0.1)
+            child.send_signal(signal.SIGINT)
+            _, said = child.communicate(timeout=30)
+        assert child.returncode == 130
+        assert said == "rewardkit: interrupted\n"
+
+
+def test_one_line_raises_what_is_not_the_users() -> None:
+    error = OSError(errno.EIO, os.strerror(errno.EIO), "disk")
+    with pytest.raises(OSError, match="disk"):
+        cli.one_line(error)
+
+
+def config_of(name: str) -> Any:
+    """A command's function and the dataclass it takes."""
+    function = resolve(COMMANDS[name][0])
+    return function, get_type_hints(function)["config"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_exists_and_its_example_parses(name: str) -> None:
+    function, kind = config_of(name)
+    assert function.__doc__, "a command's docstring heads its --help"
+    assert kind.__dataclass_params__.frozen
+    for part in sections(kind).values() or [kind]:
+        assert 1 <= len(hints(part)) <= 30  # more than a page of --help is more than anybody reads
+    first, *words = shlex.split(EXAMPLES[name])
+    assert [first, *words[: len(name.split())]] == ["rewardkit", *name.split()]
+    assert isinstance(parse(kind, words[len(name.split()) :], prog="rewardkit", description=""), kind)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_help_shows_and_explains_every_option(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*name.split(), "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert EXAMPLES[name].split("--")[0].strip() in shown
+    _, kind = config_of(name)
+    for option in options(kind):
+        assert f"--{option}" in shown
+    for part in sections(kind).values() or [kind]:
+        source = inspect.getsource(part)
+        assert source.count('"""') >= 2 * (1 + len(hints(part))), "a docstring under each field"

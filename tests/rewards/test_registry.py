@@ -1,0 +1,150 @@
+"""Rewards by name: every entry exists, near names are suggested, one axis of several can be picked."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+
+from rewardkit.errors import UserError
+from rewardkit.rewards.protocol import MultiReward, Reward, keys, score_all
+from rewardkit.rewards.registry import REWARD_MODEL, REWARDS, load_reward, load_rewards, names, resolve
+
+MINE = '''
+import torch
+
+class Bright:
+    """Mean brightness; needs nothing of rewardkit."""
+    name, axis, differentiable = "bright", "aesthetic", True
+    def __init__(self, device="cpu"):
+        self.device = torch.device(device)
+    def score(self, images, prompts):
+        return images.mean((1, 2, 3))
+
+class Several:
+    name, axes, differentiable = "several", ("alignment", "text"), False
+    loaded = 0
+    def __init__(self):
+        Several.loaded += 1
+    def scores(self, images, prompts):
+        return {"alignment": images[:, 0].mean((1, 2)), "text": images[:, 1].mean((1, 2))}
+
+class NoReward:
+    name = "none"
+'''
+
+
+@pytest.fixture(autouse=True)
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user's module in the folder where the command runs."""
+    (tmp_path / "my_rewards.py").write_text(MINE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_rewards", raising=False)
+
+
+@pytest.mark.parametrize("where", [*REWARDS.values(), REWARD_MODEL])
+def test_every_entry_of_the_table_imports(where: str) -> None:
+    assert callable(resolve(where))
+
+
+@pytest.mark.parametrize(
+    ("word", "near"), [("ocrr", "ocr"), ("poster-text", "posters-text"), ("posters-aestetic", "posters-aesthetic")]
+)
+def test_a_misspelt_name_suggests_the_right_one(word: str, near: str) -> None:
+    with pytest.raises(UserError, match=f"{word!r}.*did you mean {near!r}"):
+        load_reward(word)
+
+
+def test_an_unknown_name_lists_what_there_is() -> None:
+    with pytest.raises(UserError) as error:
+        load_reward("zzz")
+    for name in names():
+        assert name in str(error.value)
+
+
+def test_a_users_class_needs_no_import_from_here() -> None:
+    reward = load_reward("my_rewards:Bright", device="cpu")
+    assert isinstance(reward, Reward)
+    assert keys(reward) == {"bright": "aesthetic"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("my_rewards:Brigt", "no 'Brigt'; did you mean 'Bright'"),
+        ("my_rewardz:Bright", "no module 'my_rewardz'"),
+        ("my_rewards:NoReward", "is no reward: it needs name, axis"),
+        ("my_rewards:Several#texd", "no axis 'texd'; did you mean 'text'"),
+        ("my_rewards:Bright#text", "no axis 'text'"),
+    ],
+)
+def test_what_is_wrong_with_a_class_is_said(spec: str, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        load_reward(spec)
+
+
+def test_an_error_inside_a_users_module_is_not_hidden(tmp_path: Path) -> None:
+    (tmp_path / "broken_reward.py").write_text("import a_module_nobody_has\n")
+    with pytest.raises(ModuleNotFoundError, match="a_module_nobody_has"):
+        load_reward("broken_reward:Any")
+
+
+def test_one_axis_of_several_is_a_reward_of_its_own() -> None:
+    images = torch.rand(2, 3, 4, 4)
+    whole, view = load_reward("my_rewards:Several"), load_reward("my_rewards:Several#text")
+    assert isinstance(whole, MultiReward)
+    assert isinstance(view, Reward)
+    assert keys(view) == {"several.text": "text"}
+    assert torch.equal(view.score(images, ["a", "b"]), whole.scores(images, ["a", "b"])["text"])
+
+
+def test_axes_of_one_model_share_it() -> None:
+    resolve("my_rewards:Several").loaded = 0
+    rewards = load_rewards(["my_rewards:Several#text", "my_rewards:Bright", "my_rewards:Several#alignment"])
+    assert resolve("my_rewards:Several").loaded == 1
+    scores = score_all(rewards, torch.rand(2, 3, 4, 4), ["a", "b"])
+    assert list(scores) == ["several.text", "bright", "several.alignment"]
+
+
+def test_two_rewards_of_one_name_are_refused() -> None:
+    with pytest.raises(UserError, match=r"two rewards are called 'several\.text'"):
+        load_rewards(["my_rewards:Several", "my_rewards:Several#text"])
+
+
+@pytest.mark.parametrize("config", [None, "{", "[]", json.dumps({"model_type": "clip"})])
+def test_a_folder_without_a_reward_model_is_named(config: str | None, tmp_path: Path) -> None:
+    (tmp_path / "some").mkdir()
+    if config is not None:
+        (tmp_path / "some" / "config.json").write_text(config)
+    with pytest.raises(UserError, match="some holds no reward model"):
+        load_reward("some")
+
+
+def test_a_module_reward_goes_to_the_device() -> None:
+    class Meta(torch.nn.Module):
+        name, axis, differentiable = "meta", "text", True
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(1))
+
+        def score(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
+            return images.mean((1, 2, 3)) * self.weight
+
+    module = sys.modules[resolve("my_rewards:Bright").__module__]
+    vars(module)["Meta"] = Meta
+    reward = load_reward("my_rewards:Meta", device="meta")
+    assert isinstance(reward, Meta)
+    assert reward.weight.device.type == "meta"
+
+
+def test_looking_in_the_current_folder_leaves_the_path_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for before in (sys.path[:], [str(tmp_path), *sys.path, "elsewhere"]):
+        monkeypatch.setattr(sys, "path", before[:])
+        resolve("rewardkit.rewards.formulas:Colourfulness")
+        assert sys.path == before
