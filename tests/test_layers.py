@@ -1,4 +1,4 @@
-"""Imports point down, between the top folders and between the rooms of `rewardkit`, and nothing goes round in circles."""
+"""Imports point down, between the top folders and between the rooms of `rewardkit`, and never in a circle."""
 
 import ast
 from collections.abc import Iterable, Mapping
@@ -89,7 +89,7 @@ def between_files() -> dict[str, set[str]]:
 
 def between_folders() -> dict[str, set[str]]:
     """A folder's own files are its node; what lies in a folder inside it is another's."""
-    folder = {module(path): ".".join(path.parent.parts) for path in FILES}
+    folder = {module(path): ".".join(path.parent.parts) if path.parts[1] not in TOP else module(path) for path in FILES}
     edges: dict[str, set[str]] = {}
     for name, others in between_files().items():
         edges.setdefault(folder[name], set()).update(folder[other] for other in others if folder[other] != folder[name])
