@@ -24,7 +24,7 @@ from safetensors.torch import load_file
 
 from refl.config import ReflConfig
 from refl.train import train
-from rewardkit.diffusion.lora.load import WEIGHTS_NAME
+from rewardkit.diffusion.load_lora import WEIGHTS_NAME
 from rewardkit.diffusion.tiny.pipelines import tiny_sd3
 from rewardkit.training.run import latest
 

@@ -18,9 +18,9 @@ from typing import Any, get_args
 import torch
 from torch import Tensor, nn
 
+from rewardkit.diffusion import lora
 from rewardkit.diffusion.base import Base
 from rewardkit.diffusion.checkpointing import Saving, save_memory
-from rewardkit.diffusion.lora import adapter as lora
 from rewardkit.diffusion.tiny.pipelines import tiny_flux, tiny_sd3
 from rewardkit.plan import simulate
 from rewardkit.plan.bases import build, recipe

@@ -16,9 +16,9 @@ from torch import nn
 from refl.config import ReflConfig
 from refl.learner import Learner
 from refl.session import Session
+from rewardkit.diffusion import lora
 from rewardkit.diffusion.base import Base
 from rewardkit.diffusion.load import FAMILIES, load_base
-from rewardkit.diffusion.lora import adapter as lora
 from rewardkit.diffusion.prompt_cache import PromptCache
 from rewardkit.diffusion.tiny import language, pipelines
 from rewardkit.encoders import load_encoder

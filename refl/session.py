@@ -17,11 +17,10 @@ from refl.let_go import let_go
 from refl.objectives import COMPARING
 from refl.shard import shard
 from refl.tuned_text import LivePrompts, OwnReading, encoders, tunable
-from rewardkit.diffusion import prompt_cache
+from rewardkit.diffusion import lora, prompt_cache
 from rewardkit.diffusion.base import Base
 from rewardkit.diffusion.checkpointing import decode_by_image, save_memory
 from rewardkit.diffusion.load import load_base
-from rewardkit.diffusion.lora import adapter as lora
 from rewardkit.encoders import load_encoder
 from rewardkit.errors import UserError
 from rewardkit.prompts import read_prompts

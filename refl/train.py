@@ -24,7 +24,7 @@ from refl.plan import show_plan
 from refl.report import write_report
 from refl.session import Session, begin, spread
 from refl.tuned_text import encoders
-from rewardkit.diffusion.lora import adapter as lora
+from rewardkit.diffusion import lora
 from rewardkit.diffusion.rollout import ask_drawn
 from rewardkit.diffusion.sampling import guided
 from rewardkit.images import grid, save_image

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from rewardkit.diffusion.base import Base, TunableText
-from rewardkit.diffusion.lora.adapter import reference
+from rewardkit.diffusion.lora import reference
 from rewardkit.errors import UserError
 from rewardkit.types import Conditioning
 

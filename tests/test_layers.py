@@ -92,7 +92,7 @@ def between_folders() -> dict[str, set[str]]:
     folder = {module(path): ".".join(path.parent.parts) if path.parts[1] not in TOP else module(path) for path in FILES}
     edges: dict[str, set[str]] = {}
     for name, others in between_files().items():
-        edges.setdefault(folder[name], set()).update(folder[other] for other in others if folder[other] != folder[name])
+        edges.setdefault(folder[name], set()).update({folder[other] for other in others} - {folder[name]})
     return edges
 
 

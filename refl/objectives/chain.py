@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from rewardkit.diffusion.lora.adapter import reference
+from rewardkit.diffusion.lora import reference
 from rewardkit.diffusion.sampling import Velocity
 from rewardkit.errors import UserError
 from rewardkit.training.batch_shard import Share

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 
 from rewardkit.diffusion.load import load_base
-from rewardkit.diffusion.lora.load import load_loras
+from rewardkit.diffusion.load_lora import load_loras
 from rewardkit.diffusion.sampling import image_batches, image_seed
 from rewardkit.errors import UserError
 from rewardkit.images import grid, load_image, resize, save_image

@@ -11,12 +11,12 @@ from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from rewardkit.diffusion import lora
 from rewardkit.diffusion.base import Base
 from rewardkit.diffusion.checkpointing import checkpoint_blocks, decode_by_image, save_memory
 from rewardkit.diffusion.families.qwen_image import QwenImageBase
 from rewardkit.diffusion.families.sana import SanaBase
-from rewardkit.diffusion.lora import adapter as lora
-from rewardkit.diffusion.lora.load import WEIGHTS_NAME, load_loras
+from rewardkit.diffusion.load_lora import WEIGHTS_NAME, load_loras
 from rewardkit.diffusion.sampling import clean, generate_images, guided
 from rewardkit.errors import UserError
 

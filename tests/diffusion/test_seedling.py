@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from rewardkit.diffusion import lora
 from rewardkit.diffusion.families.seedling import SeedlingBase
 from rewardkit.diffusion.load import load_base
-from rewardkit.diffusion.lora import adapter as lora
 from rewardkit.diffusion.sampling import generate_images, image_seed
 from rewardkit.seedling.tiny import tiny_pipeline
 

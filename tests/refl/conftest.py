@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from refl import session
+from rewardkit.diffusion import lora
 from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
-from rewardkit.diffusion.lora import adapter as lora
 from rewardkit.diffusion.tiny.pipelines import tiny_sd3
 
 

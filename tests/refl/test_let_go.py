@@ -12,7 +12,7 @@ from refl import session
 from refl.config import ReflConfig
 from refl.let_go import let_go
 from refl.train import train
-from rewardkit.diffusion.lora.load import WEIGHTS_NAME
+from rewardkit.diffusion.load_lora import WEIGHTS_NAME
 from rewardkit.diffusion.sampling import generate_images
 from rewardkit.errors import UserError
 from tests.diffusion.conftest import FAMILIES, PROMPTS, Family

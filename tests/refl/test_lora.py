@@ -9,9 +9,9 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
+from rewardkit.diffusion import lora
 from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
-from rewardkit.diffusion.lora import adapter as lora
-from rewardkit.diffusion.lora.load import WEIGHTS_NAME, load_loras
+from rewardkit.diffusion.load_lora import WEIGHTS_NAME, load_loras
 from rewardkit.diffusion.sampling import generate_images
 from rewardkit.diffusion.tiny.pipelines import tiny_sd3
 from rewardkit.errors import UserError

@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from refl.config import ReflConfig
 from refl.session import begin
 from refl.train import train
-from rewardkit.diffusion.lora.load import WEIGHTS_NAME
+from rewardkit.diffusion.load_lora import WEIGHTS_NAME
 from rewardkit.rewards import protocol as reward_module
 from rewardkit.rewards.panel import Panel
 from rewardkit.seedling.tiny import tiny_pipeline

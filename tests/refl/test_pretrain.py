@@ -15,9 +15,9 @@ from refl.config import ReflConfig
 from refl.learner import Learner
 from refl.pretrain import RealImages, flow_loss, square
 from refl.train import train
+from rewardkit.diffusion import lora
 from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
-from rewardkit.diffusion.lora import adapter as lora
-from rewardkit.diffusion.lora.load import WEIGHTS_NAME
+from rewardkit.diffusion.load_lora import WEIGHTS_NAME
 from rewardkit.diffusion.prompt_cache import PromptCache
 from rewardkit.errors import UserError
 from rewardkit.images import save_image

@@ -23,7 +23,7 @@ from refl.train import train
 from rewardkit.commands.config import parse
 from rewardkit.diffusion.generate import GenerateConfig, generate
 from rewardkit.diffusion.load import load_base
-from rewardkit.diffusion.lora.load import WEIGHTS_NAME
+from rewardkit.diffusion.load_lora import WEIGHTS_NAME
 from rewardkit.diffusion.prompt_cache import PromptCache
 from rewardkit.diffusion.sampling import image_seed
 from rewardkit.errors import UserError

@@ -16,11 +16,11 @@ from refl.objectives.backpropagate import backpropagate
 from refl.objectives.chain import Chain
 from refl.train import train
 from refl.tuned_text import LivePrompts, OwnReading, encoders
+from rewardkit.diffusion import lora
 from rewardkit.diffusion.families.flux import FluxBase
 from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
 from rewardkit.diffusion.families.seedling import SeedlingBase
-from rewardkit.diffusion.lora import adapter as lora
-from rewardkit.diffusion.lora.load import WEIGHTS_NAME, load_loras
+from rewardkit.diffusion.load_lora import WEIGHTS_NAME, load_loras
 from rewardkit.diffusion.sampling import generate_images, guided
 from rewardkit.diffusion.tiny.pipelines import tiny_flux, tiny_sd3
 from rewardkit.errors import UserError

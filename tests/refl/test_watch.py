@@ -14,7 +14,7 @@ from torch import Tensor
 
 from refl.config import ReflConfig
 from refl.train import train
-from rewardkit.diffusion.lora.load import WEIGHTS_NAME
+from rewardkit.diffusion.load_lora import WEIGHTS_NAME
 from rewardkit.errors import UserError
 from rewardkit.images import load_image
 

@@ -11,8 +11,8 @@ from refl.learner import Learner
 from refl.objectives import COMPARING
 from refl.objectives.backpropagate import backpropagate
 from refl.objectives.chain import Chain
+from rewardkit.diffusion import lora
 from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
-from rewardkit.diffusion.lora import adapter as lora
 from rewardkit.diffusion.sampling import guided, sample
 from rewardkit.rewards.panel import Panel, Part
 from tests.refl.chains import ALL, GRADIENT, PROMPTS, chain_of, double_base, fields, numeric, outcome_of, way

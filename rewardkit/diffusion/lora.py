@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialise
 from torch import nn
 
-from rewardkit.diffusion.lora.load import PREFIX, WEIGHTS_NAME
+from rewardkit.diffusion.load_lora import PREFIX, WEIGHTS_NAME
 from rewardkit.errors import UserError, first_line
 from rewardkit.io.files import write_bytes
 

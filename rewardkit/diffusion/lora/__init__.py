@@ -1,1 +1,0 @@
-"""LoRA: attach, switch off, save, load."""
