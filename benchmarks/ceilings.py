@@ -24,8 +24,8 @@ from rewardkit.data import PreferenceRecord, Skipped, read_pairs
 from rewardkit.posters.preferences import TEMPERATURE
 from rewardkit.stats import ratio_interval
 from rm import RewardModel
-from rm.evaluation.cost import Cost
-from rm.evaluation.judging import judge_pairs
+from rm.evaluation.profile import Profile
+from rm.evaluation.score_pairs import judge_pairs
 
 SCRIPTS = {"ko": "[가-힣]", "zh": "[一-鿿]"}
 LANGUAGES = ("all", "en", "zh", "ko")
@@ -75,7 +75,7 @@ def main() -> None:
     records = list(read_pairs(args.pairs / "pairs.jsonl"))
     gold = [json.loads(line) for line in (args.pairs / "gold.jsonl").read_text().splitlines()]
     model = RewardModel.load(args.rm)
-    judged = judge_pairs(model, records, Skipped(), Cost(), 64, "scoring")
+    judged = judge_pairs(model, records, Skipped(), Profile(), 64, "scoring")
     found = {axis: figures(records, gold, judged.scores[f"{model.name}.{axis}"], axis) for axis in model.axes}
     print("| axis | prompts | ceiling | accuracy, drawn labels | of the ceiling | by the odds | of the ceiling | n |")
     print("|---|---|---|---|---|---|---|---|")

@@ -54,8 +54,8 @@ def table(judge: Reward, posters: list[Scene], language: str) -> None:
     clean = torch.stack([to_tensor(draw(scene)) for scene in posters])
     soft = blurred(clean, 1.0)
     noisy = (soft + 0.04 * torch.randn(soft.shape, generator=generator)).clamp(0, 1)
-    for worn, images in (("clean", clean), ("blur 1 px", soft), ("blur 1 px, noise 0.04", noisy)):
-        print(row(f"{judge.name}, {language}, {worn}", judge, images, captions), flush=True)
+    for state, images in (("clean", clean), ("blur 1 px", soft), ("blur 1 px, noise 0.04", noisy)):
+        print(row(f"{judge.name}, {language}, {state}", judge, images, captions), flush=True)
 
 
 def main() -> None:

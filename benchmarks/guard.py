@@ -84,11 +84,11 @@ def run(bench: Bench, kind: str, seed: int) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(done.read_text())
         return found
     session = begin_on(bench.out / f"panel-{kind.replace(' ', '-')}.json", config)
-    assert session.watch is not None
+    assert session.monitor is not None
     going_on, curve = KINDS[kind].honest or seed < bench.beyond, []
     while True:
         look(session)
-        if session.watch.steps[-1] == session.learner.step:
+        if session.monitor.steps[-1] == session.learner.step:
             curve.append(moment(session, bench.unseen))
         if session.learner.step == config.steps or (stopped(session) and not going_on):
             break
@@ -125,8 +125,8 @@ def moment(session: Session, prompts: Sequence[str]) -> dict[str, Any]:
     with session.learner.averaged():
         images = generate_images(session.base, prompts, steps=config.sampling_steps, seed=NOISE_SEED)
     gold = PostersAlignment().score(images, prompts)
-    assert session.watch is not None
-    check = session.watch.checks[-1]
+    assert session.monitor is not None
+    check = session.monitor.checks[-1]
     seen = {"trained": check.trained.tolist(), "judges": lists(check.judges), "probes": lists(check.probes)}
     return {"step": check.step, "gold": gold.tolist()} | seen
 

@@ -114,8 +114,9 @@ def compare(spec: str, config: PlanConfig, device: torch.device) -> list[Row]:
     simulate.run_decoder(saved, base, step, device, one_by_one=again)
     images = 4 * 3 * step.batch_size * step.size**2  # alive after the decoder, and nothing that autograd saves
     grown = {
-        "window": planned["window"].held - planned["prefix"].held, "decode": planned["decode"].held - images,
-    }  # fmt: skip
+        "window": planned["window"].resident - planned["prefix"].resident,
+        "decode": planned["decode"].resident - images,
+    }
     return rows + [Row(f"graph, {name}", size, saved.phases[name]) for name, size in grown.items()]
 
 

@@ -55,9 +55,9 @@ def overhead(seconds: Mapping[str, Sequence[float]], generator: torch.Generator)
 
 def off_line(depths: Mapping[int, int]) -> float:
     """How far the bytes stray from a straight line in K: the largest distance, over the bytes there."""
-    count, held = np.array(list(depths), dtype=np.float64), np.array(list(depths.values()), dtype=np.float64)
-    slope, start = np.polyfit(count, held, 1)
-    return float(np.abs((slope * count + start - held) / held).max())
+    count, resident = np.array(list(depths), dtype=np.float64), np.array(list(depths.values()), dtype=np.float64)
+    velocity, start = np.polyfit(count, resident, 1)
+    return float(np.abs((velocity * count + start - resident) / resident).max())
 
 
 def tables(rows: Mapping[str, Mapping[str, Any]]) -> str:

@@ -25,11 +25,11 @@ from rm import RewardModel
 from rm.config import RmConfig
 from rm.features import PairFeatures, pair_features
 from rm.fit import train_epoch
-from rm.held import judge_pairs
+from rm.image_cache import ImageStore, read_images
 from rm.objective import Objective, Pairs
 from rm.optim import make_optimizer
 from rm.sources import AUGMENT, LiveImages, LivePrompts, cache_images, cache_prompts
-from rm.store import ImageStore, read_images
+from rm.validation import judge_pairs
 
 CPU = torch.device("cpu")
 
@@ -64,7 +64,7 @@ def cached(
     records: list[PreferenceRecord],
     folder: Path,
     *,
-    held: int,
+    validation: int,
     epochs: int,
     **options: Any,
 ) -> tuple[list[Row], dict[str, Estimate]]:
@@ -72,15 +72,19 @@ def cached(
     config = RmConfig(data=(), out=folder, epochs=epochs, **options)
     axes = tuple(records[0].label)
     run = Run.start(folder, config, resume=False)
-    records, store = read_images(records, encoder.preprocess, folder, max_bad=0.0)
-    sources = {"cached": lambda: cache(encoder, store, run, config), "live": lambda: live(encoder, store, config)}
+    records, image_cache = read_images(records, encoder.preprocess, folder, max_bad=0.0)
+    sources = {
+        "cached": lambda: cache(encoder, image_cache, run, config),
+        "live": lambda: live(encoder, image_cache, config),
+    }
     filling, trainers, tests = {}, {}, {}
     for way, source in sources.items():
         began = time.process_time()
         images, prompts = source()
         filling[way] = time.process_time() - began
         train_set, tests[way] = (
-            pair_features(part, store, images, prompts, axes) for part in (records[held:], records[: max(held, 1)])
+            pair_features(part, image_cache, images, prompts, axes)
+            for part in (records[validation:], records[: max(validation, 1)])
         )
         torch.manual_seed(0)
         model = RewardModel(encoder, axes)
@@ -91,39 +95,41 @@ def cached(
     for number in range(epochs):
         for way in ("cached", "live") if number % 2 == 0 else ("live", "cached"):
             times[way].append(processor_seconds(trainers[way].epoch))
-    pairs = len(records) - held
+    pairs = len(records) - validation
     note = f"{pairs} pairs; the cache was filled in {1000 * filling['cached']:.0f} ms"
     rows = [
         speed_up(f"{name}: an epoch of heads, cached, beside both towers", times["cached"], times["live"], 10, note)
     ]
-    if not held:
+    if not validation:
         return rows, {}
     right = {way: correct(trainer, tests["cached"]) for way, trainer in trainers.items()}
     return rows, {axis: paired_difference(right["live"][axis], right["cached"][axis]) for axis in axes}
 
 
-def cache(encoder: Encoder, store: ImageStore, run: Run, config: RmConfig) -> tuple[Any, Any]:
+def cache(encoder: Encoder, image_cache: ImageStore, run: Run, config: RmConfig) -> tuple[Any, Any]:
     images = cache_images(
         encoder,
-        store,
+        image_cache,
         run.generator,
         views=config.views,
         augment=AUGMENT[config.augment],
         batch_size=256,
-        among=ALONE,
+        world=ALONE,
         dtype=config.dtype,
         folder=config.out,
     )
-    return images, partial(cache_prompts, encoder, among=ALONE, dtype=config.dtype)
+    return images, partial(cache_prompts, encoder, world=ALONE, dtype=config.dtype)
 
 
-def live(encoder: Encoder, store: ImageStore, config: RmConfig) -> tuple[Any, Any]:
-    return LiveImages(encoder, store, CPU, AUGMENT[config.augment]), lambda prompts: LivePrompts(encoder, prompts, CPU)
+def live(encoder: Encoder, image_cache: ImageStore, config: RmConfig) -> tuple[Any, Any]:
+    return LiveImages(encoder, image_cache, CPU, AUGMENT[config.augment]), lambda prompts: LivePrompts(
+        encoder, prompts, CPU
+    )
 
 
 def correct(trainer: Trainer, pairs: PairFeatures) -> dict[str, list[float]]:
     """Whether each judged pair without a tie is ordered right (1, or 0), by axis, under the averaged weights."""
-    with trainer.average.worn():
+    with trainer.average.swapped():
         scores = judge_pairs(trainer.model, pairs, 128)
     found = {}
     for axis, (first, second) in scores.items():

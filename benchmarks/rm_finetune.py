@@ -28,9 +28,9 @@ from rewardkit.training.run import Run
 from rm import RewardModel
 from rm.config import RmConfig
 from rm.features import pair_features
+from rm.image_cache import read_images
 from rm.objective import Pairs
 from rm.sources import LiveImages, cache_prompts
-from rm.store import read_images
 
 AXIS = "alignment"
 
@@ -102,9 +102,9 @@ def finetune(
     run = Run.start(folder, config, resume=False)
 
     def reading() -> Pairs:
-        kept, store = read_images(records, encoder.preprocess, folder, max_bad=0.0)
-        images = LiveImages(encoder, store, CPU, None)
-        return Pairs(pair_features(kept, store, images, lambda _: prompts, (AXIS,)), "bradley-terry", 0.5, 0.0)
+        kept, image_cache = read_images(records, encoder.preprocess, folder, max_bad=0.0)
+        images = LiveImages(encoder, image_cache, CPU, None)
+        return Pairs(pair_features(kept, image_cache, images, lambda _: prompts, (AXIS,)), "bradley-terry", 0.5, 0.0)
 
     prompts = cache_prompts(encoder, [record.prompt for record in records], ALONE, "float32")
     trainer = Trainer(RewardModel(encoder, (AXIS,), head="cosine"), reading(), run, config)

@@ -37,7 +37,7 @@ def speed_of_cached(args: argparse.Namespace, folder: Path) -> list[Row]:
         file = folder / "posters" / "pairs.jsonl"
     records = list(read_pairs(file))[: args.count]
     options = {"augment": args.augment, "epochs": args.repetitions}
-    rows, gaps = cached("seedling", load_encoder("seedling"), records, folder / "a", held=200, **options)
+    rows, gaps = cached("seedling", load_encoder("seedling"), records, folder / "a", validation=200, **options)
     for axis, gap in gaps.items():
         print(f"accuracy, {axis}, cached minus live: {gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}], n {gap.n}")
     few = [
@@ -45,7 +45,7 @@ def speed_of_cached(args: argparse.Namespace, folder: Path) -> list[Row]:
         for record in random_pairs(folder / "few", 8, "alignment")
     ]
     torch.manual_seed(0)
-    return rows + cached("ViT-B/32", load_encoder("ViT-B-32"), few, folder / "b", held=0, **options)[0]
+    return rows + cached("ViT-B/32", load_encoder("ViT-B-32"), few, folder / "b", validation=0, **options)[0]
 
 
 def speed_of_heads(args: argparse.Namespace, folder: Path) -> list[Row]:

@@ -26,7 +26,7 @@ from rewardkit.plan.bases import build, recipe
 from rewardkit.plan.conditioning import conditioning
 from rewardkit.plan.towers import encoder
 from rewardkit.rewards.panel import Panel
-from rewardkit.training.batch_shard import Share
+from rewardkit.training.batch_shard import BatchShard
 from rewardkit.training.run import Run
 from rewardkit.types import Conditioning, Images, Scores
 
@@ -75,8 +75,10 @@ def sized(name: str, pixels: int, out: Path, batch: int, tower: str, device: str
         parts = dict(made_of.parts)  # its pipeline cannot do without
     base: Any = build(replace(made_of, parts=parts), getattr(torch, dtype), torch.device(device))
     base.image_size = pixels
-    told = random_prompt(made_of.pipeline, base, getattr(torch, dtype), torch.device(device))
-    base.encode = lambda prompts: {name: value.repeat_interleave(len(prompts), 0) for name, value in told.items()}
+    conditioning = random_prompt(made_of.pipeline, base, getattr(torch, dtype), torch.device(device))
+    base.encode = lambda prompts: {
+        name: value.repeat_interleave(len(prompts), 0) for name, value in conditioning.items()
+    }
     scorer = TowerReward(weighted(encoder(tower), device))
     return session(base, scorer, ReflConfig(**options(out, batch), device=device, dtype=dtype))  # type: ignore[arg-type]
 
@@ -105,7 +107,7 @@ def session(base: Base, reward: TowerReward, config: ReflConfig) -> Session:
     learner = Learner(weights, lr=config.lr, warmup=config.warmup, clip=config.clip, ema=config.ema)
     parts = {
         "config": config, "run": run, "base": base, "panel": Panel([reward]), "texts": texts, "learner": learner,
-        "cache": PromptCache(base), "empty": base.encode([""]), "share": Share(config.batch_size),
+        "cache": PromptCache(base), "empty": base.encode([""]), "share": BatchShard(config.batch_size),
     }  # fmt: skip
     return Session(**{field.name: parts.get(field.name) for field in fields(Session)})  # type: ignore[arg-type]
 

@@ -28,7 +28,7 @@ class Parts:
     session: Session
     noise: Tensor
     sigma: Tensor
-    told: dict[str, Tensor]
+    conditioning: dict[str, Tensor]
     images: Tensor
     prompts: list[str]
     copies: list[Tensor]
@@ -49,8 +49,8 @@ class Parts:
             copy.grad = torch.full_like(copy, 1e-3)
         averages = [copy.detach().clone() for copy in copies]
         optimizer = torch.optim.AdamW(copies, lr=1e-6, fused=True)
-        told = session.cache.encode(prompts, noise.device)
-        return cls(session, noise, sigma, told, images, prompts, copies, averages, optimizer)
+        conditioning = session.cache.encode(prompts, noise.device)
+        return cls(session, noise, sigma, conditioning, images, prompts, copies, averages, optimizer)
 
     def works(self) -> dict[str, Work]:
         return {
@@ -62,14 +62,14 @@ class Parts:
     def prefix(self) -> None:
         """Forward passes without a graph, as many as the step takes."""
         for _ in range(late(self.session)):
-            self.session.base.velocity(self.noise, self.sigma, self.told)
+            self.session.base.velocity(self.noise, self.sigma, self.conditioning)
 
     def window(self) -> None:
         """One pass with a graph, and the way back to the LoRA."""
         for weight in self.session.learner.parameters.values():
             weight.grad = None
-        slope = self.session.base.velocity(self.noise, self.sigma, self.told)
-        slope.backward(torch.ones_like(slope))
+        velocity = self.session.base.velocity(self.noise, self.sigma, self.conditioning)
+        velocity.backward(torch.ones_like(velocity))
 
     def decode(self) -> None:
         latents = self.noise.detach().requires_grad_()

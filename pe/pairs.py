@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pe.choose import Candidates, Scored, example, pair, split
 from pe.instructions import Task
 from pe.quotes import keep_quotes
 from pe.rewriter import Rewriter
 from pe.rows import read_rows, write_rows
+from pe.select import Candidates, Scored, example, pair, split
 from pe.shorten import load_shortener
 from pe.training import on_gpu
 from rewardkit.diffusion.base import Base

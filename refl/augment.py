@@ -7,27 +7,29 @@ random change every time, they pay less than what survives the change.
 import torch
 from torch import nn
 
-from rewardkit.training.batch_shard import Share
+from rewardkit.training.batch_shard import BatchShard
 from rewardkit.types import Images
 
 SHIFT, BLUR, NOISE = 1 / 32, 0.6, 0.02
 """At strength 1: share of the side, pixels, and standard deviation on the [0, 1] scale."""
 
 
-def augment(images: Images, generator: torch.Generator, strength: float = 1.0, share: Share | None = None) -> Images:
+def augment(
+    images: Images, generator: torch.Generator, strength: float = 1.0, share: BatchShard | None = None
+) -> Images:
     """Shift each image by up to 1/32 of its side, blur it by up to 0.6 pixels and add noise of up to 0.02.
 
     Differentiable; strength 0 gives the images back. They may be a `share` of a batch, several times over.
     """
     if strength == 0:
         return images
-    share, device, shape = share or Share(len(images)), generator.device, images.shape[1:]
+    share, device, shape = share or BatchShard(len(images)), generator.device, images.shape[1:]
     rounds = len(images) // share.count
     amounts = share.own(lambda count: torch.rand(count, 4, generator=generator, device=device), rounds).to(images)
-    dust = share.own(lambda count: torch.randn(count, *shape, generator=generator, device=device), rounds).to(images)
+    noise = share.own(lambda count: torch.randn(count, *shape, generator=generator, device=device), rounds).to(images)
     images = shift(images, (amounts[:, :2] * 2 - 1) * SHIFT * strength)
     images = blur(images, amounts[:, 2] * BLUR * strength)
-    return (images + dust * (amounts[:, 3] * NOISE * strength).view(-1, 1, 1, 1)).clamp(0, 1)
+    return (images + noise * (amounts[:, 3] * NOISE * strength).view(-1, 1, 1, 1)).clamp(0, 1)
 
 
 def shift(images: Images, offsets: torch.Tensor) -> Images:

@@ -17,13 +17,13 @@ class Learner:
 
     def __init__(
         self, parameters: Mapping[str, nn.Parameter], *, lr: float, warmup: int, clip: float, ema: float,
-        among: Processes = ALONE,
+        world: Processes = ALONE,
     ) -> None:  # fmt: skip
         self.parameters = dict(parameters)
         self.optimizer = torch.optim.AdamW(self.parameters.values(), lr=lr, weight_decay=0.0, fused=True)
         self.lr, self.warmup, self.clip = lr, warmup, clip
         self.ema = EMAModel(self.parameters.values(), decay=ema, foreach=True) if ema else None
-        self.step, self.among = 0, among
+        self.step, self.world = 0, world
 
     def update(self, loss: Scalar) -> float:
         """Descend once; return the gradient's norm before clipping, and stop on one that is not finite.
@@ -33,11 +33,11 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
         if loss.requires_grad:  # it does not once every reward is past its target and nothing else pulls
             loss.backward()
-        self.among.sum_gradients(self.parameters.values())
+        self.world.sum_gradients(self.parameters.values())
         gradients = [parameter.grad for parameter in self.parameters.values() if parameter.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
         if not norm.isfinite():
-            whole = sum(self.among.gather(loss.item()))
+            whole = sum(self.world.gather(loss.item()))
             raise UserError(
                 f"update {self.step + 1}: the gradient's norm is {norm.item()} and the loss {whole:.3g}; lower --lr, "
                 "or use --dtype float32; the last checkpoint is intact"

@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 
 from rewardkit.diffusion.base import Base
-from rewardkit.diffusion.rollout import ask_drawn
+from rewardkit.diffusion.rollout import rollout
 from rewardkit.errors import UserError
 from rewardkit.io.files import read_object, write_text
 from rewardkit.rewards.panel import Panel, Part
@@ -56,11 +56,11 @@ def by_score(settings: Mapping[str, Setting], panel: Panel, option: str) -> dict
 
 def fit(
     panel: Panel, base: Base, prompts: Sequence[str], *, steps: int, guidance: float, seed: int, batch_size: int,
-    among: Processes = ALONE,
+    world: Processes = ALONE,
 ) -> Panel:  # fmt: skip
     """Freeze every reward's z-score on images that the base draws of these prompts; processes draw a share each."""
-    raw = ask_drawn(
-        base, prompts, panel.raw, steps=steps, guidance=guidance, seed=seed, batch_size=batch_size, among=among,
+    raw = rollout(
+        base, prompts, panel.raw, steps=steps, guidance=guidance, seed=seed, batch_size=batch_size, world=world,
         progress=True,
     )  # fmt: skip
     return panel.fit(raw, prompts)

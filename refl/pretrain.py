@@ -17,7 +17,7 @@ from rewardkit.diffusion.prompt_cache import Prompts
 from rewardkit.diffusion.sampling import Velocity, guided
 from rewardkit.errors import UserError
 from rewardkit.images import OneImage, load_image, resize
-from rewardkit.training.batch_shard import Share
+from rewardkit.training.batch_shard import BatchShard
 from rewardkit.training.order import batch
 from rewardkit.types import Conditioning, Latents, PerImage, Scalar
 
@@ -30,7 +30,7 @@ class RealImages:
     base: Base
     prompts: Prompts
     empty: Conditioning
-    share: Share
+    share: BatchShard
     """Of an update's images."""
     weight: float
 
@@ -40,12 +40,12 @@ class RealImages:
         items = [self.items[index] for index in chosen[self.share.rows]]
         images = torch.stack([square(load_image(item.path), self.base.image_size) for item in items])
         latents = encode(self.base, images)
-        told = self.prompts.encode([item.prompt for item in items], latents.device)
+        conditioning = self.prompts.encode([item.prompt for item in items], latents.device)
         random = generator(step, "pretrain")
         shape = latents.shape[1:]
         noise = self.share.own(lambda count: torch.randn(count, *shape, generator=random)).to(latents)
         sigma = self.share.own(lambda count: torch.randn(count, generator=random)).sigmoid().to(latents)
-        return flow_loss(guided(self.base, told, self.empty, 1.0), latents, noise, sigma)
+        return flow_loss(guided(self.base, conditioning, self.empty, 1.0), latents, noise, sigma)
 
 
 def read(path: Path) -> tuple[Item, ...]:

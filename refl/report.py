@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from refl.config import ReflConfig
+from refl.guard.monitor import Monitor
 from refl.guard.rules import LIMITS, Values, change
-from refl.guard.watch import Watch
 from rewardkit.io.files import write_text
 from rewardkit.report.numbers import interval, signed
 from rewardkit.report.page import Card, Html, Row, Section, cards, charts, gallery, page, text
@@ -19,11 +19,11 @@ SMOOTH = 10
 """Updates that a point of a reward's curve is averaged over: a single one sees few images."""
 
 
-def write_report(config: ReflConfig, watch: Watch | None, updates: int, seconds: float) -> Path:
+def write_report(config: ReflConfig, monitor: Monitor | None, updates: int, seconds: float) -> Path:
     """Write `report.html` into the run's folder and return its path; `updates` and `seconds` are of this start."""
     rows = [json.loads(line) for line in (config.out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    sections = [glance(config, rows, watch, updates, seconds), rewards(rows)]
-    sections += [judged(watch)] if watch else []
+    sections = [glance(config, rows, monitor, updates, seconds), rewards(rows)]
+    sections += [judged(monitor)] if monitor else []
     sections += [images(config.out / "samples")] if config.grid_every else []
     path = config.out / "report.html"
     subtitle = f"{config.base}, objective {config.objective}, rewards {', '.join(map(str, config.rewards))}"
@@ -32,15 +32,15 @@ def write_report(config: ReflConfig, watch: Watch | None, updates: int, seconds:
 
 
 def glance(
-    config: ReflConfig, rows: list[dict[str, Any]], watch: Watch | None, updates: int, seconds: float
+    config: ReflConfig, rows: list[dict[str, Any]], monitor: Monitor | None, updates: int, seconds: float
 ) -> Section:
     """How far it came, what it cost, and the guard's sentence."""
     done = rows[-1]["step"] if rows else 0
     cost = f"{seconds / updates:.2f} s an update of {config.batch_size} images" if updates else "nothing was left to do"
     items = [Card("Updates", str(done), f"of {config.steps}"), Card("Time", f"{seconds / 60:.1f} min", cost)]
-    if watch is None:
+    if monitor is None:
         return Section("At a glance", [cards(items), text("No judges rode along (--judges), so nothing was guarded.")])
-    start, end = watch.checks[0], watch.checks[-1]
+    start, end = monitor.checks[0], monitor.checks[-1]
     for label, (before, after) in {
         "Trained reward": (start.trained, end.trained),
         "Judges": (start.mean, end.mean),
@@ -50,7 +50,7 @@ def glance(
         items.append(
             Card(label, signed(found.value), f"standard deviations\n{interval(found)}, n {found.n}", good=good)
         )
-    said = watch.verdict
+    said = monitor.verdict
     why = "the newest" if said.stands == said.step else "liked most by the judges"
     items.append(Card("Weights kept", f"update {said.stands}", f"{why}\n{'stopped by the guard' if said.stop else ''}"))
     return Section("At a glance", [cards(items), text(f"Guard: {said.sentence}.")])
@@ -73,9 +73,9 @@ def series(rows: list[dict[str, Any]], name: str) -> Series:
     return Series(name, [step for step, _ in points], [sum(part) / len(part) for part in parts])
 
 
-def judged(watch: Watch) -> Section:
+def judged(monitor: Monitor) -> Section:
     """The judges beside the trained reward, over the checks and at the end, and the probes."""
-    checks = watch.checks
+    checks = monitor.checks
     start, end = checks[0], checks[-1]
 
     def line(name: str, pairs: list[tuple[Values, Values]]) -> Series:

@@ -10,10 +10,10 @@ from torch import nn
 
 from refl import panel, pretrain
 from refl.config import ReflConfig
+from refl.free_text_encoders import free_text_encoders
 from refl.gates import gated
-from refl.guard.watch import Subject, Watch
+from refl.guard.monitor import HeldOut, Monitor
 from refl.learner import Learner
-from refl.let_go import let_go
 from refl.objectives import COMPARING
 from refl.shard import shard
 from refl.tuned_text import LivePrompts, OwnReading, encoders, tunable
@@ -26,7 +26,7 @@ from rewardkit.errors import UserError
 from rewardkit.prompts import read_prompts
 from rewardkit.rewards.panel import Panel
 from rewardkit.rewards.registry import load_rewards
-from rewardkit.training.batch_shard import Share
+from rewardkit.training.batch_shard import BatchShard
 from rewardkit.training.processes import Processes, processes
 from rewardkit.training.run import Run
 from rewardkit.types import Conditioning, Images, Latents, NoiseLevels
@@ -54,9 +54,9 @@ class Session:
     cache: prompt_cache.Prompts
     empty: Conditioning
     """The empty prompt as the base reads it."""
-    share: Share
+    share: BatchShard
     """This process's part of every batch."""
-    watch: Watch | None
+    monitor: Monitor | None
     """Where judges ride along."""
     real: pretrain.RealImages | None = None
     """Where real images are trained on as well."""
@@ -75,43 +75,43 @@ class Session:
         return decode_by_image(self.base.decode, latents)
 
 
-def begin(config: ReflConfig, among: Processes | None = None) -> Session:
+def begin(config: ReflConfig, world: Processes | None = None) -> Session:
     """Load everything, put the LoRA on, freeze the rewards' scale, and take up the last checkpoint."""
-    among = among or processes(config.device)
-    share = Share(config.batch_size, config.group if config.objective in COMPARING else 1, among)
+    world = world or processes(config.device)
+    share = BatchShard(config.batch_size, config.group if config.objective in COMPARING else 1, world)
     texts = read(config.prompts)
     items = pretrain.read(config.pretrain) if config.pretrain else ()
-    device = torch.device(config.reward_device or among.device)
+    device = torch.device(config.reward_device or world.device)
     trained = panel.load_panel(
         config.rewards, config.weights, config.targets, device, differentiable=config.objective not in COMPARING
     )
     trained = gated(trained, config.gates, [config.prompts, *([config.guard_prompts] if config.guard_prompts else [])])
     judges = load_judges(config, trained, device)
-    base = load_base(config.base, str(among.device), getattr(torch, config.dtype))
+    base = load_base(config.base, str(world.device), getattr(torch, config.dtype))
     encoders(base, config.tune_text)  # a base without any is refused before a folder is made
-    if config.shard and among.count == 1:
+    if config.shard and world.count == 1:
         raise UserError("shard spreads weights over processes and there is one; start several, or leave --shard out")
-    run = Run.start(config.out, config, resume=config.resume, tracker=config.tracker, writes=among.is_main)
-    trained = scaled(trained, base, texts, config, run.folder / "panel.json", among)
+    run = Run.start(config.out, config, resume=config.resume, tracker=config.tracker, writes=world.is_main)
+    trained = scaled(trained, base, texts, config, run.folder / "panel.json", world)
     parameters = adapters(config, base, run)
     save_memory(base.denoiser, getattr(getattr(base, "pipeline", None), "vae", None), config.save_memory)
     if config.shard:
-        shard(base.denoiser, parameters.values(), among)
-    learner = Learner(parameters, lr=config.lr, warmup=config.warmup, clip=config.clip, ema=config.ema, among=among)
-    watch = watcher(config, base, trained, judges, texts, among) if judges else None
+        shard(base.denoiser, parameters.values(), world)
+    learner = Learner(parameters, lr=config.lr, warmup=config.warmup, clip=config.clip, ema=config.ema, world=world)
+    monitor = build_monitor(config, base, trained, judges, texts, world) if judges else None
     last = run.latest() if config.resume else None
     if last is not None:
         learner.load(last.step, last.tensors)
-    if last is not None and watch is not None:
-        watch.load(last.tensors)
+    if last is not None and monitor is not None:
+        monitor.load(last.tensors)
     own = prompt_cache.PromptCache(OwnReading(base) if config.tune_text else base)
     if not config.text_encoders:
-        seen = [*texts, *(watch.subject.prompts if watch else ()), *(item.prompt for item in items)]
-        own = let_go(base, among.device, seen)
+        seen = [*texts, *(monitor.subject.prompts if monitor else ()), *(item.prompt for item in items)]
+        own = free_text_encoders(base, world.device, seen)
     read_now = LivePrompts(tunable(base)) if config.tune_text else own
-    empty = own.encode([""], among.device)
+    empty = own.encode([""], world.device)
     real = pretrain.RealImages(items, base, read_now, empty, share, config.pretrain_weight) if items else None
-    return Session(config, run, base, trained, texts, learner, read_now, empty, share, watch, real, own)
+    return Session(config, run, base, trained, texts, learner, read_now, empty, share, monitor, real, own)
 
 
 def adapters(config: ReflConfig, base: Base, run: Run) -> dict[str, nn.Parameter]:
@@ -146,27 +146,27 @@ def load_judges(config: ReflConfig, trained: Panel, device: torch.device) -> Pan
     return judges
 
 
-def watcher(
-    config: ReflConfig, base: Base, trained: Panel, judges: Panel, texts: Sequence[str], among: Processes
-) -> Watch:
+def build_monitor(
+    config: ReflConfig, base: Base, trained: Panel, judges: Panel, texts: Sequence[str], world: Processes
+) -> Monitor:
     """Choose the prompts that the judges see at every look."""
     seen = read(config.guard_prompts) if config.guard_prompts else texts
-    subject = Subject(
-        base, trained, judges, load_encoder(GUARD_ENCODER).to(among.device), spread(seen, config.guard_images),
-        config.sampling_steps, config.guidance, config.seed + GUARD_SEED, config.batch_size, among,
+    subject = HeldOut(
+        base, trained, judges, load_encoder(GUARD_ENCODER).to(world.device), spread(seen, config.guard_images),
+        config.sampling_steps, config.guidance, config.seed + GUARD_SEED, config.batch_size, world,
     )  # fmt: skip
-    return Watch(subject, config.patience if config.guard else 0, config.steps, config.guard_every)
+    return Monitor(subject, config.patience if config.guard else 0, config.steps, config.guard_every)
 
 
-def scaled(trained: Panel, base: Base, texts: Sequence[str], config: ReflConfig, path: Path, among: Processes) -> Panel:
+def scaled(trained: Panel, base: Base, texts: Sequence[str], config: ReflConfig, path: Path, world: Processes) -> Panel:
     """Freeze the z-scores on the base's own images, or read what an earlier start of the run froze."""
-    if all(among.gather(config.resume and path.is_file())):  # asked of all before any writes it
+    if all(world.gather(config.resume and path.is_file())):  # asked of all before any writes it
         return panel.read(trained, path)
     trained = panel.fit(
         trained, base, spread(texts, FIT_IMAGES), steps=config.sampling_steps, guidance=config.guidance,
-        seed=config.seed, batch_size=config.batch_size, among=among,
+        seed=config.seed, batch_size=config.batch_size, world=world,
     )  # fmt: skip
-    if among.is_main:
+    if world.is_main:
         panel.write(trained, path)
     return trained
 

@@ -13,9 +13,9 @@ from torch.distributed.fsdp import fully_shard
 from rewardkit.training.processes import Processes
 
 
-def shard(denoiser: nn.Module, whole: Iterable[nn.Parameter], among: Processes) -> None:
+def shard(denoiser: nn.Module, whole: Iterable[nn.Parameter], world: Processes) -> None:
     """Shard all weights but `whole`, block by block."""
-    mesh, kept = init_device_mesh(among.device.type, (among.count,)), set(whole)
+    mesh, kept = init_device_mesh(world.device.type, (world.count,)), set(whole)
     for module in (*blocks(denoiser), denoiser):
         fully_shard(module, mesh=mesh, ignored_params=kept)
 

@@ -25,7 +25,7 @@ from refl.report import write_report
 from refl.session import Session, begin, spread
 from refl.tuned_text import encoders
 from rewardkit.diffusion import lora
-from rewardkit.diffusion.rollout import ask_drawn
+from rewardkit.diffusion.rollout import rollout
 from rewardkit.diffusion.sampling import guided
 from rewardkit.images import grid, save_image
 from rewardkit.io.files import new_folder
@@ -44,16 +44,16 @@ def train(config: ReflConfig) -> None:
         check(config)
         show_plan(config)
         return
-    among = processes(config.device)
-    with among.hush():
-        train_among(config, among)
+    world = processes(config.device)
+    with world.hush():
+        train_among(config, world)
 
 
-def train_among(config: ReflConfig, among: Processes) -> None:
+def train_among(config: ReflConfig, world: Processes) -> None:
     """Train on this process's share of the work; the main process writes."""
     check(config)
     began = time.monotonic()
-    session = begin(config, among)
+    session = begin(config, world)
     learner, run, first = session.learner, session.run, session.learner.step
     if learner.step == 0:
         draw_grid(session)
@@ -69,13 +69,13 @@ def train_among(config: ReflConfig, among: Processes) -> None:
                 run.save(learner.step, state(session), {"rewards": list(session.panel.axes)})
             if config.grid_every and (learner.step % config.grid_every == 0 or last):
                 draw_grid(session)
-    among.check_same(learner.state()["adapter"])
-    if among.is_main:
+    world.check_same(learner.state()["adapter"])
+    if world.is_main:
         finish(session)
-        report = write_report(config, session.watch, learner.step - first, time.monotonic() - began)
+        report = write_report(config, session.monitor, learner.step - first, time.monotonic() - began)
         print(f"LoRA written to {config.out / 'lora'}, report to {report}")
     run.close()
-    among.wait()
+    world.wait()
 
 
 def update(session: Session) -> tuple[dict[str, float], dict[str, float]]:
@@ -127,7 +127,7 @@ def chain(session: Session, texts: Sequence[str]) -> Chain:
     config, base, step, share = session.config, session.base, session.learner.step, session.share
     generator = session.run.generator(step, "noise")
     noise = share.own(lambda count: base.noise(count, generator))
-    told, empty = session.cache.encode(texts, noise.device), session.empty
+    conditioning, empty = session.cache.encode(texts, noise.device), session.empty
     scale = 1.0 if config.window_guidance == "off" and not base.distilled_guidance else config.guidance
     unconditional: Literal["graph", "detached"] = "graph" if config.window_guidance == "graph" else "detached"
     own = None
@@ -135,8 +135,8 @@ def chain(session: Session, texts: Sequence[str]) -> Chain:
         own = guided(base, session.own.encode(texts, noise.device), empty, scale)
         empty = session.cache.encode([""], noise.device)
     return Chain(
-        prefix=guided(base, told, empty, config.guidance),
-        window=guided(base, told, empty, scale, unconditional),
+        prefix=guided(base, conditioning, empty, config.guidance),
+        window=guided(base, conditioning, empty, scale, unconditional),
         noise=noise,
         sigmas=session.sigmas,
         random=partial(session.run.generator, step),
@@ -160,34 +160,34 @@ def metrics(judges: Panel, outcome: Outcome, texts: Sequence[str]) -> tuple[dict
 
 def look(session: Session) -> None:
     """Let the judges look at the averaged weights, where it is time and they have not yet."""
-    watch, step = session.watch, session.learner.step
-    if watch is None or not watch.due(step):
+    monitor, step = session.monitor, session.learner.step
+    if monitor is None or not monitor.due(step):
         return
     with session.learner.averaged():
-        watch.look(step, session.learner.parameters)
+        monitor.look(step, session.learner.parameters)
     if session.run.writes:
-        write_verdict(session.run, watch.checks, watch.verdict)
+        write_verdict(session.run, monitor.checks, monitor.verdict)
 
 
 def stopped(session: Session) -> bool:
     """Whether the guard has seen enough."""
-    return session.watch is not None and session.watch.verdict.stop
+    return session.monitor is not None and session.monitor.verdict.stop
 
 
 def state(session: Session) -> dict[str, dict[str, Tensor]]:
     """What a checkpoint holds."""
-    return session.learner.state() | (session.watch.state() if session.watch else {})
+    return session.learner.state() | (session.monitor.state() if session.monitor else {})
 
 
 def finish(session: Session) -> None:
     """Write the LoRA: the averaged weights, or those that stood best with the judges where the guard says so."""
-    config, learner, watch = session.config, session.learner, session.watch
-    restored = watch.best if watch is not None and watch.verdict.stands != watch.verdict.step else {}
+    config, learner, monitor = session.config, session.learner, session.monitor
+    restored = monitor.best if monitor is not None and monitor.verdict.stands != monitor.verdict.step else {}
     with learner.averaged(), new_folder(config.out / "lora") as folder:
         learner.take(restored)
         lora.save(session.base.denoiser, folder, encoders(session.base, config.tune_text))
-    if watch is not None:
-        print(f"guard: {watch.verdict.sentence}")
+    if monitor is not None:
+        print(f"guard: {monitor.verdict.sentence}")
 
 
 def draw_grid(session: Session) -> None:
@@ -196,10 +196,10 @@ def draw_grid(session: Session) -> None:
     if not config.grid_every:
         return
     with session.learner.averaged():
-        images = ask_drawn(
+        images = rollout(
             session.base, spread(session.texts, count), lambda images, _: {"images": images},
             steps=config.sampling_steps, guidance=config.guidance, seed=config.seed, batch_size=config.batch_size,
-            among=session.share.among,
+            world=session.share.world,
         )["images"]  # fmt: skip
     if not session.run.writes:
         return

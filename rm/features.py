@@ -11,8 +11,8 @@ from rewardkit.data import PreferenceRecord
 from rewardkit.types import PerImage
 from rm.glyphs import glyphs
 from rm.heads import Features
+from rm.image_cache import ImageStore, Rows
 from rm.sources import ImageSource, PromptSource
-from rm.store import ImageStore, Rows
 
 PromptsOf = Callable[[Sequence[str]], PromptSource]
 """Makes the source of some prompts' embeddings: a cache, or the text tower itself."""
@@ -58,7 +58,7 @@ def features_of(
 
 def pair_features(
     records: Sequence[PreferenceRecord],
-    store: ImageStore,
+    image_cache: ImageStore,
     images: ImageSource,
     prompts_of: PromptsOf,
     axes: Sequence[str],
@@ -70,8 +70,8 @@ def pair_features(
     return PairFeatures(
         images,
         prompts_of(prompts),
-        torch.tensor([store.row[record.first] for record in records]),
-        torch.tensor([store.row[record.second] for record in records]),
+        torch.tensor([image_cache.row[record.first] for record in records]),
+        torch.tensor([image_cache.row[record.second] for record in records]),
         torch.tensor([number[record.prompt] for record in records]),
         glyphs(prompts),
         {axis: torch.tensor([record.label.get(axis, nan) for record in records]) for axis in axes},

@@ -12,24 +12,29 @@ from rewardkit.io.progress import Progress
 from rewardkit.training.average import Average
 from rewardkit.training.processes import ALONE, Processes
 from rewardkit.training.run import Checkpoint, Run
-from rm.best import Best
+from rm.best_epoch import BestEpoch
 from rm.features import PairFeatures
-from rm.held import Held, measure
+from rm.image_cache import Rows, chunks
 from rm.model import RewardModel
 from rm.objective import Objective
 from rm.optim import load_moments, make_optimizer, moments, rate, set_rate
 from rm.options import Updates
-from rm.store import Rows, chunks
+from rm.validation import Validation, measure
 
 
 def fit(
-    model: RewardModel, objective: Objective, held: PairFeatures, run: Run, options: Updates, among: Processes = ALONE
-) -> Best:
+    model: RewardModel,
+    objective: Objective,
+    validation: PairFeatures,
+    run: Run,
+    options: Updates,
+    world: Processes = ALONE,
+) -> BestEpoch:
     """Train until the epochs or the patience end; leave the best weights in the model, the same on every process."""
     optimizer = make_optimizer(model, options.lr, options.encoder_lr, options.weight_decay)
     per_epoch = math.ceil(len(objective) / options.batch_size)
     total = per_epoch * options.epochs
-    best, start, average = Best(), 0, Average(model, options.ema)
+    best, start, average = BestEpoch(), 0, Average(model, options.ema)
     checkpoint = run.latest()
     if checkpoint is not None:
         best, start = restore(checkpoint, model, optimizer, average)
@@ -38,10 +43,10 @@ def fit(
             if epoch - max(best.epoch.values(), default=epoch) >= options.patience:
                 break
             losses = train_epoch(
-                model, optimizer, average, objective, run, options, epoch * per_epoch, total, bar, among
+                model, optimizer, average, objective, run, options, epoch * per_epoch, total, bar, world
             )
-            with average.worn():
-                found = measure(model, held, max(1, options.batch_size // options.accumulate), among)
+            with average.swapped():
+                found = measure(model, validation, max(1, options.batch_size // options.accumulate), world)
                 best.keep(model, found, epoch)
             step = (epoch + 1) * per_epoch
             run.log(step, {"epoch": float(epoch + 1), **losses, **flat(found)})
@@ -49,7 +54,7 @@ def fit(
                 run.save(step, state(optimizer, average, best), meta(best, epoch + 1))
             bar.update(0, **losses, **{axis: one.accuracy.value for axis, one in found.items()})
     model.load_state_dict(best.weights, strict=False)
-    among.check_same(best.weights)
+    world.check_same(best.weights)
     return best
 
 
@@ -63,7 +68,7 @@ def train_epoch(
     step: int,
     total: int,
     bar: Progress,
-    among: Processes,
+    world: Processes,
 ) -> dict[str, float]:
     """Go once over the examples in a random order; return the mean loss of each axis."""
     model.heads.train()  # the encoder stays as it scores: no dropout, and statistics of batches as they were learned
@@ -71,8 +76,8 @@ def train_epoch(
     order = torch.randperm(len(objective), generator=run.generator(step, "order"))
     for rows in chunks(order, options.batch_size):
         optimizer.zero_grad(set_to_none=True)
-        losses = descend(model, objective, rows, options.accumulate, partial(run.generator, step), among)
-        among.sum_gradients(model.parameters())
+        losses = descend(model, objective, rows, options.accumulate, partial(run.generator, step), world)
+        world.sum_gradients(model.parameters())
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         set_rate(optimizer, rate(step, total, options.warmup))
         optimizer.step()
@@ -81,7 +86,7 @@ def train_epoch(
             sums.setdefault(f"loss/{axis}", []).append(loss)
         step += 1
         bar.update()
-    gathered = among.gather({name: sum(values) / len(values) for name, values in sums.items()})
+    gathered = world.gather({name: sum(values) / len(values) for name, values in sums.items()})
     return {name: sum(found[name] for found in gathered) for name in sums}
 
 
@@ -91,7 +96,7 @@ def descend(
     rows: Rows,
     accumulate: int,
     generator: Callable[[str], Generator],
-    among: Processes = ALONE,
+    world: Processes = ALONE,
 ) -> dict[str, float]:
     """Add up the gradient of a step's loss over this process's parts of it; return their share of every axis's loss.
 
@@ -100,8 +105,8 @@ def descend(
     """
     total = objective.judged(rows)
     losses = dict.fromkeys(total, 0.0)
-    parts = rows.tensor_split(accumulate * among.count)
-    for number, part in among.share(list(enumerate(parts))):
+    parts = rows.tensor_split(accumulate * world.count)
+    for number, part in world.share(list(enumerate(parts))):
         if len(part):
             judged = objective.judged(part)
             found = objective.losses(model, part, generator(f"views and negatives{f' {number}' if number else ''}"))
@@ -111,26 +116,28 @@ def descend(
     return losses
 
 
-def flat(found: Mapping[str, Held]) -> dict[str, float]:
+def flat(found: Mapping[str, Validation]) -> dict[str, float]:
     values = {f"accuracy/{axis}": one.accuracy.value for axis, one in found.items()}
     return values | {f"held_out_loss/{axis}": one.loss for axis, one in found.items()}
 
 
-def state(optimizer: Optimizer, average: Average, best: Best) -> dict[str, dict[str, Tensor]]:
+def state(optimizer: Optimizer, average: Average, best: BestEpoch) -> dict[str, dict[str, Tensor]]:
     """Everything a resumed run needs, as named tensors."""
     weights = {name: value.detach() for name, value in average.learning.items()}
     return {"model": weights, "optimizer": moments(optimizer), "average": average.weights, "best": best.weights}
 
 
-def meta(best: Best, epochs: int) -> dict[str, object]:
+def meta(best: BestEpoch, epochs: int) -> dict[str, object]:
     return {"epochs": epochs, "accuracy": best.accuracy, "loss": best.loss, "epoch": best.epoch}
 
 
-def restore(checkpoint: Checkpoint, model: RewardModel, optimizer: Optimizer, average: Average) -> tuple[Best, int]:
+def restore(
+    checkpoint: Checkpoint, model: RewardModel, optimizer: Optimizer, average: Average
+) -> tuple[BestEpoch, int]:
     """Put a checkpoint back; return the best so far and the number of epochs done."""
     model.load_state_dict(checkpoint.tensors["model"], strict=False)
     load_moments(optimizer, checkpoint.tensors["optimizer"])
     average.load(checkpoint.tensors["average"], checkpoint.step)
     about = checkpoint.meta
-    best = Best(about["accuracy"], about["loss"], about["epoch"], checkpoint.tensors["best"])
+    best = BestEpoch(about["accuracy"], about["loss"], about["epoch"], checkpoint.tensors["best"])
     return best, int(about["epochs"])

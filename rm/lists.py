@@ -12,9 +12,9 @@ from rewardkit.data import RankedRecord
 from rm.features import PromptsOf, features_of
 from rm.glyphs import glyphs
 from rm.heads import Features
+from rm.image_cache import ImageStore, Rows
 from rm.losses import Lists
 from rm.sources import ImageSource, PromptSource
-from rm.store import ImageStore, Rows
 
 There = Bool[Tensor, "lists places"]
 """Which places of a list hold an image; the rest is padding."""
@@ -44,11 +44,11 @@ class ListFeatures:
         return features_of(self.images, self.prompts, self.glyphs, image[there], prompt, generator), there
 
 
-def readable_lists(lists: Sequence[RankedRecord], store: ImageStore, axes: Sequence[str]) -> list[RankedRecord]:
+def readable_lists(lists: Sequence[RankedRecord], image_cache: ImageStore, axes: Sequence[str]) -> list[RankedRecord]:
     """Take the images that could not be read out of the lists; keep the lists that still judge two on some axis."""
     kept = []
     for one in lists:
-        there = [place for place, image in enumerate(one.images) if image in store.row]
+        there = [place for place, image in enumerate(one.images) if image in image_cache.row]
         left = one.only(there)
         if any(sum(score == score for score in left.scores.get(axis, ())) > 1 for axis in axes):
             kept.append(left)
@@ -57,7 +57,7 @@ def readable_lists(lists: Sequence[RankedRecord], store: ImageStore, axes: Seque
 
 def list_features(
     lists: Sequence[RankedRecord],
-    store: ImageStore,
+    image_cache: ImageStore,
     images: ImageSource,
     prompts_of: PromptsOf,
     axes: Sequence[str],
@@ -69,7 +69,7 @@ def list_features(
     return ListFeatures(
         images,
         prompts_of(prompts),
-        pad([[store.row[image] for image in one.images] for one in lists], -1.0),
+        pad([[image_cache.row[image] for image in one.images] for one in lists], -1.0),
         torch.tensor([number[one.prompt] for one in lists]),
         glyphs(prompts),
         {

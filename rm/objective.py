@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 from rewardkit.types import PerImage, Scalar
 from rm.features import PairFeatures
 from rm.heads import Features
+from rm.image_cache import Rows
 from rm.lists import ListFeatures, There
 from rm.losses import (
     Gaussian,
@@ -26,7 +27,6 @@ from rm.losses import (
 )
 from rm.model import PROMPT_AXES, RewardModel
 from rm.negatives import mismatch_loss, wrong_prompt_loss
-from rm.store import Rows
 
 Loss = Literal["bradley-terry", "rao-kupper", "davidson", "plackett-luce", "gaussian"]
 

@@ -8,25 +8,27 @@ from matplotlib.figure import Figure
 
 from rewardkit.data import PreferenceRecord, shared_images
 from rewardkit.training.run import Run
-from rm.best import Best
+from rm.best_epoch import BestEpoch
 from rm.evaluation.accuracy import TIE_RULES
-from rm.held import Held
+from rm.validation import Validation
 
 
-def report_split(train: Sequence[PreferenceRecord], held: Sequence[PreferenceRecord]) -> None:
+def report_split(train: Sequence[PreferenceRecord], validation: Sequence[PreferenceRecord]) -> None:
     """Print how the pairs were split, and any image that stands on both sides."""
-    groups = [len({record.group for record in side}) for side in (train, held)]
-    print(f"{len(train)} pairs of {groups[0]} groups to train on, {len(held)} pairs of {groups[1]} groups held out")
-    leaks = shared_images(train, held)
+    groups = [len({record.group for record in side}) for side in (train, validation)]
+    print(
+        f"{len(train)} pairs of {groups[0]} groups to train on, {len(validation)} pairs of {groups[1]} groups held out"
+    )
+    leaks = shared_images(train, validation)
     if leaks:
         print(f"warning: {leaks} images are on both sides; give pairs that share an image the same group")
 
 
-def report(held: Mapping[str, Held], best: Best, run: Run, out: Path, seconds: float) -> None:
+def report(validation: Mapping[str, Validation], best: BestEpoch, run: Run, out: Path, seconds: float) -> None:
     """Print and write the held-out figures."""
     summary: dict[str, object] = {"seconds": round(seconds, 1), "tie_rule": "ties-excluded", "axes": {}}
     figures = {}
-    for axis, one in held.items():
+    for axis, one in validation.items():
         found = one.accuracy
         figures[axis] = {
             "accuracy": found.value,

@@ -14,8 +14,8 @@ from rewardkit.encoders import Embedding, Encoder, ImageFeatures
 from rewardkit.io.progress import Progress
 from rewardkit.training.processes import Processes
 from rewardkit.types import Images
-from rm.store import ImageStore, Rows, chunks, shared_tensor
-from rm.views import flip, light
+from rm.augment import flip, light
+from rm.image_cache import ImageStore, Rows, chunks, shared_tensor
 
 GeneratorOf = Callable[[int, str], Generator]
 """A run's generators: by step and by stream."""
@@ -71,13 +71,13 @@ class LiveImages:
     """Features of an encoder that learns."""
 
     encoder: Encoder
-    store: ImageStore
+    image_cache: ImageStore
     device: torch.device
     augment: Augment | None
     dtype: DType = "float32"
 
     def image(self, rows: Rows, generator: Generator | None) -> ImageFeatures:
-        images = self.store.images(rows)
+        images = self.image_cache.images(rows)
         if generator is not None and self.augment is not None:
             images = self.augment(images, generator)
         with arithmetic(self.device, self.dtype):
@@ -113,13 +113,13 @@ class LivePrompts:
 @torch.no_grad()
 def cache_images(
     encoder: Encoder,
-    store: ImageStore,
+    image_cache: ImageStore,
     generator: GeneratorOf,
     *,
     views: int,
     augment: Augment | None,
     batch_size: int,
-    among: Processes,
+    world: Processes,
     dtype: DType,
     folder: Path,
 ) -> CachedImages:
@@ -127,18 +127,18 @@ def cache_images(
 
     The processes of a machine take a share of the batches each, into files in `folder`.
     """
-    device = among.device
+    device = world.device
     views = views if augment is not None else 1
-    count = len(store.pixels)
-    probe = encoder.image(store.images(torch.arange(1)).to(device)).tokens
-    tokens = shared_tensor((views, count, *probe.shape[1:]), torch.float16, folder / "tokens", among)
-    pooled = shared_tensor((views, count, encoder.embed_dim), torch.float32, folder / "pooled", among)
-    colours = shared_tensor((views, count, 10), torch.float32, folder / "colours", among)
+    count = len(image_cache.pixels)
+    probe = encoder.image(image_cache.images(torch.arange(1)).to(device)).tokens
+    tokens = shared_tensor((views, count, *probe.shape[1:]), torch.float16, folder / "tokens", world)
+    pooled = shared_tensor((views, count, encoder.embed_dim), torch.float32, folder / "pooled", world)
+    colours = shared_tensor((views, count, 10), torch.float32, folder / "colours", world)
     batches = list(enumerate(chunks(torch.arange(count), batch_size)))
-    own = among.near_share([(view, *batch) for view in range(views) for batch in batches])
+    own = world.local_shard([(view, *batch) for view in range(views) for batch in batches])
     with Progress("features", sum(len(rows) for _, _, rows in own)) as bar:
         for view, batch, rows in own:
-            images = store.images(rows)
+            images = image_cache.images(rows)
             if view and augment is not None:
                 images = augment(images, generator(view, f"view of batch {batch}"))
             with arithmetic(device, dtype):
@@ -147,16 +147,16 @@ def cache_images(
             pooled[view, rows] = found.pooled.float().cpu()
             colours[view, rows] = found.colours.float().cpu()
             bar.update(len(rows))
-    among.wait()
+    world.wait()
     return CachedImages(tokens, pooled, colours, device)
 
 
 @torch.no_grad()
-def cache_prompts(encoder: Encoder, prompts: Sequence[str], among: Processes, dtype: DType) -> CachedPrompts:
+def cache_prompts(encoder: Encoder, prompts: Sequence[str], world: Processes, dtype: DType) -> CachedPrompts:
     """Encode every prompt once, a share on each process."""
     if not encoder.reads_text:
         return CachedPrompts(torch.zeros(len(prompts), 0))
-    starts = among.share(range(0, len(prompts), 256))
-    with arithmetic(among.device, dtype):
+    starts = world.share(range(0, len(prompts), 256))
+    with arithmetic(world.device, dtype):
         parts = [encoder.text(prompts[start : start + 256]).float().cpu() for start in starts]
-    return CachedPrompts(torch.cat([part for parts in among.gather(parts) for part in parts]))
+    return CachedPrompts(torch.cat([part for parts in world.gather(parts) for part in parts]))

@@ -14,23 +14,23 @@ from rewardkit.training.run import Run
 from rm.config import RmConfig, check
 from rm.features import PairFeatures, PromptsOf, pair_features
 from rm.fit import fit
-from rm.held import measure, set_typical
+from rm.image_cache import ImageStore, read_images
 from rm.lists import list_features, readable_lists
 from rm.model import RewardModel
 from rm.objective import Objective, Pairs, RankLists
 from rm.report import curve, report, report_split
 from rm.sources import AUGMENT, ImageSource, LiveImages, LivePrompts, PromptSource, cache_images, cache_prompts
-from rm.store import ImageStore, read_images
+from rm.validation import measure, set_typical
 
 
 def train(config: RmConfig) -> None:
     """Train a reward model; print its held-out accuracy and write the model to the sub-folder rm of `out`."""
-    among = processes(config.device)
-    with among.hush():
-        train_among(config, among)
+    world = processes(config.device)
+    with world.hush():
+        train_among(config, world)
 
 
-def train_among(config: RmConfig, among: Processes) -> None:
+def train_among(config: RmConfig, world: Processes) -> None:
     """Train on this process's share of the work; the main process writes."""
     began = time.monotonic()
     check(config)
@@ -39,26 +39,28 @@ def train_among(config: RmConfig, among: Processes) -> None:
     axes = chosen_axes(config.axes, records)
     check_members(config.members, axes)
     records = [record for record in records if any(axis in record.label for axis in axes)]
-    model = new_model(config, axes).to(among.device)
-    run = Run.start(config.out, config, resume=config.resume, writes=among.is_main)
-    records, store = read_images(records, model.encoder.preprocess, config.out, max_bad=config.max_bad, among=among)
+    model = new_model(config, axes).to(world.device)
+    run = Run.start(config.out, config, resume=config.resume, writes=world.is_main)
+    records, image_cache = read_images(
+        records, model.encoder.preprocess, config.out, max_bad=config.max_bad, world=world
+    )
     sides = split(records, config.holdout, config.seed)
     check_held_out(sides[1], axes)
-    images = image_source(model.encoder, store, run, config, among)
-    prompts_of = partial(prompt_source, model.encoder, config, among)
-    train_set, held = (pair_features(side, store, images, prompts_of, axes) for side in sides)
+    images = image_source(model.encoder, image_cache, run, config, world)
+    prompts_of = partial(prompt_source, model.encoder, config, world)
+    train_set, validation = (pair_features(side, image_cache, images, prompts_of, axes) for side in sides)
     report_split(*sides)
     groups = {record.group for record in sides[0]}
-    objective = new_objective(config, train_set, readings, groups, store, prompts_of)
-    best = fit(model, objective, held, run, config, among)
-    set_typical(model, train_set, config.batch_size, among)
-    found = measure(model, held, config.batch_size, among)
-    if among.is_main:
+    objective = new_objective(config, train_set, readings, groups, image_cache, prompts_of)
+    best = fit(model, objective, validation, run, config, world)
+    set_typical(model, train_set, config.batch_size, world)
+    found = measure(model, validation, config.batch_size, world)
+    if world.is_main:
         model.save(config.out / "rm")
         curve(config.out / "metrics.jsonl", config.out / "learning_curve.png")
         report(found, best, run, config.out, time.monotonic() - began)
     run.close()
-    among.wait()
+    world.wait()
 
 
 def single(axes: Sequence[str]) -> str | None:
@@ -81,11 +83,11 @@ def check_members(members: Mapping[str, int], axes: Sequence[str]) -> None:
             raise UserError(f"--members: no axis {axis!r} is trained; {did_you_mean(axis, axes)}")
 
 
-def check_held_out(held: Sequence[PreferenceRecord], axes: Sequence[str]) -> None:
+def check_held_out(validation: Sequence[PreferenceRecord], axes: Sequence[str]) -> None:
     """Raise `UserError` when an axis has no held-out pair to choose an epoch by."""
     for axis in axes:
-        if not any(record.label.get(axis, 0.5) != 0.5 for record in held):
-            raise UserError(f"none of {len(held)} held-out pairs judges {axis}; raise --holdout, or add pairs")
+        if not any(record.label.get(axis, 0.5) != 0.5 for record in validation):
+            raise UserError(f"none of {len(validation)} held-out pairs judges {axis}; raise --holdout, or add pairs")
 
 
 def new_model(config: RmConfig, axes: Sequence[str]) -> RewardModel:
@@ -103,29 +105,31 @@ def new_model(config: RmConfig, axes: Sequence[str]) -> RewardModel:
         return model.to(config.device)
 
 
-def image_source(encoder: Encoder, store: ImageStore, run: Run, config: RmConfig, among: Processes) -> ImageSource:
+def image_source(
+    encoder: Encoder, image_cache: ImageStore, run: Run, config: RmConfig, world: Processes
+) -> ImageSource:
     """Cache the features of a frozen encoder; ask one that learns every time."""
     augment = AUGMENT[config.augment]
     if any(parameter.requires_grad for parameter in encoder.parameters()):
-        return LiveImages(encoder, store, among.device, augment, config.dtype)
+        return LiveImages(encoder, image_cache, world.device, augment, config.dtype)
     return cache_images(
         encoder,
-        store,
+        image_cache,
         run.generator,
         views=config.views,
         augment=augment,
         batch_size=256,
-        among=among,
+        world=world,
         dtype=config.dtype,
         folder=config.out / "cache",
     )
 
 
-def prompt_source(encoder: Encoder, config: RmConfig, among: Processes, prompts: Sequence[str]) -> PromptSource:
+def prompt_source(encoder: Encoder, config: RmConfig, world: Processes, prompts: Sequence[str]) -> PromptSource:
     """Encode prompts once, unless the text tower learns."""
     if config.lora_text:
-        return LivePrompts(encoder, prompts, among.device, config.dtype)
-    return cache_prompts(encoder, prompts, among, config.dtype)
+        return LivePrompts(encoder, prompts, world.device, config.dtype)
+    return cache_prompts(encoder, prompts, world, config.dtype)
 
 
 def new_objective(
@@ -133,7 +137,7 @@ def new_objective(
     pairs: PairFeatures,
     readings: Sequence[Reading],
     groups: set[str],
-    store: ImageStore,
+    image_cache: ImageStore,
     prompts_of: PromptsOf,
 ) -> Objective:
     """Train on the pairs, or on the rank lists of their groups; raise `UserError` when there is no list."""
@@ -143,6 +147,6 @@ def new_objective(
         raise UserError("--loss plackett-luce needs rank lists and the data holds pairs only; use bradley-terry")
     axes = tuple(pairs.labels)
     lists = [one for reading in readings for one in reading.rankings() if one.group in groups]
-    kept = readable_lists(lists, store, axes)
+    kept = readable_lists(lists, image_cache, axes)
     print(f"{len(kept)} rank lists to train on, pairs that came alone as lists of two")
-    return RankLists(list_features(kept, store, pairs.images, prompts_of, axes), config.mismatch)
+    return RankLists(list_features(kept, image_cache, pairs.images, prompts_of, axes), config.mismatch)

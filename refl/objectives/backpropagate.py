@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from refl.objectives.balance import balanced
 from refl.objectives.chain import Chain, Estimator, distance
 from rewardkit.rewards.panel import Panel
-from rewardkit.training.batch_shard import Share
+from rewardkit.training.batch_shard import BatchShard
 from rewardkit.types import Images, Latents, Scalar, Scores
 
 
@@ -32,17 +32,17 @@ def backpropagate(
     """Loss of one batch; its graph holds the passes that the objective visits, the decoder and the rewards."""
     estimate = estimator(chain)
     rounds = len(estimate.latents) // len(prompts)
-    told = list(prompts) * rounds
+    repeated = list(prompts) * rounds
     images = augment(decode(estimate.latents))
-    raw = panel.raw(images, told)
-    loss = balanced(panel, raw, told, images, chain.part) if balance else panel.loss(raw, told)
+    raw = panel.raw(images, repeated)
+    loss = balanced(panel, raw, repeated, images, chain.part) if balance else panel.loss(raw, repeated)
     if not kl:
         return Outcome(loss, averaged(raw, rounds), loss.new_zeros(()))
-    apart = distance(estimate.visits, chain.own or chain.window, denoiser)
+    apart = distance(estimate.graph_steps, chain.own or chain.window, denoiser)
     return Outcome(loss + kl * apart.to(loss), averaged(raw, rounds), apart.detach())
 
 
-def of_all(outcome: Outcome, share: Share) -> Outcome:
+def of_all(outcome: Outcome, share: BatchShard) -> Outcome:
     """What the whole batch said, from what each process's share of it did; the loss has no graph then."""
     loss, kl = (outcome.loss.new_tensor(share.mean(value.item())) for value in (outcome.loss, outcome.kl))
     return Outcome(loss, {name: share.whole(value) for name, value in outcome.raw.items()}, kl)

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from rewardkit.rewards.panel import Panel
-from rewardkit.training.batch_shard import Share
+from rewardkit.training.batch_shard import BatchShard
 from rewardkit.types import Images, Scalar, Scores
 
 
 def balanced(
-    panel: Panel, raw: Mapping[str, Scores], prompts: Sequence[str], images: Images, share: Share | None = None
+    panel: Panel, raw: Mapping[str, Scores], prompts: Sequence[str], images: Images, share: BatchShard | None = None
 ) -> Scalar:
     """The panel's loss in value; in gradient, a sum of parts whose norms at the pixels are as their weights.
 

@@ -10,17 +10,17 @@ from torch import Tensor, nn
 from rewardkit.diffusion.lora import reference
 from rewardkit.diffusion.sampling import Velocity
 from rewardkit.errors import UserError
-from rewardkit.training.batch_shard import Share
+from rewardkit.training.batch_shard import BatchShard
 from rewardkit.types import Latents, NoiseLevels, PerImage, Scalar
 
 
 @dataclass(frozen=True)
-class Visit:
+class GradStep:
     """One pass of the denoiser that carries a graph."""
 
     noisy: Latents
     sigma: PerImage
-    slope: Latents
+    velocity: Latents
     """Velocity predicted there."""
 
 
@@ -38,7 +38,7 @@ class Chain:
     """A generator for each named stream of this update."""
     own: Velocity | None = None
     """As `window`, from the base's own reading of the prompts, where text encoders learn too."""
-    share: Share | None = None
+    share: BatchShard | None = None
     """Which images of the update's these are; all where not given."""
 
     @property
@@ -46,18 +46,18 @@ class Chain:
         return len(self.sigmas) - 1
 
     @property
-    def part(self) -> Share:
-        return self.share or Share(len(self.noise))
+    def part(self) -> BatchShard:
+        return self.share or BatchShard(len(self.noise))
 
     def fresh(self, like: Latents, generator: torch.Generator) -> Latents:
         """Normal noise for these images, the same for each whichever process has it."""
         shape, device = like.shape[1:], generator.device
         return self.part.own(lambda count: torch.randn(count, *shape, generator=generator, device=device)).to(like)
 
-    def visit(self, noisy: Latents, sigma: Tensor) -> Visit:
+    def grad_step(self, noisy: Latents, sigma: Tensor) -> GradStep:
         """Predict with a graph; `sigma` is one number, or one an image."""
         sigma = sigma.expand(len(noisy))
-        return Visit(noisy, sigma, self.window(noisy, sigma))
+        return GradStep(noisy, sigma, self.window(noisy, sigma))
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Estimate:
 
     latents: Latents
     """Clean latents with a graph: one an image, or several rounds of the batch one after another."""
-    visits: Sequence[Visit]
+    graph_steps: Sequence[GradStep]
 
 
 Estimator = Callable[[Chain], Estimate]
@@ -90,13 +90,15 @@ def bounds(steps: int, window: tuple[float, float]) -> tuple[int, int]:
     return math.floor(low * steps + 1e-9), math.ceil(high * steps - 1e-9)
 
 
-def distance(visits: Sequence[Visit], velocity: Velocity, denoiser: nn.Module) -> Scalar:
+def distance(graph_steps: Sequence[GradStep], velocity: Velocity, denoiser: nn.Module) -> Scalar:
     """Mean squared distance to the base's velocity over the visits, with a gradient on our side alone.
 
     Two Gaussian steps of equal variance differ by a KL proportional to `|v - v_ref|^2` (Fan et al. 2023,
     arXiv:2305.16381, 4.2); the constant is left to the weight.
     """
-    squared = [(each.slope - base_velocity(velocity, each.noisy, each.sigma, denoiser)).square() for each in visits]
+    squared = [
+        (each.velocity - base_velocity(velocity, each.noisy, each.sigma, denoiser)).square() for each in graph_steps
+    ]
     return torch.stack([each.mean() for each in squared]).mean()
 
 

@@ -20,6 +20,6 @@ def direct_align(chain: Chain, *, window: tuple[float, float]) -> Estimate:
     step, generator = late_step(chain.steps, window, chain.random("window")), chain.random("renoise")
     sigma, lower = chain.sigmas[step], chain.sigmas[step + 1]
     known = chain.fresh(drawn, generator)
-    visit = chain.visit((1 - sigma) * drawn + sigma * known, sigma)
-    stepped = visit.noisy + (lower - sigma) * visit.slope
-    return Estimate((stepped - lower * known) / (1 - lower), [visit])
+    grad_step = chain.grad_step((1 - sigma) * drawn + sigma * known, sigma)
+    stepped = grad_step.noisy + (lower - sigma) * grad_step.velocity
+    return Estimate((stepped - lower * known) / (1 - lower), [grad_step])

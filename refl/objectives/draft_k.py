@@ -8,8 +8,8 @@ def draft_k(chain: Chain, *, grad_steps: int) -> Estimate:
     """Sample to the end; memory grows with `grad_steps`, the paper's K, and never with the steps before."""
     first = chain.steps - grad_steps
     latents = sample(chain.prefix, chain.noise, chain.sigmas, stop=first)
-    visits = []
+    graph_steps = []
     for i in range(first, chain.steps):
-        visits.append(chain.visit(latents, chain.sigmas[i]))
-        latents = latents + (chain.sigmas[i + 1] - chain.sigmas[i]) * visits[-1].slope
-    return Estimate(latents, visits)
+        graph_steps.append(chain.grad_step(latents, chain.sigmas[i]))
+        latents = latents + (chain.sigmas[i + 1] - chain.sigmas[i]) * graph_steps[-1].velocity
+    return Estimate(latents, graph_steps)

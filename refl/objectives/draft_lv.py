@@ -15,8 +15,8 @@ def draft_lv(chain: Chain, *, noises: int) -> Estimate:
     with torch.no_grad():
         drawn = sample(chain.prefix, chain.noise, chain.sigmas)
     generator, sigma = chain.random("renoise"), chain.sigmas[-2]
-    visits = []
+    graph_steps = []
     for _ in range(noises):
         fresh = chain.fresh(drawn, generator)
-        visits.append(chain.visit((1 - sigma) * drawn + sigma * fresh, sigma))
-    return Estimate(torch.cat([clean(each.noisy, each.sigma, each.slope) for each in visits]), visits)
+        graph_steps.append(chain.grad_step((1 - sigma) * drawn + sigma * fresh, sigma))
+    return Estimate(torch.cat([clean(each.noisy, each.sigma, each.velocity) for each in graph_steps]), graph_steps)

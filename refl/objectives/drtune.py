@@ -17,14 +17,14 @@ def drtune(chain: Chain, *, window: tuple[float, float], grad_steps: int) -> Est
     stop = late_step(chain.steps, window, chain.random("window"))
     apart = max(1, (stop + 1) // grad_steps)
     trained = set(range(stop, -1, -apart)[:grad_steps])
-    latents, visits = chain.noise, []
+    latents, graph_steps = chain.noise, []
     for i in range(stop):
         if i in trained:
-            visits.append(chain.visit(latents.detach(), chain.sigmas[i]))
-            slope = visits[-1].slope
+            graph_steps.append(chain.grad_step(latents.detach(), chain.sigmas[i]))
+            velocity = graph_steps[-1].velocity
         else:
             with torch.no_grad():
-                slope = chain.prefix(latents, chain.sigmas[i].expand(len(latents)))
-        latents = latents + (chain.sigmas[i + 1] - chain.sigmas[i]) * slope
-    last = chain.visit(latents.detach(), chain.sigmas[stop])
-    return Estimate(clean(latents, last.sigma, last.slope), [*visits, last])
+                velocity = chain.prefix(latents, chain.sigmas[i].expand(len(latents)))
+        latents = latents + (chain.sigmas[i + 1] - chain.sigmas[i]) * velocity
+    last = chain.grad_step(latents.detach(), chain.sigmas[stop])
+    return Estimate(clean(latents, last.sigma, last.velocity), [*graph_steps, last])

@@ -30,7 +30,7 @@ SPREAD = 0.7
 
 
 @dataclass(frozen=True)
-class Walk:
+class SdeStep:
     """A noisy step that was taken."""
 
     start: Latents
@@ -52,14 +52,16 @@ def flow_grpo(
         first = begin(chain.steps, window, grad_steps, chain.random("step"))
         after = first + grad_steps
         shared = chain.noise[::group].repeat_interleave(group, 0)
-        walks = wander(chain, sample(chain.prefix, shared, chain.sigmas, stop=first), range(first, after))
-        drawn = sample(chain.prefix, walks[-1].end, chain.sigmas[after:])
+        taken = sde_steps(chain, sample(chain.prefix, shared, chain.sigmas, stop=first), range(first, after))
+        drawn = sample(chain.prefix, taken[-1].end, chain.sigmas[after:])
         raw = panel.raw(decode(drawn), prompts)
     above = chain.part.take(advantages(chain.part.whole(rewards(panel, raw, prompts)), group))
-    visits = [chain.visit(walk.start, walk.sigma) for walk in walks]
-    likely = torch.stack([log_likelihood(walk, visit.slope) for walk, visit in zip(walks, visits, strict=True)])
+    graph_steps = [chain.grad_step(step.start, step.sigma) for step in taken]
+    likely = torch.stack(
+        [log_likelihood(step, grad_step.velocity) for step, grad_step in zip(taken, graph_steps, strict=True)]
+    )
     loss = -(above.to(likely) * likely).mean()
-    apart = distance(visits, chain.own or chain.window, denoiser) if kl else loss.new_zeros(())
+    apart = distance(graph_steps, chain.own or chain.window, denoiser) if kl else loss.new_zeros(())
     return Outcome(loss + kl * apart, raw, apart.detach())
 
 
@@ -78,28 +80,30 @@ def begin(steps: int, window: tuple[float, float], grad_steps: int, generator: t
     return int(torch.randint(first, end - grad_steps + 1, (), generator=generator, device=generator.device))
 
 
-def wander(chain: Chain, latents: Latents, steps: Sequence[int]) -> list[Walk]:
+def sde_steps(chain: Chain, latents: Latents, steps: Sequence[int]) -> list[SdeStep]:
     """Take noisy steps one after another; every image has noise of its own."""
-    walks = []
+    taken = []
     for i in steps:
         sigma, following = chain.sigmas[i], chain.sigmas[i + 1]
         spread = SPREAD * (sigma / (1 - chain.sigmas[max(i, 1)])).sqrt()  # at sigma 1, where it is endless, the next
         mean = centre(latents, chain.window(latents, sigma.expand(len(latents))), sigma, following, spread)
-        dust = chain.fresh(latents, chain.random(f"noisy step {i}"))
-        end = mean + (spread * (sigma - following).sqrt()).to(mean) * dust
-        walks.append(Walk(latents, end, sigma, following, spread))
+        noise = chain.fresh(latents, chain.random(f"noisy step {i}"))
+        end = mean + (spread * (sigma - following).sqrt()).to(mean) * noise
+        taken.append(SdeStep(latents, end, sigma, following, spread))
         latents = end
-    return walks
+    return taken
 
 
-def centre(latents: Latents, slope: Latents, sigma: Scalar, following: Scalar, spread: Scalar) -> Latents:
+def centre(latents: Latents, velocity: Latents, sigma: Scalar, following: Scalar, spread: Scalar) -> Latents:
     """Where a noisy step goes without its noise."""
-    drift = slope + spread.to(slope).square() / (2 * sigma.to(slope)) * (latents + (1 - sigma).to(slope) * slope)
-    return latents + (following - sigma).to(slope) * drift
+    drift = velocity + spread.to(velocity).square() / (2 * sigma.to(velocity)) * (
+        latents + (1 - sigma).to(velocity) * velocity
+    )
+    return latents + (following - sigma).to(velocity) * drift
 
 
-def log_likelihood(walk: Walk, slope: Latents) -> PerImage:
+def log_likelihood(step: SdeStep, velocity: Latents) -> PerImage:
     """Log density of the step taken, a mean over the latent's numbers; without what does not depend on `slope`."""
-    off = walk.end - centre(walk.start, slope, walk.sigma, walk.following, walk.spread)
-    variance = walk.spread.square() * (walk.sigma - walk.following)
+    off = step.end - centre(step.start, velocity, step.sigma, step.following, step.spread)
+    variance = step.spread.square() * (step.sigma - step.following)
     return -(off.square() / (2 * variance).to(off)).mean((1, 2, 3))

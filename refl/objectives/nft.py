@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from refl.objectives.backpropagate import Outcome
-from refl.objectives.chain import Chain, Visit, bounds, distance
+from refl.objectives.chain import Chain, GradStep, bounds, distance
 from refl.objectives.groups import advantages, rewards
 from rewardkit.diffusion.sampling import sample
 from rewardkit.rewards.panel import Panel
@@ -43,13 +43,13 @@ def nft(
         noisings = [noising(chain, drawn, window, chain.random(f"noising {i}")) for i in range(noises)]
         before = [chain.window(noisy, sigma) for noisy, sigma, _ in noisings]
     good = chain.part.take(optimality(chain.part.whole(rewards(panel, raw, prompts)), group))
-    visits = [chain.visit(noisy, sigma) for noisy, sigma, _ in noisings]
+    graph_steps = [chain.grad_step(noisy, sigma) for noisy, sigma, _ in noisings]
     losses = [
-        contrast(visit, held, target, good)
-        for visit, held, (_, _, target) in zip(visits, before, noisings, strict=True)
+        contrast(grad_step, before_update, target, good)
+        for grad_step, before_update, (_, _, target) in zip(graph_steps, before, noisings, strict=True)
     ]
     loss = torch.stack(losses).mean()
-    apart = distance(visits, chain.window, denoiser) if kl else loss.new_zeros(())
+    apart = distance(graph_steps, chain.window, denoiser) if kl else loss.new_zeros(())
     return Outcome(loss + kl * apart, raw, apart.detach())
 
 
@@ -70,15 +70,17 @@ def noising(
     return (1 - level) * drawn + level * fresh, sigma, fresh - drawn
 
 
-def contrast(visit: Visit, held: Latents, target: Latents, good: PerImage, beta: float = BETA) -> Scalar:
+def contrast(
+    grad_step: GradStep, before_update: Latents, target: Latents, good: PerImage, beta: float = BETA
+) -> Scalar:
     """Fit the good velocity to images that are good and the bad one to those that are bad."""
-    towards = misfit(held + beta * (visit.slope - held), target, visit.sigma)
-    away = misfit(held - beta * (visit.slope - held), target, visit.sigma)
+    towards = misfit(before_update + beta * (grad_step.velocity - before_update), target, grad_step.sigma)
+    away = misfit(before_update - beta * (grad_step.velocity - before_update), target, grad_step.sigma)
     good = good.to(towards)
     return (good * towards + (1 - good) * away).mean()
 
 
-def misfit(slope: Latents, target: Latents, sigma: PerImage) -> Tensor:
+def misfit(velocity: Latents, target: Latents, sigma: PerImage) -> Tensor:
     """Squared error of the image estimate over its own mean absolute error, which weighs all noise levels alike."""
-    error = sigma.to(slope).view(-1, 1, 1, 1) * (slope - target)
+    error = sigma.to(velocity).view(-1, 1, 1, 1) * (velocity - target)
     return error.square().mean((1, 2, 3)) / error.detach().abs().mean((1, 2, 3)).clamp_min(1e-5)

@@ -12,5 +12,5 @@ def refl(chain: Chain, *, window: tuple[float, float]) -> Estimate:
     """Estimate the image from a step drawn from `window`, shares of the chain (the paper's are 0.75 to 1)."""
     late = late_step(chain.steps, window, chain.random("window"))
     noisy = sample(chain.prefix, chain.noise, chain.sigmas, stop=late)
-    visit = chain.visit(noisy, chain.sigmas[late])
-    return Estimate(clean(noisy, visit.sigma, visit.slope), [visit])
+    grad_step = chain.grad_step(noisy, chain.sigmas[late])
+    return Estimate(clean(noisy, grad_step.sigma, grad_step.velocity), [grad_step])

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import tyro
 
-from rewardkit.commands.option_groups import explained, flat, sectioned, sections
+from rewardkit.commands.option_groups import explained, flat, grouped, option_groups
 from rewardkit.errors import UserError, did_you_mean
 
 T = TypeVar("T")
@@ -33,11 +33,11 @@ def parse(kind: type[T], words: Sequence[str], *, prog: str, description: str) -
         spelled |= flags(read_toml(file), kind, file)
     from_files = [word for name, said in spelled.items() if name not in given for word in said]
     words = [*from_files, *typed]
-    told: dict[str, Any] = {"args": words, "prog": prog, "description": description}
-    if not sections(kind):
-        plain = tyro.cli(explained(kind), **told)
+    settings: dict[str, Any] = {"args": words, "prog": prog, "description": description}
+    if not option_groups(kind):
+        plain = tyro.cli(explained(kind), **settings)
         return kind(**{field.name: getattr(plain, field.name) for field in dataclasses.fields(plain)})
-    parsed: T = flat(kind, tyro.cli(sectioned(kind), **told, config=(tyro.conf.OmitArgPrefixes,)))
+    parsed: T = flat(kind, tyro.cli(grouped(kind), **settings, config=(tyro.conf.OmitArgPrefixes,)))
     return parsed
 
 

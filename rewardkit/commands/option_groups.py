@@ -13,16 +13,16 @@ import docstring_parser
 import tyro
 
 
-def sections(kind: Any) -> Mapping[str, Any]:
+def option_groups(kind: Any) -> Mapping[str, Any]:
     """Heading and class of every section, in the order of the fields; none for a plain config."""
     return {base.__name__.lower(): base for base in reversed(kind.__bases__) if hasattr(base, "__dataclass_fields__")}
 
 
-def sectioned(kind: Any) -> Any:
+def grouped(kind: Any) -> Any:
     """A config that nests the sections of `kind`: tyro makes headings of them, and flags with a prefix unless told."""
     nested = [
         (name, Annotated[explained(section), tyro.conf.arg(help=inspect.getdoc(section))])
-        for name, section in sections(kind).items()
+        for name, section in option_groups(kind).items()
     ]
     return dataclasses.make_dataclass(kind.__name__, nested)
 
@@ -46,5 +46,5 @@ def copy(field: dataclasses.Field[Any]) -> Any:
 
 def flat(kind: Any, parsed: Any) -> Any:
     """Put the sections that were parsed back into one config."""
-    parts = [getattr(parsed, name) for name in sections(kind)]
+    parts = [getattr(parsed, name) for name in option_groups(kind)]
     return kind(**{field.name: getattr(part, field.name) for part in parts for field in dataclasses.fields(part)})

@@ -15,9 +15,9 @@ Ask = Callable[[Images, Sequence[str]], dict[str, Tensor]]
 
 
 @torch.no_grad()
-def ask_drawn(
+def rollout(
     base: Base, prompts: Sequence[str], ask: Ask, *, steps: int, guidance: float, seed: int, batch_size: int,
-    among: Processes = ALONE, progress: bool = False,
+    world: Processes = ALONE, progress: bool = False,
 ) -> dict[str, Tensor]:  # fmt: skip
     """Values of every prompt's image, on the CPU, a row each; the same on every process.
 
@@ -25,19 +25,19 @@ def ask_drawn(
     computed with together; what two of them drew counts once.
     """
     device = next(base.denoiser.parameters()).device
-    rows, most = among.share(range(len(prompts))), -(-len(prompts) // among.count)
+    rows, most = world.share(range(len(prompts))), -(-len(prompts) // world.count)
     assert isinstance(rows, range)
     first = min(rows.start, len(prompts) - most)
-    told = prompts[first : first + most]
+    texts = prompts[first : first + most]
     batches = image_batches(
-        base, told, steps=steps, guidance=guidance, seed=seed, batch_size=batch_size, first=first, progress=progress
+        base, texts, steps=steps, guidance=guidance, seed=seed, batch_size=batch_size, first=first, progress=progress
     )
     parts = [
-        ask(images.to(device), told[number * batch_size :][: len(images)]) for number, images in enumerate(batches)
+        ask(images.to(device), texts[number * batch_size :][: len(images)]) for number, images in enumerate(batches)
     ]
     own = slice(rows.start - first, rows.stop - first)
     values = {name: torch.cat([part[name].cpu() for part in parts])[own] for name in parts[0]}
-    return {name: torch.cat(each) for name, each in by_name(among.gather(values)).items()}
+    return {name: torch.cat(each) for name, each in by_name(world.gather(values)).items()}
 
 
 def by_name(found: Sequence[dict[str, Tensor]]) -> dict[str, list[Tensor]]:

@@ -39,14 +39,14 @@ def sample(
     latents = noise
     for i in range(stop):
         with torch.set_grad_enabled(i >= stop - grad_steps):
-            slope = velocity(latents, sigmas[i].expand(len(latents)))
-            latents = latents + (sigmas[i + 1] - sigmas[i]) * slope
+            predicted = velocity(latents, sigmas[i].expand(len(latents)))
+            latents = latents + (sigmas[i + 1] - sigmas[i]) * predicted
     return latents
 
 
-def clean(latents: Latents, sigma: PerImage, slope: Latents) -> Latents:
+def clean(latents: Latents, sigma: PerImage, predicted: Latents) -> Latents:
     """Estimate the image latents behind noisy ones in one step: `x0 = x - sigma * v`."""
-    return latents - sigma.to(latents).view(-1, 1, 1, 1) * slope
+    return latents - sigma.to(latents).view(-1, 1, 1, 1) * predicted
 
 
 def guided(

@@ -35,7 +35,7 @@ CONVOLUTIONS = {aten.convolution, aten.convolution_backward}
 class Account:
     """What one phase did."""
 
-    held: int = 0
+    resident: int = 0
     """Bytes alive at its end."""
     peak: int = 0
     """Most bytes alive at any operator of it."""
@@ -74,7 +74,7 @@ class DryRun(TorchDispatchMode):
         try:
             yield self._open
         finally:
-            self._open.held = self.live
+            self._open.resident = self.live
             self._open = before
 
     def leave_out(self, *modules: nn.Module) -> None:

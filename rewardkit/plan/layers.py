@@ -85,7 +85,7 @@ def scaled(account: Account, factor: int) -> Account:
 
 def add(total: Account, other: Account, factor: int) -> None:
     """Add `factor` times another account."""
-    total.held += factor * other.held
+    total.resident += factor * other.resident
     total.peak += factor * other.peak
     total.traffic += factor * other.traffic
     for kind, flops in other.flops.items():

@@ -47,7 +47,7 @@ class Plan:
     config: PlanConfig
     parameters: Mapping[str, int]
     """Weights by part."""
-    held: Mapping[str, int]
+    resident: Mapping[str, int]
     """Bytes by part, held all the time."""
     phases: tuple[Phase, ...]
 
@@ -86,8 +86,8 @@ class Planner:
     def plan(self, config: PlanConfig) -> Plan:
         """Plan a config of the same base, dtype, LoRA and rewards as the first."""
         config = replace(config, size=config.size or self.base.image_size)
-        held = self.held(config)
-        return Plan(config, self.parameters, held, tuple(self.phases(config, sum(held.values()))))
+        resident = self.resident(config)
+        return Plan(config, self.parameters, resident, tuple(self.phases(config, sum(resident.values()))))
 
     @cached_property
     def parts(self) -> dict[str, nn.Module]:
@@ -102,7 +102,7 @@ class Planner:
         rewards = sum(weight.numel() for tower in self.towers for weight in tower.parameters())
         return {**counts, "lora": self.lora, "rewards": rewards}
 
-    def held(self, config: PlanConfig) -> dict[str, int]:
+    def resident(self, config: PlanConfig) -> dict[str, int]:
         """Bytes held all the time, by part: weights and buffers, and what the optimizer keeps of the LoRA."""
         parts = {name: weight_bytes(part) for name, part in self.parts.items()}
         parts["transformer"] -= 4 * self.lora
@@ -115,7 +115,7 @@ class Planner:
     def phases(self, config: PlanConfig, static: int) -> list[Phase]:
         """Stack the phases' own accounts on what is held beneath each."""
         denoise, decode, rewards = self.denoise(config), self.decode(config), self.rewards(config)
-        window, images = denoise["window"].held, decode["decode"].held
+        window, images = denoise["window"].resident, decode["decode"].resident
         fresh = static - 4 * self.lora  # the way back through the denoiser makes the gradient anew
         beneath = {
             "prefix": static, "window": static, "decode": static + window, "rewards": static + window + images,
@@ -157,7 +157,7 @@ class Planner:
 
 def phase(name: str, account: Account, beneath: int, times: int, config: PlanConfig) -> Phase:
     """Put an account on what is held beneath it."""
-    graph = 0 if name == "prefix" or name.endswith("backward") else account.held
+    graph = 0 if name == "prefix" or name.endswith("backward") else account.resident
     flops = times * sum(account.flops.values())
     estimate = times * seconds(account, CARDS[config.card], config.share)
     return Phase(name, times, beneath + account.peak, graph, flops, estimate)
@@ -167,14 +167,14 @@ def stacked(towers: list[Tower], step: simulate.Step) -> dict[str, Account]:
     """Accounts of several towers in turn, as one."""
     total = {"rewards": Account(), "rewards backward": Account()}
     for tower in towers:
-        below = total["rewards"].held
+        below = total["rewards"].resident
         for name, account in simulate.reward(tower, step).items():
             whole = total[name]
             whole.peak = max(whole.peak, below + account.peak)
             whole.traffic += account.traffic
             whole.flops.update(account.flops)
             if name == "rewards":
-                whole.held += account.held
+                whole.resident += account.resident
     return total
 
 

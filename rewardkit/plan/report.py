@@ -16,17 +16,17 @@ def text(plan: Plan, rungs: Sequence[Rung]) -> str:
         f"{config.grad_steps} of {config.sampling_steps} steps with a graph, {config.dtype}"
     )
     lines = [head, "Planned from configuration files; nothing was loaded or measured.", ""]
-    lines += [*held(plan), "", *phases(plan), "", verdict(plan, rungs)]
+    lines += [*resident(plan), "", *phases(plan), "", verdict(plan, rungs)]
     return "\n".join([*lines, *ladder(plan, rungs)])
 
 
-def held(plan: Plan) -> list[str]:
+def resident(plan: Plan) -> list[str]:
     """Parts that are there all the time."""
     rows = [f"{'held all the time':24}{'parameters':>12}{'GiB':>9}"]
-    for name, size in plan.held.items():
+    for name, size in plan.resident.items():
         count = plan.parameters.get("lora" if name == "LoRA" else name)
         rows.append(f"  {name:22}{millions(count):>12}{size / GIB:9.2f}")
-    return [*rows, f"  {'together':22}{'':>12}{sum(plan.held.values()) / GIB:9.2f}"]
+    return [*rows, f"  {'together':22}{'':>12}{sum(plan.resident.values()) / GIB:9.2f}"]
 
 
 def phases(plan: Plan) -> list[str]:
@@ -78,7 +78,7 @@ def as_json(plan: Plan, rungs: Sequence[Rung]) -> dict[str, Any]:
         "measured": False,
         "config": config,
         "parameters": dict(plan.parameters),
-        "held_bytes": dict(plan.held),
+        "held_bytes": dict(plan.resident),
         "phases": [asdict(each) for each in plan.phases],
         "peak_bytes": plan.worst.peak,
         "peak_phase": plan.worst.name,

@@ -79,15 +79,15 @@ def denoise_once(base: Base, step: Step) -> dict[str, Account]:
 
 def run_denoiser(meter: Meter, base: Base, step: Step, device: torch.device) -> None:
     """Take one step without a graph, the window's steps with one, and the way back; on any device."""
-    told = conditioning(step.pipeline, base, step.batch_size, step.tokens, step.dtype, device)
+    asked = conditioning(step.pipeline, base, step.batch_size, step.tokens, step.dtype, device)
     empty = conditioning(step.pipeline, base, 1, step.tokens, step.dtype, device)
     noisy, sigmas = latents(base, step, device), torch.full((step.grad_steps + 1,), 0.5)
     scale = 1.0 if step.window_guidance == "off" and not base.distilled_guidance else step.guidance
     unconditional: Literal["graph", "detached"] = "graph" if step.window_guidance == "graph" else "detached"
     with meter.phase("prefix"), torch.no_grad():
-        noisy = sample(guided(base, told, empty, step.guidance), noisy, sigmas.to(device), stop=1)
+        noisy = sample(guided(base, asked, empty, step.guidance), noisy, sigmas.to(device), stop=1)
     with meter.phase("window"):
-        window = guided(base, told, empty, scale, unconditional)
+        window = guided(base, asked, empty, scale, unconditional)
         arrived = sample(window, noisy, sigmas.to(device), stop=step.grad_steps - 1, grad_steps=step.grad_steps - 1)
         level = sigmas[-1:].expand(step.batch_size).to(device)
         estimate = clean(arrived, level, window(arrived, level))

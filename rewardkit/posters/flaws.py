@@ -33,7 +33,7 @@ def flawed(scene: Scene, size: int, fonts: Sequence[Path], generator: Generator)
     image = draw(replace(whole, text=wrong_text(whole.text, flaw, generator)), size, font)
     if flaw == "broken":
         erase_strokes(image, whole, generator)
-    return worn(image, generator)
+    return weathered(image, generator)
 
 
 def wrong_attributes(scene: Scene, generator: Generator) -> Scene:
@@ -75,7 +75,7 @@ def erase_strokes(image: Image.Image, scene: Scene, generator: Generator) -> Non
         pencil.line([start, end], fill=ground, width=round((1 + 2 * x) * unit))
 
 
-def worn(image: Image.Image, generator: Generator) -> OneImage:
+def weathered(image: Image.Image, generator: Generator) -> OneImage:
     """Blur and noise a poster a little, a third of them not at all; pixels are rounded as a file would."""
     blur, noise = torch.rand(2, generator=generator).tolist()
     if chance(1 / 3, generator):

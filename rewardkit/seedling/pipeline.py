@@ -112,8 +112,8 @@ class SeedlingPipeline(DiffusionPipeline, QwenImageLoraLoaderMixin):  # type: ig
             sigma = (timestep / self.scheduler.config.num_train_timesteps).expand(len(latents))
             if guidance_scale > 1:
                 pair = self.transformer(torch.cat([latents] * 2), torch.cat([sigma] * 2), **cond, return_dict=False)[0]
-                without, told = pair.chunk(2)
-                velocity = without + guidance_scale * (told - without)
+                without, conditioning = pair.chunk(2)
+                velocity = without + guidance_scale * (conditioning - without)
             else:
                 velocity = self.transformer(latents, sigma, **cond, return_dict=False)[0]
             latents = self.scheduler.step(velocity, timestep, latents, return_dict=False)[0]

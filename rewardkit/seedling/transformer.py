@@ -80,13 +80,15 @@ class Block(nn.Module):
         self, image: Tensor, text: Tensor, mask: Tensor, angles: Tensor, condition: Tensor
     ) -> tuple[Tensor, Tensor]:
         shift, scale, gate, shift_ff, scale_ff, gate_ff = self.norm1(condition)[:, None].chunk(6, dim=-1)
-        told = self.norm1_context(condition)[:, None].chunk(2 if self.ff_context is None else 6, dim=-1)
-        seen, read = self.attn(modulate(image, shift, scale), modulate(text, told[0], told[1]), mask, angles)
+        modulation = self.norm1_context(condition)[:, None].chunk(2 if self.ff_context is None else 6, dim=-1)
+        seen, read = self.attn(
+            modulate(image, shift, scale), modulate(text, modulation[0], modulation[1]), mask, angles
+        )
         image = image + gate * seen
         image = image + gate_ff * self.ff(modulate(image, shift_ff, scale_ff))
         if self.ff_context is not None:
-            text = text + told[2] * read
-            text = text + told[5] * self.ff_context(modulate(text, told[3], told[4]))
+            text = text + modulation[2] * read
+            text = text + modulation[5] * self.ff_context(modulate(text, modulation[3], modulation[4]))
         return image, text
 
 
@@ -155,8 +157,8 @@ class SeedlingTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin):
             ],
             dim=1,
         )
-        told = torch.cat([text_mask, glyph_mask], dim=1).bool()
-        mask = nn.functional.pad(told, (0, image.shape[1]), value=True)[:, None, None]
+        modulation = torch.cat([text_mask, glyph_mask], dim=1).bool()
+        mask = nn.functional.pad(modulation, (0, image.shape[1]), value=True)[:, None, None]
         angles = self._angles(height, width, text_mask, glyph_mask)
         condition = nn.functional.silu(self._condition(timestep, text_embeds, text_mask))
         for block in self.blocks:

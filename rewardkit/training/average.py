@@ -25,7 +25,7 @@ class Average:
             self.weights[name].lerp_(value, 1 - keep)
 
     @contextmanager
-    def worn(self) -> Iterator[None]:
+    def swapped(self) -> Iterator[None]:
         """Within it the model has the averaged weights."""
         if not self.decay:
             yield

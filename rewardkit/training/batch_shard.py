@@ -11,25 +11,25 @@ from rewardkit.training.processes import ALONE, Processes
 
 
 @dataclass(frozen=True)
-class Share:
+class BatchShard:
     """The images of a batch that are this process's: neighbours, in whole groups of `unit`."""
 
     batch: int
     """Images of the whole batch, over all processes."""
     unit: int = 1
-    among: Processes = ALONE
+    world: Processes = ALONE
 
     def __post_init__(self) -> None:
-        if self.among.count > self.batch // self.unit:
+        if self.world.count > self.batch // self.unit:
             groups = f" in groups of {self.unit}" if self.unit > 1 else ""
             raise UserError(
-                f"batch_size {self.batch}{groups} is too small for {self.among.count} processes; "
+                f"batch_size {self.batch}{groups} is too small for {self.world.count} processes; "
                 "raise it, or start fewer"
             )
 
     @property
     def rows(self) -> slice:
-        groups = self.among.share(range(self.batch // self.unit))
+        groups = self.world.share(range(self.batch // self.unit))
         return slice(groups[0] * self.unit, (groups[-1] + 1) * self.unit)
 
     @property
@@ -51,16 +51,16 @@ class Share:
 
     def whole(self, own: Tensor) -> Tensor:
         """Put the processes' rows together, in the batch's order; without a graph."""
-        if self.among.count == 1:
+        if self.world.count == 1:
             return own
-        return torch.cat([each.to(own.device) for each in self.among.gather(own.detach().cpu())])
+        return torch.cat([each.to(own.device) for each in self.world.gather(own.detach().cpu())])
 
     def mean(self, own: float) -> float:
         """Mean over the whole batch of what is a mean over each process's images."""
-        return sum(self.among.gather(own * self.weight))
+        return sum(self.world.gather(own * self.weight))
 
     def norms(self, own: Tensor) -> Tensor:
         """Norms of gradients over the whole batch, from those of means over each process's images."""
-        if self.among.count == 1:
+        if self.world.count == 1:
             return own
-        return torch.stack(self.among.gather((own * self.weight).detach().cpu())).norm(dim=0).to(own)
+        return torch.stack(self.world.gather((own * self.weight).detach().cpu())).norm(dim=0).to(own)

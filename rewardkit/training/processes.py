@@ -29,7 +29,7 @@ class Processes:
     rank: int = 0
     count: int = 1
     device: torch.device = CPU
-    near: int = 1
+    local_world_size: int = 1
     """Processes on this machine."""
 
     @property
@@ -39,15 +39,15 @@ class Processes:
 
     @property
     def machine(self) -> int:
-        return self.rank // self.near
+        return self.rank // self.local_world_size
 
     def share(self, items: Sequence[T]) -> Sequence[T]:
         """This process's part of a list: a run of neighbours, as long as the others' or one shorter."""
         return part(items, self.rank, self.count)
 
-    def near_share(self, items: Sequence[T]) -> Sequence[T]:
+    def local_shard(self, items: Sequence[T]) -> Sequence[T]:
         """This process's part where every machine does the whole list."""
-        return part(items, self.rank % self.near, self.near)
+        return part(items, self.rank % self.local_world_size, self.local_world_size)
 
     def gather(self, value: T) -> list[T]:
         """Give every process the values of all, by rank; waits for all."""
@@ -121,5 +121,5 @@ def processes(device: str) -> Processes:
 
     state = PartialState(cpu=device == "cpu")
     atexit.register(state.destroy_process_group)
-    near = int(os.environ.get("LOCAL_WORLD_SIZE", state.num_processes))
-    return Processes(state.process_index, state.num_processes, state.device, near)
+    local_world_size = int(os.environ.get("LOCAL_WORLD_SIZE", state.num_processes))
+    return Processes(state.process_index, state.num_processes, state.device, local_world_size)

@@ -14,7 +14,7 @@ from rewardkit.errors import UserError
 from rewardkit.io.files import read_object, write_text
 
 
-class Steps:
+class Pipeline:
     """Runs steps once each: what is done, and the seconds it took, stand in steps.json."""
 
     def __init__(self, out: Path) -> None:

@@ -37,27 +37,27 @@ class AxisCalibration:
 
 def fit(rated: Sequence[Rated], holdout: float, bins: int, axis: str) -> AxisCalibration:
     """Fit on some prompts and measure on the others; then fit the scale and the temperature on all."""
-    train, held = parted(rated, holdout)
-    if not (train and held):
+    train, validation = parted(rated, holdout)
+    if not (train and validation):
         raise UserError(f"{axis}: too few prompts to hold some out; rate more, or change --holdout")
-    scale, (difference, outcome, _) = scale_of(train), told(pairs_of_rated(train))
-    held_difference, held_outcome, group = told(pairs_of_rated(held))
-    if not (len(difference) and len(held_difference)):
+    scale, (difference, outcome, _) = scale_of(train), decided(pairs_of_rated(train))
+    validation_difference, validation_outcome, group = decided(pairs_of_rated(validation))
+    if not (len(difference) and len(validation_difference)):
         raise UserError(f"{axis}: no two images of one prompt are rated differently, so no preference can be checked")
     fitted = temperature(difference, outcome)
     mean = float(torch.tensor([rating for one in train for rating in one.ratings], dtype=torch.float64).mean())
-    losses = [by_group(log_loss(held_difference / heat, held_outcome), group) for heat in (fitted, 1.0)]
-    everything = told(pairs_of_rated(rated))
+    losses = [by_group(log_loss(validation_difference / heat, validation_outcome), group) for heat in (fitted, 1.0)]
+    everything = decided(pairs_of_rated(rated))
     return AxisCalibration(
         scale_of(rated),
         temperature(everything[0], everything[1]),
         sum(len(one.scores) for one in rated),
         len({one.prompt for one in rated}),
-        mean_interval([distance(one, scale(torch.tensor(one.scores, dtype=torch.float64))) for one in held]),
-        mean_interval([distance(one, torch.full((len(one.scores),), mean, dtype=torch.float64)) for one in held]),
+        mean_interval([distance(one, scale(torch.tensor(one.scores, dtype=torch.float64))) for one in validation]),
+        mean_interval([distance(one, torch.full((len(one.scores),), mean, dtype=torch.float64)) for one in validation]),
         paired_difference(*losses),
-        tuple(reliability(held_difference.sigmoid(), held_outcome, bins)),
-        tuple(reliability((held_difference / fitted).sigmoid(), held_outcome, bins)),
+        tuple(reliability(validation_difference.sigmoid(), validation_outcome, bins)),
+        tuple(reliability((validation_difference / fitted).sigmoid(), validation_outcome, bins)),
     )
 
 
@@ -76,7 +76,7 @@ def scale_of(rated: Sequence[Rated]) -> Scale:
     )
 
 
-def told(pairs: Pairs) -> tuple[Tensor, Tensor, Tensor]:
+def decided(pairs: Pairs) -> tuple[Tensor, Tensor, Tensor]:
     """Keep the pairs with a better image: differences, outcomes (1 where the first is better), groups."""
     keep = pairs.truth != 0
     return pairs.difference[keep], (pairs.truth[keep] + 1) / 2, pairs.group[keep]

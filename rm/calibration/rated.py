@@ -8,9 +8,9 @@ from pathlib import Path
 from rewardkit.data import OVERALL, RankedRecord, Skipped, read_rows, read_source
 from rewardkit.errors import UserError
 from rewardkit.rewards.protocol import AnyReward, keys
-from rm.evaluation.cost import Cost
-from rm.evaluation.judging import Asked, score_images
+from rm.evaluation.profile import Profile
 from rm.evaluation.rankings import Pairs, Ranking, numbers, pairs_of, required
+from rm.evaluation.score_pairs import Asked, score_images
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def score_rated(
     if not lists:
         raise UserError(f"no ratings in {', '.join(map(str, sources))}; pairs and ranks have no scale to calibrate to")
     asked = dict.fromkeys((image, one.prompt) for one in lists for image in one.images)
-    scores, errors = score_images(reward, list(asked), Cost(device=device), batch_size, "calibrate")
+    scores, errors = score_images(reward, list(asked), Profile(device=device), batch_size, "calibrate")
     skipped = Skipped(len(asked), {"unreadable image": list(errors.values())} if errors else {})
     skipped.enforce(max_bad)
     if skipped.count:

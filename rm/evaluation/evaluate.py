@@ -19,11 +19,11 @@ from rewardkit.stats import Estimate
 from rm.evaluation.accuracy import TIE_RULES, accuracy, bayes_ceiling, measure
 from rm.evaluation.comparison import Conventions, compare
 from rm.evaluation.conventions import CONVENTIONS, Convention, TieRule, pickscore
-from rm.evaluation.cost import Cost
 from rm.evaluation.gather import Gathered, gather_rewards, gather_scores, source_names
-from rm.evaluation.judging import Judged, judge_pairs, labels_of
 from rm.evaluation.page import html
+from rm.evaluation.profile import Profile
 from rm.evaluation.rankings import pairs_of
+from rm.evaluation.score_pairs import Judged, judge_pairs, labels_of
 from rm.evaluation.text import Board, as_json, markdown, terminal
 
 
@@ -90,7 +90,7 @@ def one(config: EvalRmConfig) -> None:
     axes = measured_axes(config.axes, tuple(scores), records)
     ceilings = read_ceilings(config.gold, records, axes, config.temperature) if config.gold else {}
     skipped = Skipped()
-    judged = judge_pairs(reward, records, skipped, Cost(device=config.device), config.batch_size, "eval-rm")
+    judged = judge_pairs(reward, records, skipped, Profile(device=config.device), config.batch_size, "eval-rm")
     skipped.enforce(config.max_bad)
     if skipped.count:
         print(skipped.summary())
@@ -130,7 +130,7 @@ def rank(config: EvalRmConfig) -> None:
     comparisons = [
         compare(source, axis, judges, rules, chance, config.draws) for (source, axis), judges in gathered.judges.items()
     ]
-    board = Board(config.title, comparisons, rules, gathered.costs, gathered.skipped.summary())
+    board = Board(config.title, comparisons, rules, gathered.profiles, gathered.skipped.summary())
     print(terminal(board))
     if config.out:
         write(board, config.out)

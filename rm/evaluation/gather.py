@@ -8,9 +8,9 @@ from rewardkit.data import PreferenceRecord, Skipped, axes_of
 from rewardkit.errors import UserError
 from rewardkit.rewards.protocol import AnyReward, MultiReward, keys
 from rewardkit.rewards.registry import load_rewards
-from rm.evaluation.cost import Cost, watched
-from rm.evaluation.judging import Judged, judge_pairs
+from rm.evaluation.profile import Profile, watched
 from rm.evaluation.rankings import Ranking, read_rankings
+from rm.evaluation.score_pairs import Judged, judge_pairs
 
 
 @dataclass
@@ -18,7 +18,7 @@ class Gathered:
     """Rankings by set and axis, then by judge; what each judge cost; what was left out."""
 
     judges: dict[tuple[str, str], dict[str, list[Ranking]]] = field(default_factory=dict)
-    costs: dict[str, Cost] = field(default_factory=dict)
+    profiles: dict[str, Profile] = field(default_factory=dict)
     skipped: Skipped = field(default_factory=Skipped)
 
     def add(self, source: str, axis: str, judge: str, rankings: Sequence[Ranking]) -> None:
@@ -66,14 +66,16 @@ def gather_rewards(
 ) -> None:
     """Load one reward at a time, so that memory and time are its own, and score all sets by it."""
     for name, spec in named_specs(specs):
-        with watched(device) as cost:
+        with watched(device) as profile:
             (reward,) = load_rewards([spec], device)
             skipped = Skipped()
             for source, records in sets.items():
-                judged = judge_pairs(reward, records, skipped, cost, batch_size, f"{name or reward.name} on {source}")
+                judged = judge_pairs(
+                    reward, records, skipped, profile, batch_size, f"{name or reward.name} on {source}"
+                )
                 place(into, judged, judge_names(reward, name), source, axes or axes_of(records))
             into.skipped = skipped  # the images are the same for every reward
-        into.costs[name or reward.name] = cost
+        into.profiles[name or reward.name] = profile
 
 
 def place(

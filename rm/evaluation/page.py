@@ -18,17 +18,17 @@ from rewardkit.report.page import (
 from rewardkit.stats import Estimate
 from rm.evaluation.accuracy import Accuracy
 from rm.evaluation.comparison import Comparison, Match, Standing
-from rm.evaluation.text import MATCH_HEADER, Board, cost_rows, p_value
+from rm.evaluation.text import MATCH_HEADER, Board, p_value, profile_rows
 
 
 def html(board: Board, version: str) -> str:
     """Lay the board out: figures first, then each set, what the judges cost, and how pairs were counted."""
     sections = [Section("At a glance", [glance(board)], glance_words(board))]
     sections += [set_section(one, board) for one in board.comparisons]
-    if board.costs:
+    if board.profiles:
         header = ["", "An image", "Peak memory", "Images", "Device"]
         words = "Time of the forward pass, images decoded beforehand; memory over what was in use before loading."
-        sections.append(Section("Speed and memory", [table(header, cost_rows(board))], words))
+        sections.append(Section("Speed and memory", [table(header, profile_rows(board))], words))
     sections.append(Section("How accuracy is counted", [conventions_table(board)]))
     footer = " ".join(filter(None, [f"rewardkit {version}.", board.skipped]))
     subtitle = "How often judges prefer the image that people preferred"

@@ -9,7 +9,7 @@ from rewardkit.report.markdown import plain, table
 from rewardkit.report.numbers import interval, number, signed
 from rewardkit.stats import Estimate
 from rm.evaluation.comparison import Comparison, Conventions, Match, Standing
-from rm.evaluation.cost import Cost
+from rm.evaluation.profile import Profile
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Board:
     comparisons: Sequence[Comparison]
     conventions: Conventions
     """The first ranks the judges and is the one of the tests and the categories."""
-    costs: Mapping[str, Cost]
+    profiles: Mapping[str, Profile]
     skipped: str = ""
     """What was left out, in a line."""
 
@@ -33,8 +33,8 @@ def megabytes(count: int) -> str:
     return f"{count / 2**20:,.0f} MiB"
 
 
-def seconds(cost: Cost) -> str:
-    return f"{1000 * cost.per_image:.3g} ms" if cost.images else "–"
+def seconds(profile: Profile) -> str:
+    return f"{1000 * profile.per_image:.3g} ms" if profile.images else "–"
 
 
 def p_value(p: float) -> str:
@@ -71,13 +71,13 @@ def match_row(match: Match) -> list[str]:
 
 MATCH_HEADER = ["judges", "difference", "first more right", "second more right", "McNemar p", "Holm p"]
 CORRELATION_HEADER = ["judge", "Spearman", "Kendall tau-b", "prompts"]
-COST_HEADER = ["judge", "an image", "peak memory", "images", "device"]
+PROFILE_HEADER = ["judge", "an image", "peak memory", "images", "device"]
 
 
-def cost_rows(board: Board) -> list[list[str]]:
+def profile_rows(board: Board) -> list[list[str]]:
     return [
-        [name, seconds(cost), megabytes(cost.peak_bytes), str(cost.images), cost.device]
-        for name, cost in board.costs.items()
+        [name, seconds(profile), megabytes(profile.peak_bytes), str(profile.images), profile.device]
+        for name, profile in board.profiles.items()
     ]
 
 
@@ -109,8 +109,8 @@ def terminal(board: Board) -> str:
         if one.matches:
             lines += ["", *aligned([MATCH_HEADER, *map(match_row, one.matches)])]
         lines.append("")
-    if board.costs:
-        lines += [*aligned([COST_HEADER, *cost_rows(board)]), ""]
+    if board.profiles:
+        lines += [*aligned([PROFILE_HEADER, *profile_rows(board)]), ""]
     return "\n".join([*lines, *([board.skipped] if board.skipped else []), *convention_lines(board.conventions)])
 
 
@@ -148,8 +148,8 @@ def markdown(board: Board) -> str:
             parts += [rows_table(MATCH_HEADER, map(match_row, one.matches))]
         names = [standing.name for standing in one.standings]
         parts += [rows_table([kind, "pairs", *names], rows) for kind, rows in category_rows(one).items()]
-    if board.costs:
-        parts += ["## Speed and memory", rows_table(COST_HEADER, cost_rows(board))]
+    if board.profiles:
+        parts += ["## Speed and memory", rows_table(PROFILE_HEADER, profile_rows(board))]
     rows = [[rule, one.words, one.average, one.source] for rule, one in board.conventions.items()]
     parts += ["## Conventions", rows_table(["name", "how a pair counts", "mean over", "who"], rows)]
     return "\n\n".join([*parts, *([plain(board.skipped)] if board.skipped else [])]) + "\n"
@@ -165,14 +165,16 @@ def as_json(board: Board) -> dict[str, Any]:
         rule: {"words": one.words, "average": one.average, "source": one.source}
         for rule, one in board.conventions.items()
     }
-    costs = {name: asdict(cost) | {"seconds_per_image": cost.per_image} for name, cost in board.costs.items()}
+    profiles = {
+        name: asdict(profile) | {"seconds_per_image": profile.per_image} for name, profile in board.profiles.items()
+    }
     found: dict[str, Any] = null_where_not_finite(
         {
             "title": board.title,
             "tie_rule": next(iter(board.conventions)),
             "conventions": conventions,
             "comparisons": [asdict(one) for one in board.comparisons],
-            "costs": costs,
+            "costs": profiles,
             "skipped": board.skipped,
         }
     )

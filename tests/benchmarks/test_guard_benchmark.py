@@ -64,8 +64,8 @@ def test_gold_sees_other_prompts_than_the_guard(bench: Bench) -> None:
 def test_a_flaw_can_be_climbed_and_does_not_read_the_prompt(flaw: Callable[[], Reward]) -> None:
     images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)).mul(0.5).add(0.25).requires_grad_()
     before = flaw().score(images, PROMPTS[:2])
-    (slope,) = torch.autograd.grad(before.sum(), images)
-    after = flaw().score(images + 0.05 * slope / slope.abs().amax(), PROMPTS[2:])
+    (velocity,) = torch.autograd.grad(before.sum(), images)
+    after = flaw().score(images + 0.05 * velocity / velocity.abs().amax(), PROMPTS[2:])
     assert (after > before).all()
     assert torch.equal(flaw().score(images, PROMPTS[2:]), before)
 

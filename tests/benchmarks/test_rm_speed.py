@@ -69,7 +69,7 @@ def test_cached_and_live_training_see_the_same_pairs(encoder: ClipEncoder, tmp_p
         for index, one in enumerate(random_pairs(tmp_path, 8, "text", size=16))
     ]
     options = {"views": 1, "augment": "none", "batch_size": 2}
-    rows, gaps = cached("tiny", encoder, records, tmp_path / "run", held=4, epochs=2, **options)
+    rows, gaps = cached("tiny", encoder, records, tmp_path / "run", validation=4, epochs=2, **options)
     assert rows[0].ratio.n == 2
     assert {axis: (gap.value, gap.n) for axis, gap in gaps.items()} == dict.fromkeys(AXES, (0.0, 4))
 

@@ -20,7 +20,7 @@ from rewardkit.errors import UserError
 from rewardkit.posters.judge import PostersAesthetic
 from rewardkit.rewards.protocol import AXES
 from rewardkit.workflows.demo.command import DemoConfig, painter
-from rewardkit.workflows.pipeline import Steps
+from rewardkit.workflows.pipeline import Pipeline
 
 PROMPTS = ['a red circle with "SUN"', "a blue star"]
 
@@ -34,7 +34,7 @@ class Colours:
         return dict(zip(AXES, images.mean((2, 3)).unbind(1), strict=True))
 
 
-class Recorder(Steps):
+class Recorder(Pipeline):
     """Takes down the commands of the demo in place of running them."""
 
     def __init__(self, out: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from rewardkit.commands import cli
 from rewardkit.commands.cli import COMMANDS, EXAMPLES, main
 from rewardkit.commands.config import hints, options, parse
-from rewardkit.commands.option_groups import sections
+from rewardkit.commands.option_groups import option_groups
 from rewardkit.errors import UserError
 from rewardkit.rewards.registry import resolve
 
@@ -175,7 +175,7 @@ def test_every_command_exists_and_its_example_parses(name: str) -> None:
     function, kind = config_of(name)
     assert function.__doc__, "a command's docstring heads its --help"
     assert kind.__dataclass_params__.frozen
-    for part in sections(kind).values() or [kind]:
+    for part in option_groups(kind).values() or [kind]:
         assert 1 <= len(hints(part)) <= 30  # more than a page of --help is more than anybody reads
     first, *words = shlex.split(EXAMPLES[name])
     assert [first, *words[: len(name.split())]] == ["rewardkit", *name.split()]
@@ -190,6 +190,6 @@ def test_every_help_shows_and_explains_every_option(name: str, capsys: pytest.Ca
     _, kind = config_of(name)
     for option in options(kind):
         assert f"--{option}" in shown
-    for part in sections(kind).values() or [kind]:
+    for part in option_groups(kind).values() or [kind]:
         source = inspect.getsource(part)
         assert source.count('"""') >= 2 * (1 + len(hints(part))), "a docstring under each field"

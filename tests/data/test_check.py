@@ -61,13 +61,13 @@ def test_leaks_by_prompt_by_id_by_path_and_by_content(save: Save) -> None:
         record("d", str(save("x.jpg", 7)), "7"),
         record("e", "8", "9"),
     ]
-    held = [
+    validation = [
         record("A cat", "11", "12"),
         record("f", "13", "14", ids=("", "uid")),
         record("g", "5", "15"),
         record("h", "16", str(save("copy/y.jpg", 7))),
     ]
-    found = leaks(train, held, look(train, "hash"), look(held, "hash"))
+    found = leaks(train, validation, look(train, "hash"), look(validation, "hash"))
     assert found["prompts"] == ["a cat"]
     assert {Path(name).name for name in found["images_by_name"]} == {"uid", "5"}
     assert [Path(name).name for name in found["images_by_content"]] == ["x.jpg"]

@@ -14,7 +14,7 @@ from rewardkit.data.records.tfrecord import masked_crc
 from rewardkit.errors import UserError
 from rewardkit.images import load_image
 from rewardkit.images.preprocess import Preprocess
-from rm.store import read_images
+from rm.image_cache import read_images
 
 Pick = Callable[..., Path]
 

@@ -105,13 +105,13 @@ def make(count: int, groups: int) -> list[PreferenceRecord]:
 
 def test_split_keeps_groups_whole_and_is_stable() -> None:
     records = make(200, 40)
-    train, held = split(records, 0.2, seed=1)
-    assert len(held) == 40
-    assert not {r.group for r in train} & {r.group for r in held}
-    assert split(list(reversed(records)), 0.2, seed=1)[1] == list(reversed(held))
-    assert split(records, 0.2, seed=2)[1] != held
-    assert shared_images(train, held) == 0
-    assert shared_images(train, [*held, train[0]]) == 2
+    train, validation = split(records, 0.2, seed=1)
+    assert len(validation) == 40
+    assert not {r.group for r in train} & {r.group for r in validation}
+    assert split(list(reversed(records)), 0.2, seed=1)[1] == list(reversed(validation))
+    assert split(records, 0.2, seed=2)[1] != validation
+    assert shared_images(train, validation) == 0
+    assert shared_images(train, [*validation, train[0]]) == 2
 
 
 def test_one_group_cannot_be_split() -> None:

@@ -34,8 +34,8 @@ def image(base: Base, prompts: list[str], size: int) -> Tensor:
     """One late step with its graph, under guidance, decoded: what ReFL differentiates."""
     noise = base.noise(len(prompts), torch.Generator().manual_seed(1), size)
     sigma = torch.full((len(prompts),), 0.4)
-    slope = guided(base, base.encode(prompts), base.encode([""]), 3.0)(noise, sigma)
-    return base.decode(clean(noise, sigma, slope))
+    predicted = guided(base, base.encode(prompts), base.encode([""]), 3.0)(noise, sigma)
+    return base.decode(clean(noise, sigma, predicted))
 
 
 def test_gradients_reach_the_adapter_and_nothing_else(family: Any, prompts: list[str]) -> None:
@@ -61,8 +61,8 @@ def load_stock(pipeline: Any, folder: Path) -> None:
         config = LoraConfig(r=2, lora_alpha=4.0, target_modules=["to_q", "to_k", "to_v", "to_out.0"])
         inject_adapter_in_model(config, pipeline.transformer)
         plain = {name.removeprefix("transformer."): value for name, value in weights.items()}
-        told = set_peft_model_state_dict(pipeline.transformer, plain)
-        assert not told.unexpected_keys
+        conditioning = set_peft_model_state_dict(pipeline.transformer, plain)
+        assert not conditioning.unexpected_keys
 
 
 @pytest.mark.parametrize("how", ["stock", "ours"])
@@ -114,9 +114,9 @@ def test_checkpointing_drops_what_it_will_compute_again(family: Any, prompts: li
             return tensor
 
         noise = base.noise(2, torch.Generator(), family.size)
-        told = base.encode(prompts)
+        conditioning = base.encode(prompts)
         with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-            base.velocity(noise, torch.full((2,), 0.5), told)
+            base.velocity(noise, torch.full((2,), 0.5), conditioning)
         held.append(saved)
     assert held[1] < 0.7 * held[0]
 

@@ -124,14 +124,14 @@ def test_pixart_s_true_noise_is_the_true_velocity() -> None:
     image, noise = torch.randn(2, 1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     oracle = TrueNoise(image, noise, base.pipeline.scheduler.alphas_cumprod)
     base.denoiser = oracle
-    told = {"embeds": torch.zeros(1, 1, 1), "mask": torch.ones(1, 1, dtype=torch.bool)}
+    conditioning = {"embeds": torch.zeros(1, 1, 1), "mask": torch.ones(1, 1, dtype=torch.bool)}
     sigmas = base.sigmas(5)
     for level in sigmas[1:-1]:
-        slope = base.velocity((1 - level) * image + level * noise, level.expand(1), told)
-        torch.testing.assert_close(slope, noise - image, atol=1e-4, rtol=0)
+        predicted = base.velocity((1 - level) * image + level * noise, level.expand(1), conditioning)
+        torch.testing.assert_close(predicted, noise - image, atol=1e-4, rtol=0)
     oracle.times.clear()
     start = ((1 - sigmas[0]) * image + sigmas[0] * noise).float()
-    reached = sample(lambda latents, sigma: base.velocity(latents, sigma, told), start, sigmas)
+    reached = sample(lambda latents, sigma: base.velocity(latents, sigma, conditioning), start, sigmas)
     torch.testing.assert_close(reached, image, atol=1e-4, rtol=0)
     assert oracle.times == [999, 799, 599, 400, 200]
 

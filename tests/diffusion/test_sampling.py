@@ -68,14 +68,14 @@ class Linear(StableDiffusion3Base):
 
 @pytest.mark.parametrize("unconditional", ["graph", "detached"])
 def test_guidance_moves_away_from_the_empty_prompt(unconditional: Unconditional) -> None:
-    told = torch.tensor([2.0, 3.0], requires_grad=True)
+    conditioning = torch.tensor([2.0, 3.0], requires_grad=True)
     empty = torch.tensor([1.0], requires_grad=True)
     base: Any = Linear()
-    velocity = guided(base, {"told": told}, {"told": empty}, 4.0, unconditional)
+    velocity = guided(base, {"told": conditioning}, {"told": empty}, 4.0, unconditional)
     out = velocity(torch.zeros(2, 1, 1, 1), torch.ones(2)).flatten()
     assert out.tolist() == [5, 9]  # u + 4 (c - u)
     out.sum().backward()
-    assert told.grad.tolist() == [4, 4]
+    assert conditioning.grad.tolist() == [4, 4]
     # d/du = 1 - 4 for each of two images, or nothing.
     assert (empty.grad.tolist() == [-6]) if unconditional == "graph" else empty.grad is None
 

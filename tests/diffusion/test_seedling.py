@@ -43,8 +43,8 @@ def test_gradients_reach_the_adapter_through_the_decoder() -> None:
     base = SeedlingBase(tiny_pipeline())
     adapter = lora.attach(base.denoiser, rank=2, alpha=2.0, targets=base.lora_targets, generator=torch.Generator())
     noise = base.noise(2, torch.Generator())
-    slope = base.velocity(noise, torch.full((2,), 0.5), base.encode(PROMPTS[:2]))
-    base.decode(noise - 0.5 * slope).mean().backward()
+    predicted = base.velocity(noise, torch.full((2,), 0.5), base.encode(PROMPTS[:2]))
+    base.decode(noise - 0.5 * predicted).mean().backward()
     assert {name for name, parameter in base.denoiser.named_parameters() if parameter.grad is not None} <= set(adapter)
     assert any(p.grad is not None for p in adapter.values())
 

@@ -68,9 +68,9 @@ def test_a_saved_folder_loads_by_its_class_name(family: Any, tmp_path: Path) -> 
     noise = base.noise(1, torch.Generator(), family.size)
     if hasattr(base.pipeline, "prompt_template_encode"):
         language.shorten(base.pipeline)
-    told = family.base(base.pipeline).encode(["a"])
-    slope = base.velocity(noise, torch.full((1,), 0.5), told)
-    assert slope.dtype == torch.float32
-    images = base.decode(noise - 0.5 * slope.detach())
+    conditioning = family.base(base.pipeline).encode(["a"])
+    predicted = base.velocity(noise, torch.full((1,), 0.5), conditioning)
+    assert predicted.dtype == torch.float32
+    images = base.decode(noise - 0.5 * predicted.detach())
     assert images.dtype == torch.float32
     assert images.isfinite().all()

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pe.choose import Candidates, Scored, example, pair
 from pe.pairs import MineConfig, judge, mine, mine_with, propose
 from pe.rewriter import Rewriter
 from pe.rows import write_rows
+from pe.select import Candidates, Scored, example, pair
 from pe.shorten import load_shortener, plain
 from rewardkit.errors import UserError
 

@@ -24,7 +24,7 @@ def test_a_linear_layer_counts_its_input_its_output_and_its_flops() -> None:
         x = torch.zeros(3, 8, device=META)
         with dry.phase("forward"):
             y = layer(x)
-    assert dry.phases["forward"].held == 2 * 3 * 8 * 4  # x and y, float32
+    assert dry.phases["forward"].resident == 2 * 3 * 8 * 4  # x and y, float32
     assert dry.phases["forward"].flops == {("float32", "matmul"): 2 * 3 * 8 * 8}
     assert y.shape == (3, 8)
 
@@ -34,7 +34,7 @@ def test_what_is_freed_is_counted_off_and_the_peak_stays() -> None:
         x = torch.zeros(100, 100, device=META)
         (x + 1).sum()
     assert dry.phases["adding"].peak == 2 * 40_000 + 4
-    assert dry.phases["adding"].held == 40_000
+    assert dry.phases["adding"].resident == 40_000
 
 
 def test_attention_never_holds_the_matrix_of_all_pairs() -> None:
@@ -93,12 +93,12 @@ def test_a_few_layers_extend_to_all_of_them(again: Any) -> None:
     whole, few = account(net, again)(), measured(net, account(net, again))
     assert [len(kind.layers) for kind in kinds(net)] == [9, 2]
     for name, each in whole.items():
-        assert (few[name].held, few[name].peak, few[name].flops) == (each.held, each.peak, each.flops)
+        assert (few[name].resident, few[name].peak, few[name].flops) == (each.resident, each.peak, each.flops)
     assert len(net.layers) == 9
 
 
 def test_checkpointing_keeps_less_and_computes_more() -> None:
     net = Stack(9).requires_grad_(False)
     plain, again = account(net, False)(), account(net, True)()
-    assert again["forward"].held < plain["forward"].held
+    assert again["forward"].resident < plain["forward"].resident
     assert sum(again["backward"].flops.values()) > sum(plain["backward"].flops.values())

@@ -47,7 +47,7 @@ def test_layers_left_out_and_all_layers_give_the_same_account(seedling: Any) -> 
     step = seedling.step(config(base="seedling", size=64))
     few, whole = denoise(seedling.base, step, False), denoise(seedling.base, step, False, whole=True)
     for name in whole:
-        assert few[name].held == pytest.approx(whole[name].held, rel=0.01)
+        assert few[name].resident == pytest.approx(whole[name].resident, rel=0.01)
         assert few[name].peak == pytest.approx(whole[name].peak, rel=0.02)
         assert sum(few[name].flops.values()) == sum(whole[name].flops.values())
 
@@ -84,9 +84,9 @@ def test_the_ladder_ends_where_the_run_fits(seedling: Any) -> None:
 def test_the_command_writes_what_it_prints(tmp_path: Any, capsys: Any) -> None:
     out = tmp_path / "plan.json"
     assert main(["plan", "--base", "seedling", "--rewards", "seedling", "--out", str(out)]) == 0
-    told, written = capsys.readouterr().out, json.loads(out.read_text())
-    assert "nothing was loaded or measured" in told
-    assert written["verdict"] in told
+    conditioning, written = capsys.readouterr().out, json.loads(out.read_text())
+    assert "nothing was loaded or measured" in conditioning
+    assert written["verdict"] in conditioning
     assert written["measured"] is False
     assert written["peak_bytes"] == max(phase["peak"] for phase in written["phases"])
 

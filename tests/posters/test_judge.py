@@ -38,7 +38,7 @@ def random_scenes(count: int, seed: int = 0) -> list[Scene]:
     return [random_scene(generator) for _ in range(count)]
 
 
-def worn(images: Tensor, sigma: float = 0.05) -> Tensor:
+def weathered(images: Tensor, sigma: float = 0.05) -> Tensor:
     soft = functional.avg_pool2d(functional.pad(images, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
     return (soft + sigma * torch.randn(images.shape, generator=torch.Generator().manual_seed(1))).clamp(0, 1)
 
@@ -69,7 +69,7 @@ def test_every_attribute_of_a_true_rendering_is_found(size: int) -> None:
 
 def test_every_choice_is_found_in_worn_posters() -> None:
     scenes = [replace(SCENE, **{name: choice}) for name in MEASURED for choice in CHOICES[name]]
-    scores = PostersAlignment().score(worn(posters(scenes)), [long_caption(scene) for scene in scenes])
+    scores = PostersAlignment().score(weathered(posters(scenes)), [long_caption(scene) for scene in scenes])
     assert scores.min() > 0.9
 
 

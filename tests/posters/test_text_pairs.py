@@ -17,7 +17,7 @@ from rewardkit.posters.fonts import cjk_font, latin_font
 from rewardkit.posters.scene import Scene
 from rewardkit.posters.text_pairs import TextPairsConfig, make
 from rewardkit.posters.text_pairs.flaws import KINDS, doubled, giant, missing, strokes, swapped
-from rewardkit.posters.text_pairs.typefaces import Typeface, choose, read_folder
+from rewardkit.posters.text_pairs.typefaces import Typeface, read_folder, select
 from rewardkit.posters.text_pairs.words import TEXTS, foreign, texts_of
 from rewardkit.prompts import wanted_text
 
@@ -89,8 +89,8 @@ def test_foreign_texts_share_no_letter() -> None:
 def test_a_face_knows_its_letters() -> None:
     assert FACE.has("OPEN ЖИЗНЬ")
     assert not FACE.has("春")
-    assert choose([FACE], ["春"], generator()) is None
-    assert choose([FACE], ["OPEN"], generator()) == FACE
+    assert select([FACE], ["春"], generator()) is None
+    assert select([FACE], ["OPEN"], generator()) == FACE
 
 
 def test_pairs_are_written_labelled_and_the_same_again(fonts: Path, tmp_path: Path) -> None:

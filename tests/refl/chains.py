@@ -30,9 +30,9 @@ def chain_of(
     base: StableDiffusion3Base, *, steps: int = 4, guidance: float = 1.0, seed: int = 0,
     unconditional: Unconditional = "detached", prompts: Sequence[str] = PROMPTS,
 ) -> Chain:  # fmt: skip
-    told, empty = base.encode(list(prompts)), base.encode([""])
+    conditioning, empty = base.encode(list(prompts)), base.encode([""])
     noise = base.noise(len(prompts), torch.Generator().manual_seed(seed))
-    velocity = guided(base, told, empty, guidance, unconditional)
+    velocity = guided(base, conditioning, empty, guidance, unconditional)
     return Chain(velocity, velocity, noise, base.sigmas(steps).to(noise), streams(seed))
 
 

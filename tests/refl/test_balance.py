@@ -12,7 +12,7 @@ from refl.objectives.balance import balanced
 from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
 from rewardkit.rewards.formulas import Colourfulness
 from rewardkit.rewards.panel import Panel, Part
-from rewardkit.training.batch_shard import Share
+from rewardkit.training.batch_shard import BatchShard
 from rewardkit.training.processes import Processes
 from tests.refl.chains import PROMPTS, chain_of, way
 
@@ -83,13 +83,13 @@ def test_a_share_of_a_batch_is_balanced_by_the_norms_of_all() -> None:
     images = torch.rand(3, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     images[0, 1] *= 10
 
-    def gradient(share: Share) -> Tensor:
+    def gradient(share: BatchShard) -> Tensor:
         own = share.take(images).requires_grad_()
         prompts = ["a"] * len(own)
         loss = balanced(panel, panel.raw(own, prompts), prompts, own, share) * share.weight
         return torch.autograd.grad(loss, own)[0]
 
-    shares = [Share(3, among=Heard(rank, 2)) for rank in range(2)]
+    shares = [BatchShard(3, world=Heard(rank, 2)) for rank in range(2)]
     for _ in range(2):
         found = torch.cat([gradient(share) for share in shares])
-    torch.testing.assert_close(found, gradient(Share(3)))
+    torch.testing.assert_close(found, gradient(BatchShard(3)))

@@ -84,6 +84,6 @@ def test_the_gradient_comes_back_from_another_device(config: ReflConfig, tmp_pat
 def test_a_run_puts_its_rewards_on_their_device(config: ReflConfig) -> None:
     session = begin(replace(config, reward_device="cpu:0", judges=("posters-aesthetic",)))
     assert session.panel.device == torch.device("cpu", 0)
-    assert session.watch is not None
-    assert session.watch.subject.judges.device == torch.device("cpu", 0)
+    assert session.monitor is not None
+    assert session.monitor.subject.judges.device == torch.device("cpu", 0)
     assert begin(replace(config, out=config.out / "one")).panel.device == torch.device("cpu")

@@ -21,7 +21,7 @@ from rewardkit.diffusion.load_lora import WEIGHTS_NAME
 from rewardkit.diffusion.prompt_cache import PromptCache
 from rewardkit.errors import UserError
 from rewardkit.images import save_image
-from rewardkit.training.batch_shard import Share
+from rewardkit.training.batch_shard import BatchShard
 from tests.refl.chains import double_base, numeric
 
 
@@ -39,7 +39,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 def real_images(base: StableDiffusion3Base, folder: Path) -> RealImages:
-    return RealImages(pretrain.read(folder), base, PromptCache(base), base.encode([""]), Share(2), weight=1.0)
+    return RealImages(pretrain.read(folder), base, PromptCache(base), base.encode([""]), BatchShard(2), weight=1.0)
 
 
 def streams(step: int, stream: str) -> torch.Generator:
@@ -61,12 +61,12 @@ def test_the_gradient_is_that_of_finite_differences(stir: Callable) -> None:
     base, _ = double_base()
     adapter = lora.attach(base.denoiser, rank=2, alpha=2.0, targets=["to_v"], generator=torch.Generator())
     stir(adapter)
-    told, random = base.encode(["a", "b"]), torch.Generator().manual_seed(0)
+    conditioning, random = base.encode(["a", "b"]), torch.Generator().manual_seed(0)
     latents, noise = torch.randn(2, 2, 4, 8, 8, generator=random, dtype=torch.float64).unbind()
     level = torch.tensor([0.3, 0.8], dtype=torch.float64)
 
     def loss() -> torch.Tensor:
-        return flow_loss(lambda x, sigma: base.velocity(x, sigma, told), latents, noise, level)
+        return flow_loss(lambda x, sigma: base.velocity(x, sigma, conditioning), latents, noise, level)
 
     loss().backward()
     parameter = max(adapter.values(), key=lambda each: each.grad.abs().max().item())

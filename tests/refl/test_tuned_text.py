@@ -55,10 +55,10 @@ def base(request: pytest.FixtureRequest) -> Any:
 
 
 def chain_of(base: Any) -> Chain:
-    told = LivePrompts(base).encode(PROMPTS, torch.device("cpu"))
-    own = guided(base, OwnReading(base).encode(PROMPTS), told, 1.0)
+    conditioning = LivePrompts(base).encode(PROMPTS, torch.device("cpu"))
+    own = guided(base, OwnReading(base).encode(PROMPTS), conditioning, 1.0)
     noise = base.noise(2, torch.Generator().manual_seed(0))
-    velocity = guided(base, told, told, 1.0)
+    velocity = guided(base, conditioning, conditioning, 1.0)
     return Chain(velocity, velocity, noise, base.sigmas(4).to(noise), streams(0), own)
 
 

@@ -105,9 +105,9 @@ def test_a_leaderboard_ranks_rewards_on_sets(folder: Path, make_pairs: MakePairs
     assert (ends["only_first"], ends["only_second"], ends["p"]) == (10, 0, 2 / 2**10)
     assert ends["adjusted"] == pytest.approx(6 * 2 / 2**10)  # the smallest of six tests
     assert overall["agreement"][0][-1] == 0
-    cost = found["costs"]["bright"]
-    assert cost["images"] == 44
-    assert cost["seconds_per_image"] > 0
+    profile = found["costs"]["bright"]
+    assert profile["images"] == 44
+    assert profile["seconds_per_image"] > 0
     assert "dark" in (tmp_path / "board/judges.md").read_text()
     assert "<script" not in (tmp_path / "board/judges.html").read_text()
 

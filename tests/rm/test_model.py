@@ -228,6 +228,6 @@ def test_the_average_is_the_closed_form_and_is_taken_off_again() -> None:
         average.update()
         keep = min(0.5, (1 + update) / (10 + update))
         expected = keep * expected + (1 - keep) * value
-    with average.worn():
+    with average.swapped():
         assert model.weight.item() == pytest.approx(expected)
     assert model.weight.item() == -2.0

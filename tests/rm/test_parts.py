@@ -12,10 +12,10 @@ from rewardkit.training.processes import ALONE
 from rm import RewardModel
 from rm.features import PairFeatures
 from rm.fit import descend
+from rm.image_cache import ImageStore, Rows
 from rm.lists import ListFeatures
 from rm.objective import Loss, Objective, Pairs, RankLists
 from rm.sources import CachedPrompts, LiveImages, LivePrompts, cache_images, cache_prompts
-from rm.store import ImageStore, Rows
 
 AXES = ("alignment", "aesthetic")
 NAN = float("nan")
@@ -94,10 +94,10 @@ def test_every_part_draws_for_itself(encoder: Any) -> None:
 
 def test_an_encoder_in_bfloat16_keeps_float32_weights_and_gradients(encoder: Any, tmp_path: Path) -> None:
     pixels = torch.randint(256, (6, 3, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    store, rows, prompts = ImageStore(pixels), torch.arange(6), ["a red circle", "a blue star"]
+    image_cache, rows, prompts = ImageStore(pixels), torch.arange(6), ["a red circle", "a blue star"]
     encoder.adapt(2, 2.0, text=True)
-    exact = LiveImages(encoder, store, CPU, None).image(rows, None)
-    live = LiveImages(encoder, store, CPU, None, "bfloat16").image(rows, None)
+    exact = LiveImages(encoder, image_cache, CPU, None).image(rows, None)
+    live = LiveImages(encoder, image_cache, CPU, None, "bfloat16").image(rows, None)
     assert not torch.equal(live.pooled, exact.pooled)
     torch.testing.assert_close(live.pooled.float(), exact.pooled, rtol=0.0, atol=0.03)
     (live.pooled.float().square() * torch.arange(16)).sum().backward()
@@ -109,7 +109,7 @@ def test_an_encoder_in_bfloat16_keeps_float32_weights_and_gradients(encoder: Any
     torch.testing.assert_close(text, cached, rtol=0.0, atol=0.03)
     torch.testing.assert_close(cached, encoder.text(prompts)[[1, 0, 1]], rtol=0.0, atol=0.03)
     kept = cache_images(
-        encoder, store, lambda step, name: torch.Generator(), views=1, augment=None, batch_size=4, among=ALONE,
+        encoder, image_cache, lambda step, name: torch.Generator(), views=1, augment=None, batch_size=4, world=ALONE,
         dtype="bfloat16", folder=tmp_path,
     )  # fmt: skip
     assert kept.pooled.dtype == torch.float32

@@ -63,13 +63,13 @@ def test_the_velocity_depends_on_every_input(pipeline: SeedlingPipeline) -> None
 
 
 def test_gradient_checkpointing_changes_nothing(pipeline: SeedlingPipeline) -> None:
-    told = {name: value.detach() for name, value in pipeline.encode_prompt(PROMPTS).items()}
+    conditioning = {name: value.detach() for name, value in pipeline.encode_prompt(PROMPTS).items()}
     latents, sigma = torch.randn(2, 4, 8, 8), torch.tensor([0.3, 0.8])
     gradients = []
     for enable in (False, True):
         (pipeline.transformer.enable_gradient_checkpointing if enable else lambda: None)()
         pipeline.transformer.zero_grad()
-        pipeline.transformer(latents, sigma, **told, return_dict=False)[0].square().mean().backward()
+        pipeline.transformer(latents, sigma, **conditioning, return_dict=False)[0].square().mean().backward()
         gradients.append([p.grad.clone() for p in pipeline.transformer.parameters() if p.grad is not None])
     pipeline.transformer.disable_gradient_checkpointing()
     pipeline.transformer.zero_grad()

@@ -74,9 +74,9 @@ def test_shares_are_the_whole_in_order(count: int, items: int) -> None:
 
 
 def test_every_machine_does_the_whole_list() -> None:
-    crowd = [Processes(rank, 4, near=2) for rank in range(4)]
+    crowd = [Processes(rank, 4, local_world_size=2) for rank in range(4)]
     assert [one.machine for one in crowd] == [0, 0, 1, 1]
-    assert [list(one.near_share("abc")) for one in crowd] == [["a"], ["b", "c"], ["a"], ["b", "c"]]
+    assert [list(one.local_shard("abc")) for one in crowd] == [["a"], ["b", "c"], ["a"], ["b", "c"]]
 
 
 def test_alone_nothing_is_waited_for(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,13 +10,13 @@ import torch
 from rewardkit.errors import UserError
 from rewardkit.workflows.demo.measure import before_and_after, compare, read_rewrites
 from rewardkit.workflows.demo.report import smooth
-from rewardkit.workflows.pipeline import Steps
+from rewardkit.workflows.pipeline import Pipeline
 
 
 def test_a_step_runs_once_and_again_when_it_is_another(tmp_path: Path) -> None:
     ran: list[str] = []
     for what in ("a", "a", "b"):
-        Steps(tmp_path).step("name", what, partial(ran.append, what))
+        Pipeline(tmp_path).step("name", what, partial(ran.append, what))
     assert ran == ["a", "b"]
 
 
@@ -24,14 +24,14 @@ def test_what_came_after_a_step_that_is_another_is_done_again(tmp_path: Path) ->
     ran: list[str] = []
 
     def chain(second: str) -> None:
-        steps = Steps(tmp_path)
+        steps = Pipeline(tmp_path)
         for name, what in (("one", "a"), ("two", second), ("three", "c")):
             steps.step(name, what, partial(ran.append, what))
 
     chain("b")
     chain("b")
     assert ran == ["a", "b", "c"]
-    steps = Steps(tmp_path)  # ends before the third comes again
+    steps = Pipeline(tmp_path)  # ends before the third comes again
     steps.step("one", "a", partial(ran.append, "a"))
     steps.step("two", "B", partial(ran.append, "B"))
     chain("B")
@@ -39,7 +39,7 @@ def test_what_came_after_a_step_that_is_another_is_done_again(tmp_path: Path) ->
 
 
 def test_a_step_that_fails_is_not_done(tmp_path: Path) -> None:
-    steps = Steps(tmp_path)
+    steps = Pipeline(tmp_path)
     with pytest.raises(UserError, match="cannot read prompts"):
         steps.command("refl", "refl", "--prompts", tmp_path / "none.txt", "--rewards", "colourfulness")
     assert not steps.done

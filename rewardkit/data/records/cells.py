@@ -61,15 +61,15 @@ def read_parquet(path: Path) -> Iterator[dict[str, Any]]:
     try:
         with pq.ParquetFile(path) as file:
             schema = file.schema_arrow
-            held = [name for name, kind in zip(schema.names, schema.types, strict=True) if holds_image(kind)]
-            plain = [name for name in schema.names if name not in held]
+            with_images = [name for name, kind in zip(schema.names, schema.types, strict=True) if holds_image(kind)]
+            plain = [name for name in schema.names if name not in with_images]
             row = 0
             for block in range(file.num_row_groups):
                 count = file.metadata.row_group(block).num_rows
                 rows = file.read_row_group(block, columns=plain).to_pylist() if plain else [{}] * count
                 for place, values in enumerate(rows):
                     row += 1
-                    yield values | {name: CellImage(path, name, block, place, row) for name in held}
+                    yield values | {name: CellImage(path, name, block, place, row) for name in with_images}
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path} is not a readable parquet file: {error}") from error
 

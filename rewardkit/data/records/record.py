@@ -155,20 +155,20 @@ def split(
     sizes: dict[str, int] = {}
     for record in records:
         sizes[record.group] = sizes.get(record.group, 0) + 1
-    held: set[str] = set()
+    validation: set[str] = set()
     taken = 0
     for group in sorted(sizes, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest()):
         if taken >= share * len(records):
             break
-        held.add(group)
+        validation.add(group)
         taken += sizes[group]
-    sides = [r for r in records if r.group not in held], [r for r in records if r.group in held]
+    sides = [r for r in records if r.group not in validation], [r for r in records if r.group in validation]
     if share > 0 and not all(sides):
         raise UserError(f"cannot hold out {share:.0%} of {len(records)} pairs in {len(sizes)} group(s); add groups")
     return sides
 
 
-def shared_images(train: Iterable[PreferenceRecord], held: Iterable[PreferenceRecord]) -> int:
+def shared_images(train: Iterable[PreferenceRecord], validation: Iterable[PreferenceRecord]) -> int:
     """Count the images that stand on both sides of a split: each is a leak."""
-    sides = [{image for record in side for image in (record.first, record.second)} for side in (train, held)]
+    sides = [{image for record in side for image in (record.first, record.second)} for side in (train, validation)]
     return len(sides[0] & sides[1])

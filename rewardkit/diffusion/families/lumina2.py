@@ -19,8 +19,8 @@ class Lumina2Base(DiffusersBase):
     @torch.no_grad()
     def encode(self, prompts: list[str]) -> Conditioning:
         embeds, mask, bare, bare_mask = self.pipeline.encode_prompt(list(prompts), "" in prompts, device=self._device)
-        told = {"embeds": embeds, "mask": mask.bool()}
-        return told if bare is None else where_empty(prompts, told, {"embeds": bare, "mask": bare_mask})
+        conditioning = {"embeds": embeds, "mask": mask.bool()}
+        return conditioning if bare is None else where_empty(prompts, conditioning, {"embeds": bare, "mask": bare_mask})
 
     def velocity(self, latents: Latents, sigma: PerImage, conditioning: Conditioning) -> Latents:
         predicted: Tensor = self.denoiser(

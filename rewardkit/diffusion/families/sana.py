@@ -31,8 +31,8 @@ class SanaBase(DiffusersBase):
         embeds, mask, bare, bare_mask = self.pipeline.encode_prompt(
             list(prompts), "" in prompts, device=self._device, complex_human_instruction=list(self.instruction)
         )
-        told = {"embeds": embeds, "mask": mask.bool()}
-        return told if bare is None else where_empty(prompts, told, {"embeds": bare, "mask": bare_mask})
+        conditioning = {"embeds": embeds, "mask": mask.bool()}
+        return conditioning if bare is None else where_empty(prompts, conditioning, {"embeds": bare, "mask": bare_mask})
 
     def velocity(self, latents: Latents, sigma: PerImage, conditioning: Conditioning) -> Latents:
         config = self.pipeline.transformer.config

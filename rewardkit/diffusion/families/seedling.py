@@ -48,8 +48,10 @@ class SeedlingBase:
 
     def velocity(self, latents: Latents, sigma: PerImage, conditioning: Conditioning) -> Latents:
         dtype = self._weight.dtype
-        told = {name: value.to(dtype) if value.is_floating_point() else value for name, value in conditioning.items()}
-        predicted: Tensor = self.denoiser(latents.to(dtype), sigma, **told, return_dict=False)[0]
+        conditioning = {
+            name: value.to(dtype) if value.is_floating_point() else value for name, value in conditioning.items()
+        }
+        predicted: Tensor = self.denoiser(latents.to(dtype), sigma, **conditioning, return_dict=False)[0]
         return predicted.to(latents.dtype)
 
     def decode(self, latents: Latents) -> Images:

@@ -12,10 +12,10 @@ from rewardkit.images import OneImage, save_image
 from rewardkit.io.progress import Progress
 from rewardkit.posters.captions import LANGUAGES, long_caption
 from rewardkit.posters.draw import draw
-from rewardkit.posters.flaws import worn
+from rewardkit.posters.flaws import weathered
 from rewardkit.posters.scene import Scene, chance
 from rewardkit.posters.text_pairs.flaws import KINDS, LANGUAGE, MALFORMED, SLIPS
-from rewardkit.posters.text_pairs.typefaces import Typeface, built_in, choose, read_folder
+from rewardkit.posters.text_pairs.typefaces import Typeface, built_in, read_folder, select
 from rewardkit.posters.text_pairs.words import foreign, texts_of
 
 AXIS = "text"
@@ -124,13 +124,13 @@ def draw_pair(config: TextPairsConfig, supply: Supply, kind: str, generator: Gen
     for _ in range(ATTEMPTS):
         text = supply.texts[int(torch.randint(len(supply.texts), (), generator=generator))]
         scene = replace(Scene().filled(generator), text=text)
-        face = choose(supply.faces, text, generator)
+        face = select(supply.faces, text, generator)
         if face is None:
             continue
         wear = int(torch.randint(2**31, (), generator=generator))
         wrong = draw_wrong(config, supply, kind, scene, face, wear, generator)
         # The same wear for both: only the text may tell them apart.
-        right = worn(draw(scene, config.size, face.path), Generator().manual_seed(wear))
+        right = weathered(draw(scene, config.size, face.path), Generator().manual_seed(wear))
         if wrong is not None and (right - wrong).square().mean().sqrt() * 255 >= VISIBLE:
             return Pair(scene, right, wrong, kind)
     return None
@@ -147,17 +147,17 @@ def draw_wrong(
 ) -> OneImage | None:
     """Draw the poster with its text gone wrong; `None` where this text cannot go wrong this way."""
     if kind in MALFORMED:
-        return worn(MALFORMED[kind](scene, config.size, face, generator), Generator().manual_seed(wear))
+        return weathered(MALFORMED[kind](scene, config.size, face, generator), Generator().manual_seed(wear))
     if kind == LANGUAGE:
         text = supply.others[int(torch.randint(len(supply.others), (), generator=generator))]
-        other = choose(supply.all_faces, text, generator)
+        other = select(supply.all_faces, text, generator)
     else:
         slip = SLIPS[kind](str(scene.text), generator)
         if slip is None:
             return None
         text, other = slip, face
     path = other.path if other else None
-    return worn(draw(replace(scene, text=text), config.size, path), Generator().manual_seed(wear))
+    return weathered(draw(replace(scene, text=text), config.size, path), Generator().manual_seed(wear))
 
 
 def save(pair: Pair, config: TextPairsConfig, index: int, generator: Generator) -> PreferenceRecord:

@@ -53,7 +53,7 @@ def read_folder(folder: Path, skipped: Skipped) -> list[Typeface]:
     return found
 
 
-def choose(faces: Sequence[Typeface], texts: Iterable[str], generator: Generator) -> Typeface | None:
+def select(faces: Sequence[Typeface], texts: Iterable[str], generator: Generator) -> Typeface | None:
     """Draw one of the faces that have every letter of these texts; `None` where none has."""
     joined = "".join(texts)
     able = [face for face in faces if face.has(joined)]

@@ -8,7 +8,7 @@ from typing import Any
 from rewardkit.io.files import write_text
 from rewardkit.workflows.demo.measure import before_and_after, read_rewrites, rewriting, write_short_prompts
 from rewardkit.workflows.demo.report import write_report
-from rewardkit.workflows.pipeline import Steps
+from rewardkit.workflows.pipeline import Pipeline
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class DemoConfig:
 
 def demo(config: DemoConfig) -> None:
     """Train the judges, the painter and the writer, measure each by gold judges it never saw, and write the report."""
-    steps = Steps(config.out)
+    steps = Pipeline(config.out)
     judges(steps, config)
     painter(steps, config)
     writer(steps, config)
@@ -45,7 +45,7 @@ def demo(config: DemoConfig) -> None:
     )
 
 
-def judges(steps: Steps, config: DemoConfig) -> None:
+def judges(steps: Pipeline, config: DemoConfig) -> None:
     """Reward model: pairs drawn by the base and by hand, three heads, accuracy against the ceiling."""
     out = steps.out
     pairs = ["--kind", "pairs", "--base", "seedling", "--base-share", 0.12, "--steps", 10, "--batch-size", 64]
@@ -61,7 +61,7 @@ def judges(steps: Steps, config: DemoConfig) -> None:
     )  # fmt: skip
 
 
-def painter(steps: Steps, config: DemoConfig) -> None:
+def painter(steps: Pipeline, config: DemoConfig) -> None:
     """ReFL: from training prompts alone, then held-out prompts before and after with the same noise."""
     out = steps.out
     prompts = ["--kind", "prompts", "--text-share", 1.0, "--count", 1200, "--held-out", 0.3]
@@ -79,7 +79,7 @@ def painter(steps: Steps, config: DemoConfig) -> None:
     )  # fmt: skip
 
 
-def writer(steps: Steps, config: DemoConfig) -> None:
+def writer(steps: Pipeline, config: DemoConfig) -> None:
     """Rewriter: mine pairs of rewrites, SFT, SimPO, then held-out short prompts drawn as typed and as rewritten."""
     out = steps.out
     short = ["--kind", "prompts", "--style", "short", "--count", 2 * config.short_prompts + 400, "--held-out", 0.5]
@@ -110,7 +110,7 @@ def writer(steps: Steps, config: DemoConfig) -> None:
     )  # fmt: skip
 
 
-def summarise(steps: Steps, config: DemoConfig) -> dict[str, Any]:
+def summarise(steps: Pipeline, config: DemoConfig) -> dict[str, Any]:
     """Gather the figures of all parts."""
     out = steps.out
     accuracy = json.loads((out / "rm-accuracy.json").read_text())["axes"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from rewardkit.errors import UserError
 from rewardkit.io.files import write_text
 from rewardkit.prompts import read_prompts
-from rewardkit.workflows.pipeline import Steps
+from rewardkit.workflows.pipeline import Pipeline
 from rewardkit.workflows.rounds.label import label, read_votes
 from rewardkit.workflows.rounds.mine import mine
 from rewardkit.workflows.rounds.report import CONTROL, summarise, write_report
@@ -61,7 +61,7 @@ class RoundsConfig:
 def rounds(config: RoundsConfig) -> None:
     """Run the rounds, measure each on the held-out prompts, and write one report over all of them."""
     check(config)
-    steps = Steps(config.out)
+    steps = Pipeline(config.out)
     train_judge(steps, config, 0)
     for number in range(1, config.rounds + 1):
         if not one_round(steps, config, number):
@@ -83,7 +83,7 @@ def check(config: RoundsConfig) -> None:
         raise UserError(f"pairs must be between 2 and drawn ({config.drawn}); got {config.pairs}")
 
 
-def one_round(steps: Steps, config: RoundsConfig, number: int) -> bool:
+def one_round(steps: Pipeline, config: RoundsConfig, number: int) -> bool:
     """Draw, mine, label, train the judge, tune the model; say whether it was done, or waits for votes."""
     folder = config.out / f"round_{number}"
     for side in (0, 1):
@@ -123,7 +123,7 @@ def judge(config: RoundsConfig, number: int) -> Path:
     return config.out / f"round_{number}/rm/rm"
 
 
-def draw(steps: Steps, config: RoundsConfig, number: int, side: int) -> None:
+def draw(steps: Pipeline, config: RoundsConfig, number: int, side: int) -> None:
     """Draw the training prompts once, with noise of this round and side."""
     lora = ["--lora", config.out / f"round_{number - 1}/refl/lora"] if number > 1 else []
     some = config.out / "drawn.jsonl"
@@ -143,7 +143,7 @@ def take(source: Path, target: Path, count: int) -> None:
     write_text(target, "".join(json.dumps({"prompt": row.text}, ensure_ascii=False) + "\n" for row in rows))
 
 
-def train_judge(steps: Steps, config: RoundsConfig, number: int) -> None:
+def train_judge(steps: Pipeline, config: RoundsConfig, number: int) -> None:
     """Train a reward model on the first pairs and on those of all rounds so far."""
     data = [*config.data, *(config.out / f"round_{index}/pairs.jsonl" for index in range(1, number + 1))]
     options = ["--config", config.train_rm] if config.train_rm else []
@@ -153,7 +153,7 @@ def train_judge(steps: Steps, config: RoundsConfig, number: int) -> None:
     )  # fmt: skip
 
 
-def tune(steps: Steps, config: RoundsConfig, name: str, reward: Path, updates: int, start: str, seed: int) -> None:
+def tune(steps: Pipeline, config: RoundsConfig, name: str, reward: Path, updates: int, start: str, seed: int) -> None:
     """Fine-tune the model through a reward model, on from an earlier LoRA."""
     options = ["--config", config.refl] if config.refl else []
     options += ["--start", start] if start else []
@@ -163,7 +163,7 @@ def tune(steps: Steps, config: RoundsConfig, name: str, reward: Path, updates: i
     )  # fmt: skip
 
 
-def compare(steps: Steps, config: RoundsConfig) -> None:
+def compare(steps: Pipeline, config: RoundsConfig) -> None:
     """Draw the held-out prompts with the base and after every round, from the same noise; let the judges compare."""
     entries = ["--entry", f"base={config.base}"]
     names = [(f"round {number}", f"round_{number}") for number in range(1, config.rounds + 1)]

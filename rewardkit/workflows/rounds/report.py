@@ -86,8 +86,8 @@ def figures(name: str, judge: Mapping[str, Any]) -> Section:
     changes = {
         entry: Estimate(**one["difference"]) for entry, one in judge["rounds"].items() if one["difference"] is not None
     }
-    told = {entry: [change_of(change), str(change.n)] for entry, change in changes.items()}
-    rows = [[entry, number(one["mean"]), *told.get(entry, ["", ""])] for entry, one in judge["rounds"].items()]
+    changed = {entry: [change_of(change), str(change.n)] for entry, change in changes.items()}
+    rows = [[entry, number(one["mean"]), *changed.get(entry, ["", ""])] for entry, one in judge["rounds"].items()]
     words = "Trained on: it says whether training worked, not whether images are better." if judge["trained"] else ""
     lines = forest([Interval(entry, change) for entry, change in changes.items()])
     return Section(name, [lines, table(["After", "Mean", "Change from the base", "Prompts"], rows)], words)

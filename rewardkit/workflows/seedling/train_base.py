@@ -106,8 +106,8 @@ def flow_loss(pipeline: SeedlingPipeline, latents: Tensor, captions: list[str], 
     sigma = torch.sigmoid(torch.randn(len(latents), generator=generator)).to(latents)
     noise = torch.randn(latents.shape, generator=generator).to(latents)
     noisy = torch.lerp(latents, noise, sigma.view(-1, 1, 1, 1))
-    told = pipeline.encode_prompt(prompts, pad_to_multiple_of=8)
-    velocity = pipeline.transformer(noisy, sigma, **told, return_dict=False)[0]
+    conditioning = pipeline.encode_prompt(prompts, pad_to_multiple_of=8)
+    velocity = pipeline.transformer(noisy, sigma, **conditioning, return_dict=False)[0]
     return nn.functional.mse_loss(velocity, noise - latents)
 
 

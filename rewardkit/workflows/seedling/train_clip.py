@@ -108,19 +108,19 @@ def train_clip(
             captions = [long_caption(s, LANGUAGES[i], generator) for s, i in zip(scenes, languages, strict=True)]
             images = disturb(posters.images(index), generator).to(device)
             seen, patches = look(clip, images)
-            said = clip.encode_text(tokenizer(captions).to(device), normalize=True)
+            captions_embedded = clip.encode_text(tokenizer(captions).to(device), normalize=True)
             wanted, letters = number(scenes).to(device), spell([s.text for s in scenes]).to(device)
-            contrast = contrast_loss(seen, said, clip.logit_scale.exp())
-            told = attributes(seen, wanted) + attributes(said, wanted)
+            contrast = contrast_loss(seen, captions_embedded, clip.logit_scale.exp())
+            telling = attributes(seen, wanted) + attributes(captions_embedded, wanted)
             reading, right = reading_loss(reader(patches), letters)
             optimizer.zero_grad()
-            (contrast + told + reading).backward()
+            (contrast + telling + reading).backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
             schedule.step()
             with torch.no_grad():
                 clip.logit_scale.clamp_(0, 4.6)
-            bar.update(contrast=contrast.item(), attributes=told.item(), reading=reading.item(), letters=right)
+            bar.update(contrast=contrast.item(), attributes=telling.item(), reading=reading.item(), letters=right)
     save_clip(clip, folder)
     return right
 
@@ -138,9 +138,9 @@ def look(clip: CLIP, images: Tensor) -> tuple[Tensor, Tensor]:
     return nn.functional.normalize(out["image_features"], dim=-1), patches
 
 
-def contrast_loss(seen: Tensor, said: Tensor, scale: Tensor) -> Scalar:
+def contrast_loss(seen: Tensor, captions_embedded: Tensor, scale: Tensor) -> Scalar:
     """Tell each image's caption from those of the others, and each caption's image (arXiv:2103.00020)."""
-    logits = scale * seen @ said.T
+    logits = scale * seen @ captions_embedded.T
     same = torch.arange(len(seen), device=seen.device)
     return (nn.functional.cross_entropy(logits, same) + nn.functional.cross_entropy(logits.T, same)) / 2
 

@@ -23,5 +23,5 @@ def test_direct_align_weighs_the_step_by_what_it_removes() -> None:
     """d x0 / d v = (sigma' - sigma) / (1 - sigma'): from 0.5 down to 0.25, a third."""
     velocity, chain = toy()
     estimate = way("direct-align", window=(0.5, 0.75))(chain)
-    noisy = estimate.visits[0].noisy.item()
+    noisy = estimate.graph_steps[0].noisy.item()
     assert slope_of(velocity, estimate.latents) == pytest.approx(-noisy / 3)

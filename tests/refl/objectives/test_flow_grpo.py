@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from refl.objectives.chain import Chain
-from refl.objectives.flow_grpo import SPREAD, Walk, begin, centre, log_likelihood, wander
+from refl.objectives.flow_grpo import SPREAD, SdeStep, begin, centre, log_likelihood, sde_steps
 from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
 from rewardkit.errors import UserError
 from tests.refl.chains import outcome_of, streams
@@ -29,14 +29,14 @@ def best(latents: Tensor, sigma: Tensor) -> Tensor:
 def test_a_noisy_step_keeps_the_law_of_every_noise_level(sigma: float) -> None:
     """The variance after a step is that of the next level, but for an error that falls with the step's square."""
     errors = []
-    for step in (0.02, 0.01):
-        sigmas = torch.tensor([1.0, sigma, sigma - step, 0.0], dtype=torch.float64)
+    for size in (0.02, 0.01):
+        sigmas = torch.tensor([1.0, sigma, sigma - size, 0.0], dtype=torch.float64)
         chain = Chain(best, best, torch.ones(100_000, 1, 1, 1, dtype=torch.float64), sigmas, streams(0))
-        (walk,) = wander(chain, chain.noise, [1])
-        mean = centre(walk.start, best(walk.start, walk.sigma.expand(1)), walk.sigma, walk.following, walk.spread)
-        spread = SPREAD**2 * sigma / (1 - sigma) * step
-        assert (walk.end - mean).var().item() == pytest.approx(spread, rel=0.02)
-        errors.append(mean[0].item() ** 2 * level(sigma) + spread - level(sigma - step))
+        (step,) = sde_steps(chain, chain.noise, [1])
+        mean = centre(step.start, best(step.start, step.sigma.expand(1)), step.sigma, step.following, step.spread)
+        spread = SPREAD**2 * sigma / (1 - sigma) * size
+        assert (step.end - mean).var().item() == pytest.approx(spread, rel=0.02)
+        errors.append(mean[0].item() ** 2 * level(sigma) + spread - level(sigma - size))
     assert abs(errors[0]) < 0.02
     assert errors[0] / errors[1] == pytest.approx(4, rel=0.15)
 
@@ -44,19 +44,19 @@ def test_a_noisy_step_keeps_the_law_of_every_noise_level(sigma: float) -> None:
 def test_the_first_step_borrows_the_noise_that_it_has_no_end_of() -> None:
     sigmas = torch.tensor([1.0, 0.75, 0.5, 0.0])
     chain = Chain(best, best, torch.zeros(2, 1, 2, 2), sigmas, streams(0))
-    first, second = wander(chain, chain.noise, [0, 1])
+    first, second = sde_steps(chain, chain.noise, [0, 1])
     assert first.spread.item() == pytest.approx(SPREAD * 4**0.5)
     assert second.spread.item() == pytest.approx(SPREAD * 3**0.5)
     assert torch.equal(first.end, second.start)
 
 
 def test_the_likelihood_is_that_of_a_normal_law() -> None:
-    start, end, slope = (torch.randn(2, 1, 2, 2, generator=torch.Generator().manual_seed(i)) for i in range(3))
-    walk = Walk(start, end, torch.tensor(0.5), torch.tensor(0.25), torch.tensor(0.8))
+    start, end, velocity = (torch.randn(2, 1, 2, 2, generator=torch.Generator().manual_seed(i)) for i in range(3))
+    step = SdeStep(start, end, torch.tensor(0.5), torch.tensor(0.25), torch.tensor(0.8))
     # d = -0.25, s^2 = 0.64: x + (v + 0.64 (x + v / 2)) d, with a standard deviation of 0.8 / 2
-    law = torch.distributions.Normal(start - 0.25 * (slope + 0.64 * (start + 0.5 * slope)), 0.4)
+    law = torch.distributions.Normal(start - 0.25 * (velocity + 0.64 * (start + 0.5 * velocity)), 0.4)
     constant = law.log_prob(law.mean).mean((1, 2, 3))
-    assert torch.allclose(log_likelihood(walk, slope), law.log_prob(end).mean((1, 2, 3)) - constant, atol=1e-6)
+    assert torch.allclose(log_likelihood(step, velocity), law.log_prob(end).mean((1, 2, 3)) - constant, atol=1e-6)
 
 
 def test_noisy_steps_lie_side_by_side_in_the_window_and_never_last() -> None:

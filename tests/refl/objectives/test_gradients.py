@@ -64,12 +64,12 @@ def test_redness_rises_within_a_few_updates(
 ) -> None:
     """The same prompts and noise before and after, whatever the objective drew in between."""
     learner = Learner(adapter, lr=6e-2 if name in COMPARING else 2e-2, warmup=1, clip=1.0, ema=0.0)
-    told = base.encode(PROMPTS)
+    conditioning = base.encode(PROMPTS)
 
     def level() -> float:
         with torch.no_grad():
             noise = base.noise(2, torch.Generator().manual_seed(99))
-            velocity = guided(base, told, told, 1.0)
+            velocity = guided(base, conditioning, conditioning, 1.0)
             return redness().score(base.decode(sample(velocity, noise, base.sigmas(4))), PROMPTS).mean().item()
 
     before = level()

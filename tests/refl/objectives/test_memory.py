@@ -12,16 +12,16 @@ from tests.refl.chains import ALL, outcome_of
 
 
 def saved_bytes(base: StableDiffusion3Base, reward: Any, name: str, **options: Any) -> int:
-    held = {}
+    resident = {}
 
     def pack(tensor: Tensor) -> Tensor:
-        held[tensor.data_ptr()] = tensor.nbytes
+        resident[tensor.data_ptr()] = tensor.nbytes
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         outcome = outcome_of(base, reward, name, **options)
     assert outcome.loss.requires_grad
-    return sum(held.values())
+    return sum(resident.values())
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -37,8 +37,8 @@ def test_memory_does_not_grow_with_the_number_of_steps(
 def test_memory_is_linear_in_the_steps_with_a_graph(
     base: StableDiffusion3Base, adapter: dict[str, nn.Parameter], redness: Callable, name: str
 ) -> None:
-    held = [
+    resident = [
         saved_bytes(base, redness(), name, steps=4, ways={"grad_steps": k, "window": (0.75, 1.0)}) for k in (1, 2, 4)
     ]
-    assert held[1] - held[0] > 0
-    assert (held[2] - held[1]) / (held[1] - held[0]) == pytest.approx(2, rel=0.05)
+    assert resident[1] - resident[0] > 0
+    assert (resident[2] - resident[1]) / (resident[1] - resident[0]) == pytest.approx(2, rel=0.05)

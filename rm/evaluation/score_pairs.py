@@ -12,7 +12,7 @@ from rewardkit.io.progress import Progress
 from rewardkit.rewards.batches import Unreadable, batches, score_batch
 from rewardkit.rewards.protocol import AnyReward
 from rewardkit.types import PerImage, Scores
-from rm.evaluation.cost import Cost
+from rm.evaluation.profile import Profile
 from rm.evaluation.rankings import Ranking, of_the_prompt
 
 Asked = tuple[Path | ImageBytes, str]
@@ -60,14 +60,19 @@ def labels_of(records: Sequence[PreferenceRecord], axis: str) -> PerImage:
 
 
 def judge_pairs(
-    reward: AnyReward, records: Sequence[PreferenceRecord], skipped: Skipped, cost: Cost, batch_size: int, label: str
+    reward: AnyReward,
+    records: Sequence[PreferenceRecord],
+    skipped: Skipped,
+    profile: Profile,
+    batch_size: int,
+    label: str,
 ) -> Judged:
     """Score both images of every pair; pairs with an unreadable image are counted in `skipped`.
 
     Raises `UserError` naming the prompt of a score that is not finite.
     """
     images = dict.fromkeys((image, record.prompt) for record in records for image in (record.first, record.second))
-    found, errors = score_images(reward, list(images), cost, batch_size, label)
+    found, errors = score_images(reward, list(images), profile, batch_size, label)
     kept = []
     skipped.seen += len(records)
     for record in records:
@@ -90,7 +95,7 @@ def columns(
 
 @torch.no_grad()
 def score_images(
-    reward: AnyReward, asked: Sequence[Asked], cost: Cost, batch_size: int, label: str
+    reward: AnyReward, asked: Sequence[Asked], profile: Profile, batch_size: int, label: str
 ) -> tuple[dict[Asked, dict[str, float]], dict[Asked, str]]:
     """Score images under their prompts: the scores by name, and beside them why the others could not be read."""
     found: dict[Asked, dict[str, float]] = {}
@@ -102,8 +107,8 @@ def score_images(
                 bar.update()
                 continue
             members = [asked[row] for row in batch.rows]
-            with cost.clock(len(members)):
-                scores = score_batch([reward], batch, [prompt for _, prompt in members], cost.device)
+            with profile.clock(len(members)):
+                scores = score_batch([reward], batch, [prompt for _, prompt in members], profile.device)
                 values = {name: column.double().tolist() for name, column in scores.items()}
             found |= {one: {name: values[name][place] for name in values} for place, one in enumerate(members)}
             bar.update(len(members))

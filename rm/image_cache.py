@@ -45,7 +45,7 @@ def read_images(
     *,
     max_bad: float,
     stride: int = 8,
-    among: Processes = ALONE,
+    world: Processes = ALONE,
 ) -> tuple[list[PreferenceRecord], ImageStore]:
     """Read the images of all records, framed; give the records whose images could be read, and the images.
 
@@ -54,9 +54,9 @@ def read_images(
     """
     images = list(dict.fromkeys(image for record in records for image in (record.first, record.second)))
     preprocess = fixed_size(preprocess, images, stride)
-    pixels = shared_tensor((len(images), 3, *preprocess.size), torch.uint8, folder / "cache" / "pixels", among)
+    pixels = shared_tensor((len(images), 3, *preprocess.size), torch.uint8, folder / "cache" / "pixels", world)
     errors: dict[int, str] = {}
-    own = among.near_share(range(len(images)))
+    own = world.local_shard(range(len(images)))
     with Progress("reading images", len(own)) as bar:
         for row, framed in ahead(lambda row: framed_bytes(images[row], preprocess), own):
             if isinstance(framed, UserError):
@@ -64,8 +64,8 @@ def read_images(
             else:
                 pixels[row] = framed
             bar.update()
-    broken = {images[row]: error for found in among.gather(errors) for row, error in sorted(found.items())}
-    kept = readable(records, broken, folder / "skipped.json" if among.is_main else None, max_bad)
+    broken = {images[row]: error for found in world.gather(errors) for row, error in sorted(found.items())}
+    kept = readable(records, broken, folder / "skipped.json" if world.is_main else None, max_bad)
     return kept, ImageStore(pixels, {image: row for row, image in enumerate(images) if image not in broken})
 
 
@@ -124,11 +124,11 @@ def file_tensor(shape: tuple[int, ...], dtype: torch.dtype, file: Path) -> Tenso
     return torch.from_file(str(file), shared=True, size=torch.Size(shape).numel(), dtype=dtype).view(shape)
 
 
-def shared_tensor(shape: tuple[int, ...], dtype: torch.dtype, file: Path, among: Processes) -> Tensor:
+def shared_tensor(shape: tuple[int, ...], dtype: torch.dtype, file: Path, world: Processes) -> Tensor:
     """Make an empty tensor that the processes of a machine fill together, in a file; alone as `big_tensor` does."""
-    if among.count == 1:
+    if world.count == 1:
         return big_tensor(shape, dtype, file.with_suffix(".bin"))
-    return file_tensor(shape, dtype, file.with_name(f"{file.name}-{among.machine}.bin"))
+    return file_tensor(shape, dtype, file.with_name(f"{file.name}-{world.machine}.bin"))
 
 
 def chunks(rows: Rows, size: int) -> Iterator[Rows]:

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from refl import session
 from refl.config import ReflConfig
-from refl.let_go import let_go
+from refl.free_text_encoders import free_text_encoders
 from refl.train import train
 from rewardkit.diffusion.load_lora import WEIGHTS_NAME
 from rewardkit.diffusion.sampling import generate_images
@@ -48,7 +48,7 @@ def test_what_was_read_can_be_drawn_and_nothing_else(family: Family) -> None:
     base = family.base()
     drawn = partial(generate_images, base, PROMPTS, steps=2, guidance=2.0, size=family.size)
     before = drawn()
-    let_go(base, torch.device("cpu"), PROMPTS)
+    free_text_encoders(base, torch.device("cpu"), PROMPTS)
     assert torch.allclose(drawn(), before, atol=1e-4)
     with pytest.raises(UserError, match=r"let go before.*'a hill'"):
         base.encode(["a hill"])

@@ -11,13 +11,13 @@ from rewardkit.types import Scores
 from rm.evaluation.accuracy import accuracy
 from rm.features import PairFeatures
 from rm.heads import Features
+from rm.image_cache import chunks
 from rm.losses import bradley_terry
 from rm.model import RewardModel
-from rm.store import chunks
 
 
 @dataclass(frozen=True)
-class Held:
+class Validation:
     """How an axis does on held-out pairs."""
 
     accuracy: Estimate
@@ -27,30 +27,34 @@ class Held:
 
 @torch.no_grad()
 def judge_pairs(
-    model: RewardModel, pairs: PairFeatures, batch_size: int, among: Processes = ALONE
+    model: RewardModel, pairs: PairFeatures, batch_size: int, world: Processes = ALONE
 ) -> dict[str, tuple[Scores, Scores]]:
     """Score the two images of every pair on every axis, by axis; every process does a share and gets all."""
     model.eval()
     parts: dict[str, list[Tensor]] = {axis: [] for axis in model.axes}
-    for rows in among.share(list(chunks(torch.arange(len(pairs)), batch_size))):
+    for rows in world.share(list(chunks(torch.arange(len(pairs)), batch_size))):
         features: Features = pairs.batch(rows, None)
         for axis, scores in model.judge(features).items():
             parts[axis].append(torch.stack(scores.chunk(2)).cpu())
-    gathered = among.gather(parts)
+    gathered = world.gather(parts)
     joined = {axis: torch.cat([one for found in gathered for one in found[axis]], dim=1) for axis in model.axes}
     return {axis: (scores[0], scores[1]) for axis, scores in joined.items()}
 
 
-def measure(model: RewardModel, pairs: PairFeatures, batch_size: int, among: Processes = ALONE) -> dict[str, Held]:
+def measure(
+    model: RewardModel, pairs: PairFeatures, batch_size: int, world: Processes = ALONE
+) -> dict[str, Validation]:
     """Measure every axis on pairs: accuracy (ties left out) and loss."""
     return {
-        axis: Held(accuracy(first, second, pairs.labels[axis]), float(bradley_terry(first, second, pairs.labels[axis])))
-        for axis, (first, second) in judge_pairs(model, pairs, batch_size, among).items()
+        axis: Validation(
+            accuracy(first, second, pairs.labels[axis]), float(bradley_terry(first, second, pairs.labels[axis]))
+        )
+        for axis, (first, second) in judge_pairs(model, pairs, batch_size, world).items()
     }
 
 
-def set_typical(model: RewardModel, pairs: PairFeatures, batch_size: int, among: Processes = ALONE) -> None:
+def set_typical(model: RewardModel, pairs: PairFeatures, batch_size: int, world: Processes = ALONE) -> None:
     """Note the mean and the spread of each axis on the images of the pairs that it judged."""
-    for axis, scores in judge_pairs(model, pairs, batch_size, among).items():
+    for axis, scores in judge_pairs(model, pairs, batch_size, world).items():
         judged = torch.stack(scores)[:, ~pairs.labels[axis].isnan()]
         model.typical[axis] = (float(judged.mean()), max(float(judged.std()), 1e-6))

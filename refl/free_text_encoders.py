@@ -11,7 +11,7 @@ from rewardkit.diffusion.base import Base
 from rewardkit.diffusion.prompt_cache import PromptCache
 
 
-def let_go(base: Base, device: torch.device, prompts: Iterable[str]) -> PromptCache:
+def free_text_encoders(base: Base, device: torch.device, prompts: Iterable[str]) -> PromptCache:
     """Read the prompts and the empty one, drop the pipeline's text encoders; return the embeddings, on the CPU.
 
     From then on the base knows these prompts alone: `encode` raises `UserError` for any other.

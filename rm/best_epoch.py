@@ -6,12 +6,12 @@ from statistics import fmean
 
 from torch import Tensor
 
-from rm.held import Held
 from rm.model import RewardModel
+from rm.validation import Validation
 
 
 @dataclass
-class Best:
+class BestEpoch:
     """The best epoch so far, by unit: an axis where the encoder is frozen, else the whole model, called `all`."""
 
     accuracy: dict[str, float] = field(default_factory=dict)
@@ -26,7 +26,7 @@ class Best:
     def epoch_of(self, axis: str) -> int:
         return self.epoch.get(axis, self.epoch.get("all", 0))
 
-    def keep(self, model: RewardModel, found: Mapping[str, Held], epoch: int) -> None:
+    def keep(self, model: RewardModel, found: Mapping[str, Validation], epoch: int) -> None:
         """Keep the learned weights of every unit that got better.
 
         Heads on a frozen encoder are independent, so each keeps its own best epoch; where the encoder learns, all of
@@ -40,7 +40,7 @@ class Best:
                 self.weights |= {name: value.detach().cpu().clone() for name, value in own.items()}
 
 
-def units(model: RewardModel, found: Mapping[str, Held]) -> list[tuple[str, str, float, float]]:
+def units(model: RewardModel, found: Mapping[str, Validation]) -> list[tuple[str, str, float, float]]:
     """Name what is chosen on its own: (unit, prefix of its weights, accuracy, loss)."""
     if any(parameter.requires_grad for parameter in model.encoder.parameters()):
         mean = fmean(one.accuracy.value for one in found.values())

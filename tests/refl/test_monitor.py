@@ -51,7 +51,7 @@ class Peak(Reward):
         return -(redness(images.detach()) - PEAK).abs()
 
 
-class Share(Reward):
+class BatchShard(Reward):
     """The truth of the honest run: another measure of the same thing."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ RESET_PEAK = Path("/proc/self/clear_refs")
 
 
 @dataclass
-class Cost:
+class Profile:
     """What a judge took for some images, files read, decoded and framed beforehand."""
 
     images: int = 0
@@ -40,12 +40,12 @@ class Cost:
 
 
 @contextmanager
-def watched(device: str) -> Iterator[Cost]:
+def watched(device: str) -> Iterator[Profile]:
     """Yield a cost to clock; at the end of the block it knows the peak of the memory used inside."""
-    cost = Cost(device=device)
+    profile = Profile(device=device)
     before = reset_peak(device)
-    yield cost
-    cost.peak_bytes = max(0, peak(device) - before)
+    yield profile
+    profile.peak_bytes = max(0, peak(device) - before)
 
 
 def wait(device: str) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from refl.guard.rules import Check, Values, Verdict, judge
 from rewardkit.diffusion.base import Base
-from rewardkit.diffusion.rollout import ask_drawn
+from rewardkit.diffusion.rollout import rollout
 from rewardkit.encoders import Encoder
 from rewardkit.images.statistics import diversity, probe
 from rewardkit.rewards.panel import Panel
@@ -22,7 +22,7 @@ CLOSER = 4
 
 
 @dataclass(frozen=True)
-class Subject:
+class HeldOut:
     """What is watched, and by whom."""
 
     base: Base
@@ -37,14 +37,14 @@ class Subject:
     guidance: float
     seed: int
     batch_size: int
-    among: Processes = ALONE
+    world: Processes = ALONE
     """Each draws and judges a share, and all know everything."""
 
     def measure(self) -> dict[str, Tensor]:
         """Draw with the weights as they are; raw scores and probes, float64, one number an image."""
-        values = ask_drawn(
+        values = rollout(
             self.base, self.prompts, self.ask, steps=self.sampling_steps, guidance=self.guidance, seed=self.seed,
-            batch_size=self.batch_size, among=self.among,
+            batch_size=self.batch_size, world=self.world,
         )  # fmt: skip
         values["probe/diversity"] = diversity(values.pop(FEATURES))
         return {name: value.double() for name, value in values.items()}
@@ -59,10 +59,10 @@ class Subject:
 
 
 @dataclass
-class Watch:
+class Monitor:
     """The checks of a run so far, and the adapter that the judges liked most."""
 
-    subject: Subject
+    subject: HeldOut
     patience: int
     """Bad checks in a row that stop the run; 0 never does."""
     last: int
