@@ -1,10 +1,14 @@
 """Imports point down, between the top folders and between the rooms of `rewardkit`, and never in a circle."""
 
 import ast
+import importlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
+
+import rewardkit
+import rm
 
 ROOT = Path(__file__).resolve().parent.parent
 MAY_IMPORT = {
@@ -134,3 +138,11 @@ def test_no_function_is_longer_than_a_screen(path: Path) -> None:
     for node in ast.walk(ast.parse(read(path))):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert (node.end_lineno or 0) - node.lineno < 80, node.name
+
+
+def test_the_public_names_are_those_of_the_lazy_table() -> None:
+    """Each one loads, and is what its home calls by that name."""
+    assert rewardkit.__all__ == sorted([*rewardkit._HOMES, "__version__"])
+    for name, home in rewardkit._HOMES.items():
+        assert getattr(rewardkit, name) is getattr(importlib.import_module(home), name)
+    assert rm.RewardModel is importlib.import_module("rm.model").RewardModel
