@@ -4,14 +4,11 @@ A language model may drop, translate, misspell or invent quoted text. Whatever i
 prompt that quotes exactly what the original quoted: the rewrite, the rewrite mended, or, at worst, the original.
 """
 
-import re
 from collections import Counter
 from itertools import pairwise
 
-from rewardkit.prompts import language, quoted
+from rewardkit.prompts import language, quoted, quotes
 
-_OPEN = "'\"“‘「『"
-_CLOSE = "'\"”’」』"
 _END = ".。!！ \n"
 
 
@@ -81,12 +78,4 @@ def _unmatched(original: str, rewrite: str) -> tuple[list[int], list[str]]:
 
 def spans(prompt: str) -> list[tuple[int, int]]:
     """Give where each quoted text starts and ends, with its marks."""
-    found: list[tuple[int, int]] = []
-    cursor = 0
-    for text in quoted(prompt):
-        match = re.compile(rf"[{_OPEN}]\s*{re.escape(text)}\s*[{_CLOSE}]").search(prompt, cursor)
-        if match is None:
-            raise AssertionError(f"a quoted text is not in its own prompt: {text!r} in {prompt!r}")
-        found.append(match.span())
-        cursor = match.end()
-    return found
+    return [(quote.start, quote.end) for quote in quotes(prompt)]

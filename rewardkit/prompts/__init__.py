@@ -2,17 +2,19 @@
 
 from rewardkit.prompts.files import COLUMNS, Prompt, Rows, read_prompts
 from rewardkit.prompts.language import Language, has_hangul, language
-from rewardkit.prompts.quotes import has_text, quoted, wanted_text, without_quotes
+from rewardkit.prompts.quotes import Quote, has_text, quoted, quotes, wanted_text, without_quotes
 
 __all__ = [
     "COLUMNS",
     "Language",
     "Prompt",
+    "Quote",
     "Rows",
     "has_hangul",
     "has_text",
     "language",
     "quoted",
+    "quotes",
     "read_prompts",
     "wanted_text",
     "without_quotes",

@@ -27,6 +27,25 @@ from rewardkit.prompts import Prompt, has_text, language, quoted, read_prompts, 
         ("the baker's sign reads 'OPEN' at 5 o'clock", ["OPEN"]),
         ('a 6" pipe beside a 4" hole', []),
         ('"first" then "second"', ["first", "second"]),
+        ('a poster "HELLO\nWORLD"', ["HELLO\nWORLD"]),
+        ('a 4" pipe\n\nand "SALE"', ["SALE"]),
+        ('an open " mark\n\nand another "', []),
+        ("ein Schild „Guten Morgen“ und „Ja”", ["Guten Morgen", "Ja"]),
+        ("une pancarte « Ouvert » et «Fermé»", ["Ouvert", "Fermé"]),
+        ("en skylt ”Öppet”", ["Öppet"]),
+        ("写着＂营业＂和｢休｣", ["营业", "休"]),
+        ('mixed “SALE" here', ["SALE"]),
+        ('mixed "SALE” here', ["SALE"]),
+        ('mixed “SALE" and “OPEN”', ["SALE", "OPEN"]),
+        ('a sign "the “big” sale"', ["the “big” sale"]),
+        ('a sign \\"SALE\\" and \\"OPEN\\"', ["SALE", "OPEN"]),
+        ('a sign "say \\"hi\\" now"', ['say "hi" now']),
+        ('海报写着2024"新年快乐"', ["新年快乐"]),
+        ('a 7" screen beside "OPEN"', ["OPEN"]),
+        ('a 24"x36" print of "MOON"', ["MOON"]),
+        ("a rock 'n' roll poster with 'JAZZ'", ["JAZZ"]),
+        ('"a red circle on white"', []),
+        ("“a red circle on white”", []),
         ('empty "" quotes and "  "', []),
         ('an unclosed "quote', []),
         ('"across\nlines"', []),
@@ -36,6 +55,13 @@ from rewardkit.prompts import Prompt, has_text, language, quoted, read_prompts, 
 def test_quoted(prompt: str, texts: list[str]) -> None:
     assert quoted(prompt) == texts
     assert has_text(prompt) == bool(texts)
+
+
+@pytest.mark.parametrize("mark", ["'", '"', "“", "‘", "„", "”", "«", '\\"', " '", "' ", "a'b "])
+def test_reading_quotes_is_linear(mark: str) -> None:
+    """Quadratic, this would take minutes (12,000 apostrophes once took 3.4 s)."""
+    quoted(mark * 10_000)
+    quoted(f"{mark}a" * 10_000)
 
 
 def test_without_quotes_keeps_the_same_word_outside() -> None:
