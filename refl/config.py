@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import torch
 
-from refl.objectives import COMPARING, KL, WINDOWS
 from refl.objectives.chain import bounds
 from refl.objectives.flow_grpo import begin
+from refl.objectives.table import COMPARING, KL, WINDOWS
 from refl.options import Adapter, Guard, Machine, Objective, Rewards, Run, Sampling, Stability, Task, Updates
 from rewardkit.errors import UserError, first_line
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from refl.objectives import Objective as Way
+from refl.objectives.names import ObjectiveName
 from rewardkit.diffusion.checkpointing import Saving
 from rewardkit.training.tracker import Tracker
 
@@ -44,7 +44,7 @@ class Rewards:
 class Objective:
     """How rewards reach the weights."""
 
-    objective: Way = "refl"
+    objective: ObjectiveName = "refl"
     """Through one late step (refl), the last steps (draft-k), the last step under several noises (draft-lv), a step
     from known noise (direct-align), steps whose input is detached (drtune), or, for rewards without a gradient, by
     comparing images of a prompt, noised anew (nft) or on noisy steps of their own (flow-grpo)."""

@@ -14,7 +14,7 @@ from refl.free_text_encoders import free_text_encoders
 from refl.gates import gated
 from refl.guard.monitor import HeldOut, Monitor
 from refl.learner import Learner
-from refl.objectives import COMPARING
+from refl.objectives.table import COMPARING
 from refl.shard import shard
 from refl.tuned_text import LivePrompts, OwnReading, encoders, tunable
 from rewardkit.diffusion import lora, prompt_cache

@@ -15,11 +15,11 @@ from torch import Tensor
 from refl.augment import augment
 from refl.config import ReflConfig, check, kl, window
 from refl.guard.verdict import write_verdict
-from refl.objectives import estimator
 from refl.objectives.backpropagate import Outcome, backpropagate, of_all
 from refl.objectives.chain import Chain
 from refl.objectives.flow_grpo import flow_grpo
 from refl.objectives.nft import nft
+from refl.objectives.table import estimator
 from refl.plan import show_plan
 from refl.report import write_report
 from refl.session import Session, begin, spread

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from refl.objectives import COMPARING, estimator
 from refl.objectives.backpropagate import Outcome, backpropagate
 from refl.objectives.chain import Chain, Estimator
 from refl.objectives.flow_grpo import flow_grpo
 from refl.objectives.nft import nft
+from refl.objectives.table import COMPARING, estimator
 from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
 from rewardkit.diffusion.sampling import Unconditional, guided
 from rewardkit.diffusion.tiny.pipelines import tiny_sd3

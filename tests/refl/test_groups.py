@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from refl.objectives import COMPARING
 from refl.objectives.groups import advantages, rewards
+from refl.objectives.table import COMPARING
 from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
 from rewardkit.rewards.panel import Panel, Part
 from tests.refl.chains import PROMPTS, outcome_of

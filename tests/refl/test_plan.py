@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from refl.config import ReflConfig
-from refl.objectives import Objective
+from refl.objectives.names import ObjectiveName
 from refl.plan import backbone_of, planned
 from refl.train import train
 from rewardkit.encoders import load_encoder
@@ -40,7 +40,9 @@ def test_a_card_that_is_not_known_is_refused(config: ReflConfig) -> None:
     ("objective", "steps"),
     [("refl", 1), ("direct-align", 1), ("draft-lv", 3), ("nft", 3), ("draft-k", 4), ("drtune", 4), ("flow-grpo", 4)],
 )
-def test_steps_with_a_graph_are_those_of_the_objective(config: ReflConfig, objective: Objective, steps: int) -> None:
+def test_steps_with_a_graph_are_those_of_the_objective(
+    config: ReflConfig, objective: ObjectiveName, steps: int
+) -> None:
     assert planned(replace(config, objective=objective, noises=3, grad_steps=4), []).grad_steps == steps
 
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from refl.config import ReflConfig, kl, window
-from refl.objectives import Objective
+from refl.objectives.names import ObjectiveName
 from refl.session import spread
 from refl.train import train
 from rewardkit.commands.config import parse
@@ -68,7 +68,9 @@ def test_a_run_leaves_weights_metrics_and_grids(config: ReflConfig) -> None:
 @pytest.mark.parametrize(
     "objective", ["refl", "direct-align", "nft", "flow-grpo"]
 )  # every stream of random numbers is in these
-def test_stopping_and_resuming_gives_the_same_bits(config: ReflConfig, tmp_path: Path, objective: Objective) -> None:
+def test_stopping_and_resuming_gives_the_same_bits(
+    config: ReflConfig, tmp_path: Path, objective: ObjectiveName
+) -> None:
     config = replace(config, objective=objective, group=2, grid_every=4 if objective == "refl" else 0, batch_size=4)
     train(config)
     halves = replace(config, out=tmp_path / "halves")
@@ -83,7 +85,7 @@ def test_stopping_and_resuming_gives_the_same_bits(config: ReflConfig, tmp_path:
 
 
 @pytest.mark.parametrize("objective", ["nft", "flow-grpo"])
-def test_a_judge_that_is_no_network_is_climbed(config: ReflConfig, objective: Objective) -> None:
+def test_a_judge_that_is_no_network_is_climbed(config: ReflConfig, objective: ObjectiveName) -> None:
     train(replace(config, objective=objective, rewards=("posters-aesthetic",), group=2, steps=1, guidance=2.0))
     assert any(value.abs().max() > 0 for name, value in weights(config.out).items() if "lora_B" in name)
 

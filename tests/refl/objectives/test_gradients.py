@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from refl.learner import Learner
-from refl.objectives import COMPARING
 from refl.objectives.backpropagate import backpropagate
 from refl.objectives.chain import Chain
+from refl.objectives.table import COMPARING
 from rewardkit.diffusion import lora
 from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
 from rewardkit.diffusion.sampling import guided, sample
