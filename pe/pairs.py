@@ -44,47 +44,51 @@ class MineConfig:
     """Mine preference pairs and examples for the rewriter."""
 
     prompts: Path
-    """Short prompts: a .txt (one a line), .jsonl, .csv or .tsv file."""
+    """Short prompts: a .txt (one per line), .jsonl, .csv or .tsv file."""
     rewards: tuple[str, ...]
-    """The panel: names, reward model folders or module:Class, averaged as frozen z-scores."""
+    """Rewards: names, reward model folders or module:Class; their z-scores are averaged."""
     out: Path = Path("runs/pe-pairs")
-    """Where pairs.jsonl, sft.jsonl, mining.json, pairs.png and the images go."""
+    """Folder for pairs.jsonl, sft.jsonl, mining.json, pairs.png and the images."""
     base: str = "seedling"
-    """The model that draws: seedling, a folder in diffusers format or a hub id."""
+    """Image model: seedling, a folder in diffusers format or a hub id."""
     rewriter: str = "seedling"
-    """The model that rewrites; "none" to use only the rewrites of `candidates_file`."""
+    """Rewriter; "none" uses only the rewrites of `candidates_file`."""
     task: Task | None = None
-    """The system prompt it gets: plain (none), expand or shorten; the default is the rewriter's own."""
+    """System prompt: plain (none), expand or shorten; by default that of the rewriter."""
     candidates: int = 4
-    """Rewrites sampled for each prompt."""
+    """Rewrites sampled per prompt."""
     candidates_file: Path | None = None
-    """JSONL of rewrites from elsewhere: a `prompt` and a `rewrite` a line, several lines a prompt."""
+    """JSONL file of other rewrites: one `prompt` and `rewrite` per line, any number of lines per prompt."""
     temperature: float = 1.0
-    """How freely rewrites are sampled."""
+    """Sampling temperature of the rewrites."""
     noises: int = 1
-    """Images drawn for each wording; their scores are averaged."""
+    """Images generated per rewrite; their scores are averaged."""
     steps: int = 20
     """Sampling steps of an image."""
     guidance: float = 1.0
     """Guidance scale."""
     margin: float = 0.25
-    """How far, in standard deviations of the panel, best must beat worst (pairs) or the prompt as typed (examples)."""
+    """Smallest lead of the best rewrite over the worst (pairs) or the original prompt (examples), in standard
+    deviations."""
     limit: int | None = None
-    """Use only the first so many prompts."""
+    """Use only this many prompts from the start of the file."""
     captions: Path | None = None
-    """Long captions to be shortened into more examples for sft.jsonl, in a file like `prompts`."""
+    """File of long captions, in the format of `prompts`; shortened, they give more examples for sft.jsonl."""
     shorten: str = "pe.shorten:plain"
-    """What shortens them: a function of text to text, as module:function."""
+    """Function that shortens a caption, as module:function."""
     batch_size: int = 32
-    """Images drawn, and prompts rewritten, at once."""
+    """Images generated, and prompts rewritten, at once."""
     device: str = "auto"
-    """auto, cpu or cuda."""
+    """Device: auto, cpu or cuda."""
     seed: int = 0
-    """Seed of the rewrites and of the noise."""
+    """Random seed of the rewrites and of the noise."""
 
 
 def mine(config: MineConfig) -> None:
-    """Write pairs.jsonl ({prompt, chosen, rejected, ...}) and sft.jsonl ({prompt, completion, ...}) to `config.out`."""
+    """Rewrite each prompt several ways, generate and score images, and keep the best and the worst rewrite.
+
+    Writes pairs.jsonl ({prompt, chosen, rejected, ...}) and sft.jsonl ({prompt, completion, ...}).
+    """
     if config.rewriter == "none" and config.candidates_file is None:
         raise UserError("nothing to choose from: --rewriter is none and there is no --candidates-file")
     device = "cuda" if on_gpu(config.device) else "cpu"

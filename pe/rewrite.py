@@ -20,31 +20,31 @@ class RewriteConfig:
     """Rewrite short prompts to detailed ones; quoted text is never changed."""
 
     prompt: tuple[str, ...] = ()
-    """Prompts to rewrite, given here."""
+    """Prompts on the command line."""
     prompts: Path | None = None
-    """Prompts to rewrite, from a .txt (one a line), .jsonl, .csv or .tsv file."""
+    """File of prompts: .txt (one per line), .jsonl, .csv or .tsv."""
     rewriter: str = "seedling"
-    """The model that rewrites: seedling, the run folder of `pe simpo` or `pe sft`, another folder or a hub id."""
+    """Rewriter: seedling, the run folder of `pe simpo` or `pe sft`, another folder or a hub id."""
     task: Task | None = None
-    """The system prompt it gets: plain (none), expand or shorten; the default is the rewriter's own."""
+    """System prompt: plain (none), expand or shorten; by default that of the rewriter."""
     out: Path | None = None
-    """Where the rewrites go: .jsonl ({prompt, rewrite}) or .txt (one a line); nowhere by default, only shown."""
+    """File for the rewrites: .jsonl ({prompt, rewrite}) or .txt (one per line). By default they are only printed."""
     n: int = 1
-    """Rewrites of each prompt; more than one needs a temperature."""
+    """Rewrites per prompt; more than one needs a temperature above 0."""
     temperature: float = 0.0
-    """0 gives the likeliest rewrite; above it they are sampled."""
+    """Sampling temperature; 0 is greedy decoding."""
     max_new_tokens: int = 256
-    """Longest rewrite, in tokens."""
+    """Maximum length of a rewrite in tokens."""
     batch_size: int = 32
     """Prompts rewritten at once."""
     device: str = "auto"
-    """auto, cpu or cuda."""
+    """Device: auto, cpu or cuda."""
     seed: int = 0
-    """Seed of the sampling."""
+    """Random seed of the sampling."""
 
 
 def rewrite(config: RewriteConfig) -> None:
-    """Rewrite every prompt, show before and after, and write the result where `config.out` says."""
+    """Rewrite prompts, print each before and after, and optionally write the rewrites to a file."""
     if config.n > 1 and config.temperature <= 0:
         raise UserError(f"--n {config.n} needs --temperature above 0: without it all rewrites are the same")
     if config.out is not None and config.out.suffix not in (".jsonl", ".txt"):

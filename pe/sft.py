@@ -26,37 +26,37 @@ class RewriterSftConfig:
     """Fine-tune a rewriter on written examples."""
 
     rows: Path
-    """JSONL file with a `prompt` and a `completion` a line, such as the `sft.jsonl` of `rewardkit pe pairs`."""
+    """JSONL file with one `prompt` and `completion` per line, such as the sft.jsonl of `rewardkit pe pairs`."""
     out: Path = Path("runs/pe-sft")
-    """The run folder; the trained rewriter is its `model` folder."""
+    """Run folder; the trained rewriter is written to its `model` folder."""
     rewriter: str = "seedling"
-    """The model to start from: seedling, a folder or a hub id (a causal language model with a chat template)."""
+    """Model to start from: seedling, a folder or a hub id (a causal language model with a chat template)."""
     epochs: float = 3.0
-    """How often every row is seen."""
+    """Passes over the rows."""
     batch_size: int = 16
-    """Rows in one forward pass."""
+    """Rows per forward pass."""
     accumulate: int = 1
-    """Forward passes in one step."""
+    """Forward passes per step (gradient accumulation)."""
     learning_rate: float = 1e-4
-    """Highest learning rate; it rises over the first tenth and falls as a cosine. Large models want 1e-5."""
+    """Peak learning rate: linear warm-up over the first tenth, then cosine decay. Use about 1e-5 for large models."""
     max_length: int = 512
-    """Longest row in tokens, prompt and completion together; longer ones are left out and counted."""
+    """Longest row in tokens, prompt and completion together; longer rows are skipped and counted."""
     lora_rank: int = 0
-    """Rank of a LoRA on all linear layers, merged in at the end; 0 trains every weight."""
+    """Rank of a LoRA on all linear layers, merged at the end; 0 trains all weights."""
     task: Task | None = None
-    """The system prompt trained under: plain (none), expand or shorten; the default is the starting model's own."""
+    """System prompt used in training: plain (none), expand or shorten; by default that of the starting model."""
     device: str = "auto"
-    """auto, cpu or cuda."""
+    """Device: auto, cpu or cuda."""
     save_every: int = 200
     """Steps between checkpoints."""
     seed: int = 0
-    """Seed of the order of the rows and of a new LoRA."""
+    """Random seed of the row order and of a new LoRA."""
     resume: bool = False
-    """Go on from the newest checkpoint in `out`."""
+    """Continue from the last checkpoint in `out`."""
 
 
 def train(config: RewriterSftConfig) -> None:
-    """Fine-tune until every row was seen `epochs` times; write checkpoints, metrics.jsonl and the model folder."""
+    """Train the prompt rewriter by supervised fine-tuning; write checkpoints, metrics.jsonl and the model folder."""
     rows = read_rows(config.rows, ("prompt", "completion"))
     run = Run.start(config.out, config, resume=config.resume)
     model, tokenizer, lora = load_policy(config)

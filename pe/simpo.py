@@ -33,41 +33,41 @@ class SimpoConfig:
     """Train a rewriter on pairs of rewrites, the better one and the worse one."""
 
     rows: Path
-    """JSONL file with a `prompt`, a `chosen` and a `rejected` a line, as `rewardkit pe pairs` writes pairs.jsonl."""
+    """JSONL file with one `prompt`, `chosen` and `rejected` per line, such as pairs.jsonl of `rewardkit pe pairs`."""
     out: Path = Path("runs/pe-simpo")
-    """The run folder; the trained rewriter is its `model` folder."""
+    """Run folder; the trained rewriter is written to its `model` folder."""
     rewriter: str = "runs/pe-sft"
-    """The model to start from: the run folder of `pe sft`, seedling, another folder or a hub id."""
+    """Model to start from: the run folder of `pe sft`, seedling, another folder or a hub id."""
     beta: float = 2.0
-    """How steeply the loss falls with the difference of the mean log-probabilities."""
+    """Scale of the difference of the mean log-probabilities in the loss."""
     gamma: float = 1.0
-    """The margin the chosen rewrite must win by; half of beta is a good start."""
+    """Target margin of the chosen rewrite; half of beta is a good start."""
     epochs: float = 1.0
-    """How often every pair is seen."""
+    """Passes over the pairs."""
     batch_size: int = 8
-    """Pairs in one forward pass."""
+    """Pairs per forward pass."""
     accumulate: int = 1
-    """Forward passes in one step."""
+    """Forward passes per step (gradient accumulation)."""
     learning_rate: float = 1e-5
-    """Highest learning rate; it rises over the first tenth and falls as a cosine. Large models want 3e-7 to 1e-6."""
+    """Peak learning rate: linear warm-up over the first tenth, then cosine decay. Use 3e-7 to 1e-6 for large models."""
     max_length: int = 512
-    """Longest rewrite in tokens, prompt included; pairs with a longer one are left out and counted."""
+    """Longest rewrite in tokens, including the prompt; pairs with a longer one are skipped and counted."""
     lora_rank: int = 0
-    """Rank of a LoRA on all linear layers, merged in at the end; 0 trains every weight."""
+    """Rank of a LoRA on all linear layers, merged at the end; 0 trains all weights."""
     task: Task | None = None
-    """The system prompt trained under: plain (none), expand or shorten; the default is the starting model's own."""
+    """System prompt used in training: plain (none), expand or shorten; by default that of the starting model."""
     device: str = "auto"
-    """auto, cpu or cuda."""
+    """Device: auto, cpu or cuda."""
     save_every: int = 200
     """Steps between checkpoints."""
     seed: int = 0
-    """Seed of the order of the pairs and of a new LoRA."""
+    """Random seed of the pair order and of a new LoRA."""
     resume: bool = False
-    """Go on from the newest checkpoint in `out`."""
+    """Continue from the last checkpoint in `out`."""
 
 
 def train(config: SimpoConfig) -> None:
-    """Train until every pair was seen `epochs` times; write checkpoints, metrics.jsonl and the model folder."""
+    """Train the prompt rewriter on preference pairs (SimPO); write checkpoints, metrics.jsonl and the model folder."""
     rows = read_rows(config.rows, ("prompt", "chosen", "rejected"))
     run = Run.start(config.out, config, resume=config.resume)
     model, tokenizer, lora = load_policy(config)

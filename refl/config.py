@@ -13,7 +13,7 @@ from rewardkit.errors import UserError, first_line
 
 @dataclass(frozen=True, kw_only=True)
 class ReflConfig(Run, Machine, Guard, Stability, Updates, Adapter, Sampling, Objective, Rewards, Task):
-    """Options of `rewardkit refl`; `refl.options` has the sections (`commands.option_groups`: their order)."""
+    """Options of `rewardkit refl`. The sections are in `refl.options`; `commands.option_groups` orders them."""
 
 
 def window(config: ReflConfig) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Options of `rewardkit refl`, a section each, in the order of its --help; `refl.config` puts them together."""
+"""Options of `rewardkit refl`, one class per section of its --help; `refl.config` combines them."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,7 @@ from rewardkit.training.tracker import Tracker
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What is tuned, on what, and where it goes."""
+    """What is trained, on which prompts, and where the result goes."""
 
     prompts: Path
     """Prompts to train on: .txt, .jsonl, .csv or .tsv."""
@@ -20,24 +20,24 @@ class Task:
     base: str = "seedling"
     """The model to tune: "seedling", a folder in diffusers format, or a hub id."""
     start: Path | None = None
-    """LoRA folder of an earlier run to go on from; its rank and layers must be this run's."""
+    """LoRA folder of an earlier run to start from; it must have the same rank and layers as this run."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rewards:
-    """What is climbed: z-scores on the base's own images, weighted."""
+    """What is maximised: a weighted sum of z-scores, normalised on images of the base."""
 
     rewards: tuple[str, ...]
-    """What to climb: registered names, reward model folders, or module:Class; SPEC#axis picks one axis."""
+    """Rewards to maximise: registered names, reward model folders, or module:Class; SPEC#axis picks one axis."""
     weights: dict[str, float] = field(default_factory=dict)
-    """Weight of a reward, by its name or its axis; 1 where not given."""
+    """Weight of a reward, by its name or its axis; 1 by default."""
     targets: dict[str, float] = field(default_factory=dict)
-    """Z-score above which a reward stops pulling, by its name or its axis; 2 where not given."""
+    """Z-score above which a reward has no more effect, by its name or its axis; 2 by default."""
     gates: dict[str, str] = field(default_factory=dict)
-    """Prompts that a reward speaks about, by its name or its axis, as COLUMN=VALUE of the file of prompts: aesthetic
-    category=portrait. All where not given; but the text axis never speaks about a prompt that quotes no text."""
+    """Prompts that a reward applies to, by its name or its axis, as COLUMN=VALUE of the prompt file, for example
+    aesthetic category=portrait. All prompts by default. The text axis never applies to a prompt without quoted text."""
     balance: bool = False
-    """Let every reward pull the pixels equally hard, by its weight, however steep it is."""
+    """Scale the gradient of every reward at the pixels to the same norm, times its weight."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,31 +45,31 @@ class Objective:
     """How rewards reach the weights."""
 
     objective: ObjectiveName = "refl"
-    """Through one late step (refl), the last steps (draft-k), the last step under several noises (draft-lv), a step
-    from known noise (direct-align), steps whose input is detached (drtune), or, for rewards without a gradient, by
-    comparing images of a prompt, noised anew (nft) or on noisy steps of their own (flow-grpo)."""
+    """How rewards reach the weights. Through one step (refl), the last steps (draft-k), the last step with several
+    noises (draft-lv), a step from known noise (direct-align), or steps with a detached input (drtune). For rewards
+    without a gradient: by comparing images of a prompt, noised again (nft) or sampled with noisy steps (flow-grpo)."""
     window: tuple[float, float] | None = None
-    """Which share of the chain the step with a gradient is drawn from; where not given 0.2 0.8 for refl, 0.5 1 for
-    drtune, and 0 1 for the others that draw steps."""
+    """Part of the sampling chain from which the step with a gradient is drawn, as two fractions. By default 0.2 0.8 for
+    refl, 0.5 1 for drtune, and 0 1 for the other objectives that draw steps."""
     window_guidance: Literal["off", "detached", "graph"] = "detached"
-    """Guidance where the graph is: off, a gradient through its conditional branch alone (detached), or through both
-    branches (graph)."""
+    """Guidance in the steps with a gradient: none (off), a gradient through the conditional branch only (detached), or
+    through both branches (graph)."""
     grad_steps: int = 2
-    """Steps that carry a graph: draft-k, drtune, flow-grpo."""
+    """Number of steps with a gradient, for draft-k, drtune and flow-grpo."""
     noises: int = 2
-    """Noises averaged an image: draft-lv, nft."""
+    """Number of noises averaged per image, for draft-lv and nft."""
     group: int = 4
-    """Images of one prompt in a row, compared with each other: nft, flow-grpo."""
+    """Number of images per prompt that are compared with each other, for nft and flow-grpo."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How images are drawn, in training and for the judges."""
+    """How images are generated, in training and for the judges."""
 
     sampling_steps: int = 10
-    """Steps from noise to image."""
+    """Sampling steps from noise to image."""
     guidance: float = 1.0
-    """Classifier-free guidance while sampling; 1 is none."""
+    """Classifier-free guidance scale while sampling; 1 means none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,100 +79,98 @@ class Adapter:
     rank: int = 16
     """Rank of the LoRA."""
     alpha: float = 0.0
-    """Scale of the LoRA is alpha / rank; 0 takes the rank."""
+    """The LoRA is scaled by alpha / rank; 0 sets alpha to the rank."""
     target_modules: tuple[str, ...] = ()
-    """Layers the LoRA goes to; those usual for the base where not given."""
+    """Layers that get a LoRA; by default those usual for the base."""
     tune_text: bool = False
-    """Put a LoRA on the text encoders too, of the same rank: seedling's two, the CLIPs of SD3."""
+    """Train a LoRA of the same rank on the text encoders too: both of seedling, or the two CLIPs of SD3."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Updates:
-    """How far and how fast."""
+    """How many updates, of what size."""
 
     steps: int = 150
-    """Updates."""
+    """Number of updates."""
     batch_size: int = 16
-    """Images an update."""
+    """Images per update."""
     lr: float = 3e-4
-    """Learning rate of AdamW."""
+    """Learning rate (AdamW)."""
     warmup: int = 10
-    """Updates over which the learning rate rises to it."""
+    """Number of first updates over which the learning rate rises linearly."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stability:
-    """What keeps the model from running off, or from gaming its rewards."""
+    """What keeps training stable and close to the base."""
 
     clip: float = 1.0
-    """Largest norm of the gradient."""
+    """Gradients are clipped to this norm."""
     ema: float = 0.95
-    """Decay of the averaged weights, which are what is drawn and saved; 0 takes the last weights."""
+    """Decay of the moving average of the weights. The average is what is sampled and saved; 0 uses the last weights."""
     kl: float | None = None
-    """Weight of the squared distance to the base's velocity; 1 where not given, but 0 for draft-k and draft-lv, whose
-    late steps it would hold still, and 0.01 for flow-grpo, whose gradient is weak."""
+    """Weight of the squared distance to the velocity of the base. By default 1, but 0 for draft-k and draft-lv, because
+    it would block their late steps, and 0.01 for flow-grpo, because its gradient is weak."""
     pretrain: Path | None = None
-    """Real images with prompts to stay close to: a folder with prompts.jsonl or metadata.jsonl, or such a .jsonl; their
-    flow-matching loss is added to the rewards'."""
+    """Real images with prompts: a folder with prompts.jsonl or metadata.jsonl, or such a .jsonl file. Their
+    flow-matching loss is added to the loss of the rewards."""
     pretrain_weight: float = 1.0
     """Weight of that loss."""
     augment: float = 1.0
-    """Strength of the small shifts, blur and noise before a reward sees an image; 0 is none; nft and flow-grpo
-    need none."""
+    """Strength of the small shifts, blur and noise applied to an image before it is scored; 0 means none. nft and
+    flow-grpo do not need it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Guard:
-    """Judges ride along on held-out prompts, and stop a run whose rewards are being gamed."""
+    """Judges, rewards that never train, score held-out prompts; the run stops when its rewards are being gamed."""
 
     judges: tuple[str, ...] = ()
-    """Rewards that are never trained on and ride along; with them the guard is on."""
+    """Rewards that only measure and never train. Giving any turns the guard on."""
     guard: bool = True
-    """Stop when the judges fall or the images go to pieces, and keep the best weights; without judges it does
-    nothing."""
+    """Stop when the judges fall or the images break down, and keep the best weights. Needs judges."""
     guard_every: int = 10
-    """Updates between two looks of the guard; a quarter of it where the last look made uneasy."""
+    """Updates between two checks of the guard. After a doubtful check the interval is a quarter of this."""
     guard_prompts: Path | None = None
-    """Prompts the judges see; some of `prompts` (from noise of their own) where not given."""
+    """Held-out prompts for the judges. By default some of `prompts`, with separate noise."""
     guard_images: int = 32
-    """Images the judges see at each look, the same prompts and noise every time."""
+    """Images scored at each check, with the same prompts and noise every time."""
     patience: int = 2
-    """Bad looks in a row that stop the run; one is enough where a judge has crashed."""
+    """Bad checks in a row that stop the run. One is enough when the score of a judge has crashed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """Where it runs."""
+    """Devices, precision and memory."""
 
     device: str = "cpu"
-    """Where to run: cpu, cuda, cuda:1, mps."""
+    """Device: cpu, cuda, cuda:1 or mps."""
     reward_device: str = ""
-    """Where rewards and judges run, a second card perhaps; `device` where not given."""
+    """Device for rewards and judges, for example a second GPU; same as `device` by default."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Precision of the base; the LoRA, the decoder and the rewards stay in float32."""
+    """Precision of the base. The LoRA, the decoder and the rewards stay in float32."""
     shard: bool = False
-    """Spread the base's frozen weights over the processes, which hold less each and talk more (FSDP2)."""
+    """Shard the frozen weights of the base over the processes (FSDP2): less memory each, more communication."""
     save_memory: Saving = "none"
-    """Keep less for the way back and compute it again: in the decoder, or in decoder and denoiser (all); what is learnt
-    is the same."""
+    """Gradient checkpointing, which saves memory and costs time: in the decoder, or in the decoder and the denoiser
+    (all). The gradients are the same."""
     text_encoders: bool = True
-    """Keep the text encoders; without them all prompts are read first, and their memory is free."""
+    """Keep the text encoders in memory. Without them all prompts are encoded first and the encoders are freed."""
     plan: str = ""
-    """Card to plan for, like rtx-4090 or h100: say what memory and time the run will need there, load nothing, stop."""
+    """GPU to plan for, such as rtx-4090 or h100: print the memory and time this run needs there, then exit."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What the run's folder keeps, and how to go on."""
+    """Seed, checkpoints and logging."""
 
     seed: int = 0
-    """Of all randomness."""
+    """Random seed."""
     resume: bool = False
-    """Go on from the last checkpoint in `out`."""
+    """Continue from the last checkpoint in `out`."""
     save_every: int = 25
     """Updates between two checkpoints."""
     grid_every: int = 25
-    """Updates between two sample grids (same prompts, same noise); 0 draws none."""
+    """Updates between two sample grids (same prompts, same noise); 0 means none."""
     tracker: Tracker = "tensorboard"
-    """Where numbers go besides metrics.jsonl: TensorBoard's files in the run's folder, wandb where it is installed, or
-    nowhere (none)."""
+    """Where metrics go besides metrics.jsonl: TensorBoard files in the run folder, wandb (if installed), or none."""

@@ -39,7 +39,7 @@ GRID_IMAGES = 16
 
 
 def train(config: ReflConfig) -> None:
-    """Run ReFL from start, or from the last checkpoint, to a LoRA in `out/lora`; or only say what it will need."""
+    """Fine-tune a text-to-image model through rewards; the LoRA is written to the lora folder of the run."""
     if config.plan:
         check(config)
         show_plan(config)

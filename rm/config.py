@@ -8,7 +8,7 @@ from rm.options import Judgement, Machine, Task, Tower, Updates
 
 @dataclass(frozen=True, kw_only=True)
 class RmConfig(Machine, Updates, Judgement, Tower, Task):
-    """Options of `rewardkit train-rm`; `rm.options` has the sections (`commands.option_groups`: their order)."""
+    """Options of `rewardkit train-rm`. The sections are in `rm.options`; `commands.option_groups` orders them."""
 
 
 def check(config: RmConfig) -> None:

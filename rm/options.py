@@ -1,4 +1,4 @@
-"""Options of `rewardkit train-rm`, a section each, in the order of its --help; `rm.config` puts them together."""
+"""Options of `rewardkit train-rm`, one class per section of its --help; `rm.config` combines them."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,90 +11,91 @@ from rm.sources import DType
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What is judged, by what, and where it goes."""
+    """What the model learns from, its architecture, and where it is written."""
 
     data: tuple[Path, ...]
-    """Files, folders, globs or hub ids (hub:OWNER/NAME@SPLIT) of pairs: ours or of a public set, see docs/data.md."""
+    """Preference pairs: files, folders, globs or hub ids (hub:OWNER/NAME@SPLIT), in our format or that of a public
+    set (docs/data.md)."""
     out: Path
-    """Run folder; the trained model is its sub-folder rm."""
+    """Run folder; the trained model is written to its sub-folder rm."""
     encoder: str = "seedling"
-    """seedling, an open_clip name like ViT-B-32/openai, an open_clip folder, or conv (images only, from scratch)."""
+    """seedling, an open_clip name such as ViT-B-32/openai, an open_clip folder, or conv (images only, from scratch)."""
     axes: tuple[str, ...] = ()
-    """Axes to train; all that the pairs judge when empty. One axis also names a plain `label` column."""
+    """Axes to train; by default all that the pairs have labels for. A single axis also names a plain `label` column."""
     head: Kind = "heads"
-    """heads: small networks on the encoder's features; cosine: the CLIP score itself as the reward."""
+    """heads: small networks on the features of the encoder; cosine: the CLIP score itself is the reward."""
     members: dict[str, int] = field(default_factory=dict)
-    """Heads of an axis that learn apart and score together, by axis; 1 where not given."""
+    """Ensemble size per axis: heads that train separately and whose scores are averaged; 1 by default."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tower:
-    """How much of the encoder learns, and what it sees."""
+    """Which part of the encoder trains, and how images are augmented."""
 
     unfreeze: int = 0
-    """Last blocks of the image tower that learn too: 0 none (features are computed once), -1 all."""
+    """Number of last blocks of the image tower to train: 0 for none (features are computed once), -1 for all."""
     lora_rank: int = 0
-    """Above 0: the image tower learns through LoRA of this rank, its own weights frozen; saved merged."""
+    """Rank of a LoRA on the image tower, whose own weights stay frozen; 0 means none. It is merged when saved."""
     lora_text: bool = False
-    """LoRA on the text tower too."""
+    """Train a LoRA on the text tower too."""
     views: int = 2
-    """Views of each image that a frozen encoder sees, the image itself among them."""
+    """Augmented views per image for a frozen encoder, including the image itself."""
     augment: Literal["light", "flip", "none"] = "light"
-    """light: small shifts, softness and noise; flip: the eight ways of a square, when the encoder learns; none."""
+    """light: small shifts, blur and noise; flip: the eight flips and rotations, when the encoder trains; none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What a judgement says of the scores."""
+    """How labels relate to scores."""
 
     loss: Loss = "bradley-terry"
-    """bradley-terry: a tie is a label of 0.5; rao-kupper, davidson: a tie is an outcome of its own;
-    plackett-luce: rank lists whole, not cut into pairs; gaussian: scores with an uncertainty."""
+    """bradley-terry: a tie is a label of 0.5; rao-kupper, davidson: a tie is a third outcome; plackett-luce: whole
+    rank lists instead of pairs; gaussian: scores with an uncertainty."""
     tie_probability: float = 0.5
-    """Chance that two equally good images are called a tie: rao-kupper, davidson."""
+    """Probability that two equally good images are labelled a tie, for rao-kupper and davidson."""
     mismatch: float = 0.5
-    """Weight of the comparison of an image's own prompt with a wrong one (alignment and text only)."""
+    """Weight of the loss that compares the right prompt of an image with a wrong one (alignment and text only)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Updates:
-    """How far and how fast."""
+    """Epochs, batches and the optimiser."""
 
     epochs: int = 20
-    """Times over the training pairs."""
+    """Passes over the training pairs."""
     batch_size: int = 128
-    """Pairs a step; rank lists, for plackett-luce."""
+    """Pairs per step; for plackett-luce, rank lists per step."""
     accumulate: int = 1
-    """Parts in which a step's pairs go through the model, one after the other: less memory, the same step."""
+    """Gradient accumulation: split each batch into this many parts. Less memory, the same step."""
     lr: float = 1e-3
     """Peak learning rate of the heads."""
     encoder_lr: float | None = None
-    """Peak learning rate of a pretrained encoder; 1e-5 where none is given, 1e-4 for LoRA; `conv` takes `lr`."""
+    """Peak learning rate of a pretrained encoder; by default 1e-5, or 1e-4 for LoRA. `conv` uses `lr`."""
     weight_decay: float = 0.05
-    """AdamW's weight decay, on matrices only."""
+    """Weight decay (AdamW), applied to matrices only."""
     warmup: float = 0.05
-    """Share of all steps over which the learning rate rises."""
+    """Fraction of all steps over which the learning rate rises linearly."""
     ema: float = 0.98
-    """Decay of the averaged weights, which are what is measured and kept; 0 takes the last weights."""
+    """Decay of the moving average of the weights. The average is measured and saved; 0 uses the last weights."""
     patience: int = 8
-    """Epochs without a better head before training stops."""
+    """Stop after this many epochs without an improvement of any head."""
     save_every: int = 5
     """Epochs between checkpoints."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """Which pairs are held out, and how the run goes."""
+    """Held-out pairs, seed, device and precision."""
 
     holdout: float = 0.1
-    """Share of the pairs held out, by group."""
+    """Fraction of the pairs held out for validation; pairs of one group stay together."""
     max_bad: float = 0.0
-    """Share of pairs with an unreadable image to put up with."""
+    """Largest accepted fraction of pairs with an unreadable image."""
     seed: int = 0
-    """Seeds the split, the weights, the views and the order."""
+    """Random seed of the split, the weights, the views and the order."""
     resume: bool = False
-    """Go on with the run in `out`."""
+    """Continue the run in `out`."""
     device: str = "cpu"
-    """Where to compute: cpu, cuda, mps."""
+    """Device: cpu, cuda or mps."""
     dtype: DType = "float32"
-    """Number format of the encoder's arithmetic; its weights and the heads stay in float32."""
+    """Precision in which the encoder computes; its weights and the heads stay in float32."""

@@ -24,7 +24,7 @@ from rm.validation import measure, set_typical
 
 
 def train(config: RmConfig) -> None:
-    """Train a reward model; print its held-out accuracy and write the model to the sub-folder rm of `out`."""
+    """Train a reward model, print its held-out accuracy, and write it to the sub-folder rm of the run folder."""
     world = processes(config.device)
     with world.hush():
         train_among(config, world)

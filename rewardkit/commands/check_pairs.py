@@ -19,15 +19,15 @@ class CheckConfig:
     data: tuple[Path, ...]
     """Files, folders, globs or hub ids (hub:OWNER/NAME@SPLIT[:N]) of pairs."""
     against: tuple[Path, ...] = ()
-    """Another split: prompts and images that stand in both are leaks."""
+    """Another split to check against: prompts and images in both are reported as leaks."""
     axis: str | None = None
-    """Name of the axis where the set does not name one."""
+    """Name of the axis if the data does not name one."""
     images: Depth = "decode"
     """decode: read and decode every image; hash: only read them; none: trust them."""
     encoder: str = "clip"
-    """Whose prompt length counts: clip (77 tokens), or an encoder as train-rm takes it, like seedling."""
+    """Encoder whose prompt length limit is checked: clip (77 tokens), or any encoder of train-rm, such as seedling."""
     out: Path | None = None
-    """JSON file for all that was found, every bad image and leak by name."""
+    """JSON file for the full report, with the name of every bad image and leak."""
 
 
 def check(config: CheckConfig) -> None:

@@ -16,10 +16,13 @@ from rewardkit.errors import UserError, did_you_mean
 from rewardkit.io.files import NO_SPACE
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("rewardkit.workflows.demo:demo", "everything once on the built-in base: judges, painter, writer, report"),
+    "demo": (
+        "rewardkit.workflows.demo:demo",
+        "everything once on the built-in base: reward models, policy, rewriter, report",
+    ),
     "posters": (
         "rewardkit.workflows.posters.command:make",
-        "make images, prompts and preference pairs of the built-in world",
+        "make images, prompts and preference pairs of synthetic posters",
     ),
     "pairs text": ("rewardkit.posters.text_pairs:make", "make preference pairs of posters with right and wrong text"),
     "pairs degrade": (
@@ -34,19 +37,19 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "eval-rm": ("rm.evaluation.evaluate:evaluate", "measure a reward model's pairwise accuracy"),
     "calibrate": ("rm.calibration.command:calibrate", "fit a reward's scores to a 1-5 scale and to true probabilities"),
     "score": ("rewardkit.commands.score:score", "score images against their prompts by any rewards"),
-    "generate": ("rewardkit.diffusion.generate:generate", "draw images for a list of prompts"),
+    "generate": ("rewardkit.diffusion.generate:generate", "generate images for a list of prompts"),
     "refl": ("refl.train:train", "fine-tune a text-to-image model through reward models"),
-    "plan": ("rewardkit.plan.command:plan", "say what memory and time a refl run will need, before anything is loaded"),
-    "pe pairs": ("pe.pairs:mine", "mine prompt pairs: rewrite several ways, draw, keep the best and the worst"),
-    "pe sft": ("pe.sft:train", "teach the prompt rewriter by supervised fine-tuning"),
-    "pe simpo": ("pe.simpo:train", "teach the prompt rewriter by preference (SimPO)"),
-    "pe rewrite": ("pe.rewrite:rewrite", "rewrite prompts, never what they quote"),
+    "plan": ("rewardkit.plan.command:plan", "estimate memory and time of a refl run, without loading weights"),
+    "pe pairs": ("pe.pairs:mine", "mine prompt pairs: rewrite several ways, generate, keep the best and the worst"),
+    "pe sft": ("pe.sft:train", "train the prompt rewriter by supervised fine-tuning"),
+    "pe simpo": ("pe.simpo:train", "train the prompt rewriter on preferences (SimPO)"),
+    "pe rewrite": ("pe.rewrite:rewrite", "rewrite prompts; quoted text is never changed"),
     "leaderboard": ("rewardkit.leaderboard.command:run", "compare folders of images on one page, with intervals"),
     "rounds": (
         "rewardkit.workflows.rounds:rounds",
-        "improve judges and model by turns: draw, mine, label, train, fine-tune",
+        "improve reward models and policy in turns: generate, mine, label, train, fine-tune",
     ),
-    "seedling": ("rewardkit.workflows.seedling.command:train", "rebuild the built-in base from nothing"),
+    "seedling": ("rewardkit.workflows.seedling.command:train", "rebuild the built-in base from scratch"),
 }
 """Words of a command -> where its function is, and what it does. The function takes one argument, `config`."""
 
@@ -73,7 +76,7 @@ EXAMPLES: dict[str, str] = {
 }
 """Words of a command -> one line to copy, shown by its --help; a test parses each."""
 
-NOTE = "Options also come from a TOML file (--config FILE.toml, a key an option); the command line overrides it."
+NOTE = "Options can also come from a TOML file (--config FILE.toml, one key per option); the command line overrides it."
 
 
 def entry() -> None:
@@ -164,6 +167,6 @@ def overview(names: set[str] | None = None) -> str:
             "",
             *lines,
             "",
-            "rewardkit COMMAND --help tells a command's options. " + NOTE,
+            "rewardkit COMMAND --help shows the options of a command. " + NOTE,
         ]
     )

@@ -27,21 +27,21 @@ class ScoreConfig:
     rewards: tuple[str, ...]
     """Rewards by name, folder or "module:Class"."""
     prompt: tuple[str, ...] = ()
-    """The prompt of every image; several score each image under each of them. Without one, folders bring their own."""
+    """Prompt of every image; with several, each image is scored under each. By default folders provide their own."""
     prompts: Path | None = None
-    """A prompt file for a folder that has no prompts.jsonl."""
+    """Prompt file for a folder without a prompts.jsonl."""
     calibration: dict[str, Path] = field(default_factory=dict)
-    """Show a reward, given by its name, on the 1-5 scale of a file of `rewardkit calibrate`."""
+    """Show a reward on the 1-5 scale: its name and a file written by `rewardkit calibrate`."""
     out: Path | None = None
     """Also write the scores here: .jsonl or .csv."""
     batch_size: int = 16
-    """Images scored at a time."""
+    """Images scored at once."""
     device: str = "cpu"
-    """Where the rewards run."""
+    """Device of the rewards."""
 
 
 def score(config: ScoreConfig) -> None:
-    """Print a table of scores and write it where asked; raise `UserError` at the end if an image could not be read."""
+    """Score images against their prompts and print a table. Unreadable images are reported at the end (exit code 2)."""
     check_out(config.out)
     items = find_items(config)
     rewards = on_scale(load_rewards(list(config.rewards), config.device), config.calibration)

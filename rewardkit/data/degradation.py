@@ -41,11 +41,11 @@ class DegradeConfig:
     out: Path
     """Folder to write: pairs.jsonl and images/."""
     crops: int = 40
-    """Pairs a photo."""
+    """Pairs per photo."""
     size: int = 96
-    """Side of a crop in pixels; a photo smaller than that is skipped and counted."""
+    """Width and height of a crop in pixels; smaller photos are skipped and counted."""
     kinds: tuple[str, ...] = ("blur", "jpeg", "noise", "low_resolution")
-    """Degradations to draw from."""
+    """Kinds of degradation."""
     blur: Range = (0.8, 2.5)
     """Standard deviation of the Gaussian blur, in pixels."""
     jpeg: Range = (10.0, 50.0)
@@ -55,15 +55,15 @@ class DegradeConfig:
     low_resolution: Range = (1.5, 4.0)
     """Factor by which the copy is shrunk before it is enlarged again."""
     min_change: float = 2.0
-    """Root mean square difference of photo and copy, in levels of 255, below which nobody could tell them apart."""
+    """Smallest root mean square difference of photo and copy, in levels of 255; copies closer than this are redrawn."""
     max_bad: float = 0.0
-    """Share of unreadable photos to put up with."""
+    """Largest accepted fraction of unreadable photos."""
     seed: int = 0
-    """Same seed, same pairs."""
+    """Random seed; the same seed gives the same pairs."""
 
 
 def degrade(config: DegradeConfig) -> None:
-    """Write the pairs of `config` as pairs.jsonl; print how many, and what was left out."""
+    """Make preference pairs of photos and degraded copies; print how many were written and skipped."""
     check(config)
     photos = [path for folder in config.photos for path in list_images(folder)]
     generator = torch.Generator().manual_seed(config.seed)

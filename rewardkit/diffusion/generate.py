@@ -28,29 +28,29 @@ class GenerateConfig:
     prompts: Path | None = None
     """File of prompts: .txt, .jsonl, .csv or .tsv."""
     prompt: tuple[str, ...] = ()
-    """Prompts given here, in place of a file."""
+    """Prompts on the command line, instead of a file."""
     base: str = "seedling"
     """The model: "seedling", a folder in diffusers format, or a hub id."""
     lora: tuple[Path, ...] = ()
-    """LoRA folders to put on it, such as the `lora` folder of a refl run."""
+    """LoRA folders to load, such as the `lora` folder of a refl run."""
     steps: int = 10
-    """Steps from noise to image."""
+    """Sampling steps from noise to image."""
     guidance: float = 1.0
-    """Classifier-free guidance; 1 is none."""
+    """Classifier-free guidance scale; 1 means none."""
     seed: int = 0
-    """Image i starts from noise that depends on this seed and on i only."""
+    """Random seed; the noise of image i depends only on this seed and on i."""
     size: int = 0
-    """Height and width in pixels; 0 takes the base's own."""
+    """Height and width in pixels; 0 uses the default of the base."""
     batch_size: int = 16
-    """Images drawn at once."""
+    """Images generated at once."""
     device: str = "cpu"
-    """Where to run: cpu, cuda, cuda:1, mps."""
+    """Device: cpu, cuda, cuda:1 or mps."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Precision of the base."""
 
 
 def generate(config: GenerateConfig) -> None:
-    """Draw one image a prompt, each written as soon as its batch is done."""
+    """Generate one image per prompt. Every batch is written as soon as it is done."""
     prompts = wanted(config)
     base = load_base(config.base, config.device, getattr(torch, config.dtype))
     load_loras(base, config.lora)

@@ -37,39 +37,39 @@ class LeaderboardConfig:
     """Compare image folders or models on the prompts they share."""
 
     entry: Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
-    """NAME=FOLDER of images, or NAME=MODEL or NAME=MODEL+LORA to draw now; repeat it. The first is the baseline."""
+    """NAME=FOLDER of images, or NAME=MODEL or NAME=MODEL+LORA to generate. Repeatable; the first is the baseline."""
     judges: tuple[str, ...] = ("ocr", "colourfulness")
-    """Rewards that no entry was trained with; these decide."""
+    """Rewards that no entry was trained with. They decide the ranking."""
     rewards: tuple[str, ...] = ()
-    """Rewards that an entry was trained with; shown apart."""
+    """Rewards that an entry was trained with, shown separately."""
     calibration: dict[str, Path] = field(default_factory=dict)
-    """Show a judge or reward, given by its name, on the 1-5 scale of a file of `rewardkit calibrate`."""
+    """Show a reward on the 1-5 scale: its name and a file written by `rewardkit calibrate`."""
     prompts: Path | None = None
-    """A prompt file: what models draw, and the prompts of folders without a prompts.jsonl."""
+    """Prompt file for models, and for folders without a prompts.jsonl."""
     out: Path = Path("runs/leaderboard")
-    """Where leaderboard.html, .json, .md and scores.jsonl go."""
+    """Folder for leaderboard.html, .json, .md and scores.jsonl."""
     title: str = "Leaderboard"
-    """The page's title."""
+    """Title of the page."""
     limit: int = 0
-    """Compare only the first so many prompts; 0 is all."""
+    """Compare only this many prompts from the start; 0 means all."""
     gallery: int = 12
-    """How many prompts to show with their images."""
+    """Number of prompts shown with their images."""
     thumbnail: int = 320
-    """Widest side of an image in the page, in pixels."""
+    """Longest side of an image on the page, in pixels."""
     steps: int = 10
-    """Denoising steps of models."""
+    """Sampling steps of models."""
     guidance: float = 1.0
     """Guidance scale of models."""
     seed: int = 0
-    """Seed of the models' noise, the same for all of them."""
+    """Random seed of the noise, the same for all models."""
     batch_size: int = 16
-    """Images drawn or scored at a time."""
+    """Images generated or scored at once."""
     device: str = "cpu"
-    """Where models and rewards run."""
+    """Device of models and rewards."""
 
 
 def run(config: LeaderboardConfig) -> None:
-    """Read or draw every entry, score it, compare, and write the report."""
+    """Read or generate the images of every entry, score and compare them, and write the report."""
     sources = parse_entries(config.entry)
     judges = load_rewards(list(config.judges), config.device)
     rewards = load_rewards(list(config.rewards), config.device)

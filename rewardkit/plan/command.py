@@ -10,7 +10,7 @@ from rewardkit.plan.report import as_json, text
 
 
 def plan(config: PlanConfig) -> None:
-    """Say what a ReFL run will need, before anything is loaded: memory by phase, time, and what to change."""
+    """Estimate what a ReFL run needs, without loading weights: memory by phase, time, and what to change."""
     check(config)
     show(config)
 

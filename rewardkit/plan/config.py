@@ -11,50 +11,51 @@ from rewardkit.plan.cards import CARDS
 
 @dataclass(frozen=True)
 class PlanConfig:
-    """Options of `rewardkit plan`; those that a run has too mean the same there."""
+    """Options of `rewardkit plan`. Those it shares with `refl` have the same meaning."""
 
     base: str = "sd3.5-medium"
     """A known size (sd3.5-medium, sd3.5-large, flux.1-dev, qwen-image, pixart-sigma, sana, lumina2, hunyuanimage-2.1,
     z-image, seedling), a folder in diffusers format, or a hub id, of which only configuration files are read."""
     rewards: tuple[str, ...] = ("ViT-L-14",)
-    """Backbones of the rewards, each run by itself: any open_clip name, seedling, or clipscore, pickscore, hpsv2,
+    """Backbones of the rewards, one pass each: any open_clip name, seedling, or clipscore, pickscore, hpsv2,
     laion."""
     size: int = 0
-    """Height and width in pixels; the base's own where 0."""
+    """Height and width in pixels; 0 uses the default of the base."""
     batch_size: int = 1
-    """Images an update."""
+    """Images per update."""
     steps: int = 150
-    """Updates, for the time of the whole run."""
+    """Number of updates, for the total time."""
     sampling_steps: int = 28
-    """Steps from noise to image; all that carry no graph are counted as prefix."""
+    """Sampling steps from noise to image; steps without a gradient are counted as prefix."""
     grad_steps: int = 1
-    """Steps that carry a graph."""
+    """Number of steps with a gradient."""
     guidance: float = 1.0
-    """Classifier-free guidance while sampling; 1 is none."""
+    """Classifier-free guidance scale while sampling; 1 means none."""
     window_guidance: Literal["off", "detached", "graph"] = "detached"
-    """Guidance where the graph is: off, a gradient through its conditional branch alone, or through both."""
+    """Guidance in the steps with a gradient: none (off), a gradient through the conditional branch only (detached), or
+    through both branches (graph)."""
     rank: int = 16
     """Rank of the LoRA."""
     target_modules: tuple[str, ...] = ()
-    """Layers the LoRA goes to; those usual for the base where not given."""
+    """Layers that get a LoRA; by default those usual for the base."""
     ema: bool = True
-    """Keep an average of the LoRA's weights."""
+    """Keep a moving average of the LoRA weights."""
     dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
-    """Precision of the base; the LoRA, the decoder and the rewards stay in float32."""
+    """Precision of the base. The LoRA, the decoder and the rewards stay in float32."""
     save_memory: Saving = "none"
-    """Keep less for the way back and compute it again: in the decoder, or in decoder and denoiser (all)."""
+    """Gradient checkpointing: in the decoder, or in the decoder and the denoiser (all)."""
     text_encoders: bool = True
-    """Count the text encoders as held on the card; no where prompts are encoded beforehand."""
+    """Count the text encoders as kept in GPU memory; turn it off if prompts are encoded first."""
     prompt_tokens: int = 256
-    """Tokens of a prompt, where the base does not pad to a length of its own."""
+    """Tokens per prompt, if the base does not pad to a fixed length."""
     card: str = "rtx-4090"
-    """Card to plan for: rtx-3090, rtx-4090, rtx-5090, l4, a10, l40s, a100-40gb, a100-80gb, h100, h200."""
+    """GPU to plan for: rtx-3090, rtx-4090, rtx-5090, l4, a10, l40s, a100-40gb, a100-80gb, h100, h200."""
     memory: float = 0.0
-    """GiB to fit into; the card's where 0."""
+    """Memory limit in GiB; 0 uses that of the card."""
     share: float = 0.4
-    """Share of the card's peak FLOP/s that is reached: an assumption, measure yours."""
+    """Assumed fraction of the peak FLOP/s of the card that is reached; measure yours."""
     out: Path | None = None
-    """FILE.json to write everything to."""
+    """JSON file for the full plan."""
 
 
 def check(config: PlanConfig) -> None:

@@ -26,31 +26,31 @@ class CalibrateConfig:
     model: str = ""
     """A reward by name, folder or "module:Class"; not needed with --scores."""
     data: tuple[Path, ...] = ()
-    """Rated images: files or folders of a public set that has ratings (ImageRewardDB, GenAI-Bench, RichHF-18K)."""
+    """Rated images: files or folders of a public set with ratings (ImageRewardDB, GenAI-Bench, RichHF-18K)."""
     scores: tuple[Path, ...] = ()
-    """Or ready scores: .jsonl, a row a prompt with prompt, scores, ratings and, if you like, axis."""
+    """Or precomputed scores: .jsonl, one row per prompt with prompt, scores, ratings and optionally axis."""
     low: float = 1.0
-    """The rating scale's lowest value."""
+    """Lowest value of the rating scale."""
     high: float = 5.0
-    """The rating scale's highest value."""
+    """Highest value of the rating scale."""
     out: Path | None = None
-    """JSON file to write; calibration.json in the reward model's folder when not given."""
+    """JSON file to write; by default calibration.json in the folder of the reward model."""
     holdout: float = 0.3
-    """Share of prompts that the printed figures are measured on; what is saved is then fitted on all."""
+    """Fraction of the prompts held out for the printed results. The saved calibration is then fitted on all."""
     bins: int = 10
     """Bins of the reliability diagram, of equal size."""
     batch_size: int = 64
-    """Images a forward pass."""
+    """Images per forward pass."""
     max_bad: float = 0.0
-    """Share of unreadable images to put up with."""
+    """Largest accepted fraction of unreadable images."""
     device: str = "cpu"
-    """Where to compute: cpu, cuda, mps."""
+    """Device: cpu, cuda or mps."""
 
 
 def calibrate(config: CalibrateConfig) -> None:
-    """Fit a monotone map to the 1-5 scale and a temperature, print how they do on held-out prompts, and save both.
+    """Fit a monotone map to the 1-5 scale and a temperature, print their quality on held-out prompts, and save both.
 
-    Beside the JSON goes a picture: ratings over scores, and the reliability of the probabilities.
+    A figure next to the JSON file shows ratings against scores, and the reliability of the probabilities.
     """
     out = where(config)
     if config.scores:

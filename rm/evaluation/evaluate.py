@@ -32,44 +32,44 @@ class EvalRmConfig:
     """Measure how often a judge prefers the image that was preferred."""
 
     model: Path | None = None
-    """One judge: the folder of a reward model, or any reward's name."""
+    """A single reward model: its folder, or the name of any reward."""
     data: tuple[Path, ...] = ()
-    """Files, folders, globs or hub ids of pairs that were not trained on: ours or of a public set."""
+    """Files, folders, globs or hub ids of pairs that were not trained on, in our format or that of a public set."""
     models: tuple[str, ...] = ()
-    """Judges to compare on a leaderboard: rewards by name, folder or "module:Class", or NAME=one of these."""
+    """Reward models to compare on a leaderboard, by name, folder or "module:Class", or NAME=one of these."""
     scores: tuple[Path, ...] = ()
-    """Ready scores of outside judges to compare: .jsonl, a row a prompt with prompt, scores, ranks (smaller is better)
-    and, if you like, name, axis, category."""
+    """Precomputed scores to compare: .jsonl, one row per prompt with prompt, scores, ranks (smaller is better) and
+    optionally name, axis, category."""
     axes: tuple[str, ...] = ()
-    """Axes to measure; all that judges and pairs share when empty."""
+    """Axes to evaluate; by default all that the reward models and the pairs share."""
     ties: TieRule = "ties-excluded"
-    """How pairs count; a leaderboard shows all conventions and ranks by this one."""
+    """How ties count. A leaderboard shows all conventions and ranks by this one."""
     threshold: float = 0.0
-    """Convention pickscore: scores tie where |P(first) - P(second)| is at most this; choose it on other pairs."""
+    """For the convention pickscore: scores tie if |P(first) - P(second)| is at most this. Choose it on other pairs."""
     gold: Path | None = None
     """Gold scores of the pairs (.jsonl, AXIS: [first, second]), for the best accuracy that noisy labels allow."""
     temperature: dict[str, float] = field(default_factory=lambda: dict(TEMPERATURE))
-    """By axis, the noise of the labels: P(first) = sigmoid((gold of first - gold of second) / temperature)."""
+    """Label noise by axis: P(first) = sigmoid((gold of first - gold of second) / temperature)."""
     out: Path | None = None
-    """FILE.json for the figures; a leaderboard also takes a folder, for its page, Markdown and JSON."""
+    """FILE.json for the results. A leaderboard also accepts a folder, for its page, Markdown and JSON."""
     title: str = "Judges"
-    """The leaderboard's title."""
+    """Title of the leaderboard."""
     batch_size: int = 64
-    """Images a forward pass."""
+    """Images per forward pass."""
     max_bad: float = 0.0
-    """Share of pairs with an unreadable image to put up with."""
+    """Largest accepted fraction of pairs with an unreadable image."""
     draws: int = 2000
-    """Resamples of prompts behind a leaderboard's intervals."""
+    """Bootstrap resamples of the prompts for the intervals of a leaderboard."""
     seed: int = 0
-    """Seed of the resampling."""
+    """Random seed of the resampling."""
     device: str = "cpu"
-    """Where to compute: cpu, cuda, mps."""
+    """Device: cpu, cuda or mps."""
 
 
 def evaluate(config: EvalRmConfig) -> None:
-    """Print the accuracy of one judge, and beside it the Bayes ceiling when gold scores are given; or of many judges.
+    """Measure the accuracy of a reward model; with gold scores, also the best accuracy that noisy labels allow.
 
-    Several judges, ready scores, or a folder to write to make a leaderboard: every convention with its interval, rank
+    Several models, precomputed scores or an output folder make a leaderboard: every convention with its interval, rank
     correlation, categories, paired tests, agreement, time and memory.
     """
     if not (config.model or config.models or config.scores):

@@ -142,7 +142,7 @@ class TestToy:
     def test_ctrl_c_ends_with_130_and_no_traceback(self, tmp_path: Path) -> None:
         code = (  # SIGINT is set because a job started with & is born ignoring it
             "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-            f"sys.path.insert(0, {str(tmp_path)!r})\nfrom rewardkit import cli\n"
+            f"sys.path.insert(0, {str(tmp_path)!r})\nfrom rewardkit.commands import cli\n"
             "cli.COMMANDS['toy'] = ('toy_command:toy', '')\n"
             "sys.argv = ['rewardkit', 'toy', '--what', 'wait']\ncli.entry()"
         )

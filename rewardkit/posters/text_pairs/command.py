@@ -36,15 +36,15 @@ class TextPairsConfig:
     count: int = 1000
     """Pairs to make."""
     fonts: Path | None = None
-    """Folder of fonts (.ttf, .otf, .ttc) to draw from; the built-in ones without it."""
+    """Folder of fonts (.ttf, .otf, .ttc) to choose from; by default the built-in ones."""
     words: Path | None = None
-    """File of texts to write, one a line (.txt), instead of the built-in ones."""
+    """File of texts, one per line (.txt), instead of the built-in ones."""
     kinds: tuple[str, ...] = KINDS
-    """Flaws to draw from, each equally often."""
+    """Kinds of flaws, each used equally often."""
     size: int = 64
     """Width and height of a poster in pixels."""
     seed: int = 0
-    """Same seed, same pairs."""
+    """Random seed; the same seed gives the same pairs."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Supply:
 
 
 def make(config: TextPairsConfig) -> None:
-    """Write the pairs of `config`; print how many of each kind, and what was left out."""
+    """Make preference pairs of posters with right and wrong text; print how many were written and skipped."""
     check(config)
     skipped = Skipped()
     supply = gather(config, skipped)

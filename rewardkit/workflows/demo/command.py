@@ -16,23 +16,23 @@ class DemoConfig:
     """Run everything once on the built-in base."""
 
     out: Path = Path("runs/demo")
-    """Folder of the demo; done steps found there are not run again."""
+    """Folder of the demo. Steps that are already done there are not repeated."""
     pairs: int = 4800
-    """Preference pairs to train the reward model on."""
+    """Number of preference pairs to train the reward model on."""
     held_out_pairs: int = 2000
-    """Preference pairs to measure it on."""
+    """Number of preference pairs to evaluate it on."""
     updates: int = 70
-    """Updates of ReFL."""
+    """Number of ReFL updates."""
     held_out: int = 128
-    """Held-out prompts for before and after."""
+    """Number of held-out prompts for the comparison before and after."""
     short_prompts: int = 200
-    """Short prompts to mine rewrites from."""
+    """Number of short prompts to mine rewrites from."""
     seed: int = 0
-    """Of all randomness."""
+    """Random seed."""
 
 
 def demo(config: DemoConfig) -> None:
-    """Train the judges, the painter and the writer, measure each by gold judges it never saw, and write the report."""
+    """Train reward models, the image model and the rewriter, measure each by held-out gold judges, write a report."""
     steps = Pipeline(config.out)
     judges(steps, config)
     painter(steps, config)

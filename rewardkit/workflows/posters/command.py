@@ -12,7 +12,7 @@ from rewardkit.workflows.posters.config import PostersConfig, check
 
 
 def make(config: PostersConfig) -> None:
-    """Write the data of `config`, and print what was written and left out."""
+    """Make images, prompts or preference pairs of posters; print how many were written and skipped."""
     check(config)
     if "zh" in config.languages and cjk_font() is None:
         print(NO_CJK)

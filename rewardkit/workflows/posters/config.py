@@ -17,35 +17,35 @@ class PostersConfig:
     kind: Literal["images", "prompts", "pairs"] = "images"
     """images: true renderings and metadata.jsonl; prompts: train.jsonl and held_out.jsonl; pairs: pairs.jsonl."""
     count: int = 1000
-    """How many."""
+    """How many to make."""
     languages: tuple[str, ...] = ("en",)
     """Languages of the prompts: en, zh, ko."""
     style: Style = "long"
-    """Prompts that say everything (long), a few words as users write (short), or both (mixed)."""
+    """Complete descriptions (long), a few words as users write them (short), or both (mixed)."""
     text_share: float = 0.75
-    """Share of the prompts that ask for text."""
+    """Fraction of the prompts that ask for text."""
     size: int = 64
-    """Side of an image in pixels."""
+    """Width and height of an image in pixels."""
     fonts: Path | None = None
-    """Folder of fonts for the Latin text of renderings; the built-in bold face when not given."""
+    """Folder of fonts for the Latin text of renderings; by default a built-in bold font."""
     held_out: float = 0.2
-    """prompts: share that goes to held_out.jsonl; no scene and no prompt is in both."""
+    """prompts: fraction that goes to held_out.jsonl. No scene and no prompt is in both files."""
     base: str | None = None
-    """pairs: a base model (seedling, a diffusers folder, a hub id) that draws some of them."""
+    """pairs: a base model (seedling, a diffusers folder, a hub id) that generates some of the images."""
     base_share: float = 0.5
-    """pairs: share that the base draws, two samples a prompt."""
+    """pairs: fraction that the base generates, two samples per prompt."""
     steps: int = 16
     """pairs: sampling steps of the base."""
     guidance: float = 1.0
-    """pairs: guidance of the base; 1 is none."""
+    """pairs: guidance scale of the base; 1 means none."""
     exclude: tuple[Path, ...] = ()
-    """pairs: files of pairs whose prompts must not come again, for a held-out set that shares none with training."""
+    """pairs: files of pairs whose prompts are excluded, so that a held-out set shares no prompt with training."""
     batch_size: int = 32
-    """Images drawn or judged at once."""
+    """Images generated or scored at once."""
     device: str = "cpu"
-    """Where the base runs."""
+    """Device of the base."""
     seed: int = 0
-    """Same seed, same data."""
+    """Random seed; the same seed gives the same data."""
 
 
 def check(config: PostersConfig) -> None:

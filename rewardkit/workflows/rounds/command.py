@@ -15,51 +15,51 @@ from rewardkit.workflows.rounds.report import CONTROL, summarise, write_report
 
 @dataclass(frozen=True)
 class RoundsConfig:
-    """Improve a model and its judges by turns."""
+    """Improve an image model and its reward models in turns."""
 
     prompts: Path
     """Prompts to train on."""
     held_out: Path
-    """Prompts to measure on; training never sees them."""
+    """Prompts to evaluate on; they are never trained on."""
     data: tuple[str, ...]
-    """Preference pairs that the first reward model learns from; every round adds its own."""
+    """Preference pairs to train the first reward model on; every round adds its own."""
     out: Path = Path("runs/rounds")
-    """Folder of the rounds; what is done there is not done again."""
+    """Folder of the rounds. Steps that are already done there are not repeated."""
     rounds: int = 3
-    """How many."""
+    """Number of rounds."""
     labellers: tuple[str, ...] = ()
-    """Rewards that label the pairs of a round, each on its axis: gold judges, or a stronger judge. Without any, a round
-    stops until people have voted."""
+    """Rewards that label the pairs of a round, each on its axis, for example gold judges or a stronger reward model.
+    Without any, a round stops until people have voted."""
     noise: dict[str, float] = field(default_factory=dict)
-    """Noise of the labellers by axis, like "text 0.15": the first wins with probability sigmoid(difference / noise)."""
+    """Label noise by axis, such as "text 0.15": the first wins with probability sigmoid(difference / noise)."""
     judges: tuple[str, ...] = ("ocr", "colourfulness")
-    """Rewards that measure on the held-out prompts and that no training sees."""
+    """Rewards that are never trained on and measure the held-out prompts."""
     base: str = "seedling"
     """The model to tune."""
     encoder: str = "seedling"
     """Encoder of the reward models, as for train-rm."""
     drawn: int = 400
-    """Prompts a round draws, two images each."""
+    """Prompts per round, with two images each."""
     pairs: int = 200
-    """Pairs a round has labelled: half of them the worst cases, half of them taken at random."""
+    """Pairs to label per round: half are the worst cases, half are random."""
     updates: int = 40
-    """Updates of ReFL a round."""
+    """ReFL updates per round."""
     measured: int = 128
-    """Held-out prompts to measure on."""
+    """Number of held-out prompts to evaluate on."""
     refl: Path | None = None
     """TOML file with further options for `rewardkit refl`."""
     train_rm: Path | None = None
     """TOML file with further options for `rewardkit train-rm`."""
     control: bool = False
-    """Also run one round of as many updates as all together, with the first reward model, to compare with."""
+    """Also run one round with the updates of all rounds and the first reward model, as a control."""
     seed: int = 0
-    """Of all randomness."""
+    """Random seed."""
     device: str = "cpu"
-    """Where to run."""
+    """Device: cpu, cuda or mps."""
 
 
 def rounds(config: RoundsConfig) -> None:
-    """Run the rounds, measure each on the held-out prompts, and write one report over all of them."""
+    """Alternate between training reward models and the image model; measure each round and write one report."""
     check(config)
     steps = Pipeline(config.out)
     train_judge(steps, config, 0)

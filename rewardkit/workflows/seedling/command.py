@@ -43,9 +43,9 @@ class SeedlingConfig:
     """Train every part of the built-in base."""
 
     out: Path = Path("runs/seedling")
-    """Folder of the run; the weights to ship are its sub-folder weights."""
+    """Run folder; the weights to ship are written to its sub-folder weights."""
     posters: int = 40_000
-    """Posters that are rendered to learn from."""
+    """Number of posters to train on."""
     vae_steps: int = 2600
     """Updates of the VAE, of 64 posters each."""
     base_steps: int = 4000
@@ -55,15 +55,15 @@ class SeedlingConfig:
     rewriter_steps: int = 500
     """Updates of the rewriter's language model, of 64 texts each."""
     batch_size: int = 64
-    """Posters an update (twice as many for the CLIP)."""
+    """Posters per update (twice as many for the CLIP)."""
     seed: int = 0
-    """Of all randomness."""
+    """Random seed."""
     device: str = "cpu"
-    """Where to train: cpu, cuda, mps."""
+    """Device: cpu, cuda or mps."""
 
 
 def train(config: SeedlingConfig) -> None:
-    """Train what is not trained yet, write bfloat16 weights, and keep seeds, seconds and figures in figures.json."""
+    """Train every part of the built-in base that is not trained yet; write bfloat16 weights and figures.json."""
     weights, device = config.out / "weights", torch.device(config.device)
     posters = PosterSet.render(config.posters, config.seed + 1)
     figures = Figures(config.out / "figures.json")
