@@ -48,12 +48,12 @@ def test_korean_is_measurable_by_tesseract_only() -> None:
 @pytest.mark.skipif(KOREAN, reason="tesseract reads Korean here")
 def test_a_korean_prompt_is_refused_and_never_scored() -> None:
     with pytest.raises(UserError, match="not measurable"):
-        OcrReward().score(torch.stack([sign("SALE"), sign("SALE")]), ['"SALE"', '"봄날"'])
+        OcrReward().score(torch.stack([sign("SALE"), sign("SALE")]), ['a "SALE"', '글자 "봄날"'])
 
 
 @pytest.mark.skipif(not KOREAN, reason="needs tesseract with kor")
 def test_a_korean_prompt_is_read_by_tesseract() -> None:
-    assert OcrReward().score(sign("SALE")[None], ['"봄날"']).tolist() == [0.0]
+    assert OcrReward().score(sign("SALE")[None], ['글자 "봄날"']).tolist() == [0.0]
 
 
 @pytest.mark.skipif("eng" not in languages(), reason="needs tesseract with eng")

@@ -59,8 +59,8 @@ def test_text_scores_zero_where_nothing_is_quoted(model: RewardModel, images: to
 
 
 def test_a_score_does_not_depend_on_the_rest_of_the_batch(model: RewardModel, images: torch.Tensor) -> None:
-    together = model.scores(images, ['"A"', 'a "MUCH LONGER TEXT"'])
-    alone = model.scores(images[:1], ['"A"'])
+    together = model.scores(images, ['an "A"', 'a "MUCH LONGER TEXT"'])
+    alone = model.scores(images[:1], ['an "A"'])
     for axis in AXES:
         assert together[axis][0].item() == pytest.approx(alone[axis].item(), abs=1e-5)
 
@@ -150,10 +150,10 @@ def test_an_encoder_without_text_cannot_judge_prompts() -> None:
 
 
 def test_glyphs_are_bytes_of_the_quoted_text() -> None:
-    found = glyphs(['say "Ab"', "nothing", "「日」"])
+    found = glyphs(['say "Ab"', "nothing", "写「日」"])
     assert found.tolist() == [[66, 99, 0], [0, 0, 0], [0xE6 + 1, 0x97 + 1, 0xA5 + 1]]
     assert glyphs(["x"]).shape == (1, 1)
-    assert glyphs([f'"{"A" * 100}"']).shape == (1, 64)
+    assert glyphs([f'a "{"A" * 100}"']).shape == (1, 64)
 
 
 def test_places_have_different_codes_that_do_not_depend_on_the_grid() -> None:
@@ -166,7 +166,7 @@ def test_places_have_different_codes_that_do_not_depend_on_the_grid() -> None:
 
 def features(texts: list[str]) -> Features:
     generator = torch.Generator().manual_seed(0)
-    prompts = [f'"{text}"' if text else "none" for text in texts]
+    prompts = [f'a "{text}"' if text else "none" for text in texts]
     count = len(texts)
     return Features(
         torch.randn(count, 4, 8, generator=generator),
@@ -182,7 +182,7 @@ def test_the_text_head_reads_case_order_and_picture() -> None:
     head = TextHead(Shapes(8, 6))
     base = features(["AB"] * 4)
     same = torch.stack([base.tokens[0]] * 4)
-    texts = glyphs(['"AB"', '"BA"', '"ab"', '"AB"'])
+    texts = glyphs(['an "AB"', 'a "BA"', 'an "ab"', 'an "AB"'])
     scores = head(replace(base, tokens=same, glyphs=texts))
     assert scores[0] == scores[3]
     assert len(set(scores.tolist())) == 3
@@ -201,7 +201,7 @@ def test_wrong_prompts_say_where_they_really_differ() -> None:
 
 
 def test_a_misspelt_text_has_one_slip_of_each_kind_in_turn() -> None:
-    texts = glyphs(['"ABC"', '"D"', "none"])
+    texts = glyphs(['an "ABC"', 'a "D"', "none"])
     generator = torch.Generator().manual_seed(3)
     seen: set[str] = set()
     for _ in range(200):
@@ -215,7 +215,7 @@ def test_a_misspelt_text_has_one_slip_of_each_kind_in_turn() -> None:
 
 
 def test_a_text_as_long_as_may_be_keeps_its_length() -> None:
-    texts = glyphs(['"' + 64 * "A" + '"'])
+    texts = glyphs(['a "' + 64 * "A" + '"'])
     assert misspelt(texts, torch.Generator().manual_seed(0)).shape == (1, 64)
 
 
