@@ -146,3 +146,9 @@ def test_the_public_names_are_those_of_the_lazy_table() -> None:
     for name, home in rewardkit._HOMES.items():
         assert getattr(rewardkit, name) is getattr(importlib.import_module(home), name)
     assert rm.RewardModel is importlib.import_module("rm.model").RewardModel
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in FILES}), ids=str)
+def test_a_folder_of_more_than_five_files_says_what_lives_there(folder: Path) -> None:
+    files = list((ROOT / folder).glob("*.py"))
+    assert len(files) <= 5 or (ROOT / folder / "README.md").is_file()
