@@ -6,7 +6,6 @@ draws a new one every time. Accuracy is compared on held-out pairs, pair by pair
 """
 
 import time
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,44 +17,18 @@ from rewardkit.data import PreferenceRecord
 from rewardkit.encoders import Encoder
 from rewardkit.io.progress import Progress
 from rewardkit.stats import Estimate, paired_difference
-from rewardkit.training.average import Average
 from rewardkit.training.processes import ALONE
 from rewardkit.training.run import Run
 from rm import RewardModel
 from rm.config import RmConfig
 from rm.features import PairFeatures, pair_features
-from rm.fit import train_epoch
+from rm.fit import Training
 from rm.image_cache import ImageStore, read_images
-from rm.objective import Objective, Pairs
-from rm.optim import make_optimizer
+from rm.objective import Pairs
 from rm.sources import AUGMENT, LiveImages, LivePrompts, cache_images, cache_prompts
 from rm.validation import judge_pairs
 
 CPU = torch.device("cpu")
-
-
-@dataclass
-class Trainer:
-    """A model on its way, one epoch at a time."""
-
-    model: RewardModel
-    objective: Objective
-    run: Run
-    config: RmConfig
-
-    def __post_init__(self) -> None:
-        config = self.config
-        self.optimizer = make_optimizer(self.model, config.lr, config.encoder_lr, config.weight_decay)
-        self.average = Average(self.model, config.ema)
-        self.steps = -(-len(self.objective) // config.batch_size)
-        self.step = 0
-
-    def epoch(self) -> None:
-        total = self.steps * self.config.epochs
-        with Progress("epoch", total) as bar:
-            state = (self.model, self.optimizer, self.average, self.objective, self.run, self.config)
-            train_epoch(*state, self.step, total, bar, ALONE)
-        self.step += self.steps
 
 
 def cached(
@@ -88,13 +61,13 @@ def cached(
         )
         torch.manual_seed(0)
         model = RewardModel(encoder, axes)
-        trainers[way] = Trainer(
+        trainers[way] = Training(
             model, Pairs(train_set, config.loss, config.tie_probability, config.mismatch), run, config
         )
     times: dict[str, list[float]] = {"cached": [], "live": []}
     for number in range(epochs):
         for way in ("cached", "live") if number % 2 == 0 else ("live", "cached"):
-            times[way].append(processor_seconds(trainers[way].epoch))
+            times[way].append(processor_seconds(partial(trainers[way].epoch, Progress("epoch", trainers[way].total))))
     pairs = len(records) - validation
     note = f"{pairs} pairs; the cache was filled in {1000 * filling['cached']:.0f} ms"
     rows = [
@@ -127,7 +100,7 @@ def live(encoder: Encoder, image_cache: ImageStore, config: RmConfig) -> tuple[A
     )
 
 
-def correct(trainer: Trainer, pairs: PairFeatures) -> dict[str, list[float]]:
+def correct(trainer: Training, pairs: PairFeatures) -> dict[str, list[float]]:
     """Whether each judged pair without a tie is ordered right (1, or 0), by axis, under the averaged weights."""
     with trainer.average.swapped():
         scores = judge_pairs(trainer.model, pairs, 128)

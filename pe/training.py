@@ -31,6 +31,7 @@ from pe.rewriter import TASK_FILE, load_model
 from rewardkit.errors import UserError
 from rewardkit.io.files import new_folder, write_text
 from rewardkit.io.progress import Progress
+from rewardkit.training.interrupt import Interrupt
 from rewardkit.training.run import Run
 
 WARMUP = 0.1
@@ -128,9 +129,10 @@ def within(
 class Recorder(TrainerCallback):  # type: ignore[misc]  # transformers leaves the class untyped
     """Shows our progress line; hands every logged number, and the step of every whole checkpoint, to the run."""
 
-    def __init__(self, run: Run, title: str) -> None:
+    def __init__(self, run: Run, title: str, interrupt: Interrupt) -> None:
         self.run = run
         self.title = title
+        self.interrupt = interrupt
         self.progress: Progress | None = None
 
     def on_train_begin(
@@ -150,6 +152,12 @@ class Recorder(TrainerCallback):  # type: ignore[misc]  # transformers leaves th
         self.run.log(state.global_step, numbers)
         self.progress.update(state.global_step - self.progress.done, loss=numbers["loss"])
 
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        if self.interrupt.due():
+            control.should_save = control.should_training_stop = True
+
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object) -> None:
         self.run.save(state.global_step, {}, {"checkpoint": _checkpoint_name(state.global_step)})
 
@@ -163,10 +171,14 @@ class Recorder(TrainerCallback):  # type: ignore[misc]  # transformers leaves th
 def run_trainer(trainer: Trainer, options: TrainingOptions, run: Run, title: str) -> None:
     """Train, from the newest whole checkpoint when resuming, with our progress and not transformers' printed rows."""
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(Recorder(run, title))
+    interrupt = Interrupt()
+    trainer.add_callback(Recorder(run, title, interrupt))
     newest = run.latest() if options.resume else None
     checkpoint = options.out / "trainer" / newest.meta["checkpoint"] if newest else None
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    with interrupt:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        if interrupt.due():
+            interrupt.leave(trainer.state.global_step, run.close)
     run.close()
 
 

@@ -32,6 +32,7 @@ from rewardkit.io.files import new_folder
 from rewardkit.io.progress import Progress
 from rewardkit.rewards.panel import Panel
 from rewardkit.training import order
+from rewardkit.training.interrupt import Interrupt
 from rewardkit.training.processes import Processes, processes
 
 GRID_IMAGES = 16
@@ -58,17 +59,20 @@ def train_among(config: ReflConfig, world: Processes) -> None:
     if learner.step == 0:
         draw_grid(session)
     look(session)
-    with Progress("refl", config.steps, learner.step) as bar:
+    with Progress("refl", config.steps, learner.step) as bar, Interrupt(world) as interrupt:
         while learner.step < config.steps and not stopped(session):
             metrics, shown = update(session)
             run.log(learner.step, metrics)
             bar.update(1, **shown)
             look(session)
             last = learner.step == config.steps or stopped(session)
-            if learner.step % config.save_every == 0 or last:
+            leaving = interrupt.due()
+            if learner.step % config.save_every == 0 or last or leaving:
                 run.save(learner.step, state(session), {"rewards": list(session.panel.axes)})
             if config.grid_every and (learner.step % config.grid_every == 0 or last):
                 draw_grid(session)
+            if leaving:
+                interrupt.leave(learner.step, run.close)
     world.check_same(learner.state()["adapter"])
     if world.is_main:
         finish(session)

@@ -1,4 +1,4 @@
-"""The exception for what a user can fix (the command prints one line and exits with 2), and near-miss hints."""
+"""What a command turns into one line: what a user can fix (exit status 2), and a stop by a signal; near-miss hints."""
 
 import difflib
 from collections.abc import Iterable
@@ -6,6 +6,15 @@ from collections.abc import Iterable
 
 class UserError(Exception):
     """Something the user gave is wrong; the message says what, where, and how to mend it, in one line."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal ended a run after an update, whose checkpoint is saved."""
+
+    def __init__(self, update: int, signal_number: int) -> None:
+        super().__init__(f"interrupted at update {update}")
+        self.exit_status = 128 + signal_number
+        """What shells report for a process that this signal ended."""
 
 
 def first_line(error: BaseException) -> str:

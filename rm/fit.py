@@ -6,10 +6,10 @@ from functools import partial
 
 import torch
 from torch import Generator, Tensor
-from torch.optim import Optimizer
 
 from rewardkit.io.progress import Progress
 from rewardkit.training.average import Average
+from rewardkit.training.interrupt import Interrupt
 from rewardkit.training.processes import ALONE, Processes
 from rewardkit.training.run import Checkpoint, Run
 from rm.best_epoch import BestEpoch
@@ -31,63 +31,118 @@ def fit(
     world: Processes = ALONE,
 ) -> BestEpoch:
     """Train until the epochs or the patience end; leave the best weights in the model, the same on every process."""
-    optimizer = make_optimizer(model, options.lr, options.encoder_lr, options.weight_decay)
-    per_epoch = math.ceil(len(objective) / options.batch_size)
-    total = per_epoch * options.epochs
-    best, start, average = BestEpoch(), 0, Average(model, options.ema)
+    training = Training(model, objective, run, options, world)
     checkpoint = run.latest()
     if checkpoint is not None:
-        best, start = restore(checkpoint, model, optimizer, average)
-    with Progress("train-rm", total, start * per_epoch) as bar:
-        for epoch in range(start, options.epochs):
+        training.load(checkpoint)
+    best = training.best
+    with (
+        Progress("train-rm", training.total, training.step) as bar,
+        Interrupt(world) as training.interrupt,
+    ):
+        for epoch in range(training.epochs, options.epochs):
             if epoch - max(best.epoch.values(), default=epoch) >= options.patience:
                 break
-            losses = train_epoch(
-                model, optimizer, average, objective, run, options, epoch * per_epoch, total, bar, world
-            )
-            with average.swapped():
+            losses = training.epoch(bar)
+            with training.average.swapped():
                 found = measure(model, validation, max(1, options.batch_size // options.accumulate), world)
                 best.keep(model, found, epoch)
-            step = (epoch + 1) * per_epoch
-            run.log(step, {"epoch": float(epoch + 1), **losses, **flat(found)})
+            run.log(training.step, {"epoch": float(epoch + 1), **losses, **flat(found)})
             if (epoch + 1) % options.save_every == 0 or epoch + 1 == options.epochs:
-                run.save(step, state(optimizer, average, best), meta(best, epoch + 1))
+                training.save()
             bar.update(0, **losses, **{axis: one.accuracy.value for axis, one in found.items()})
     model.load_state_dict(best.weights, strict=False)
     world.check_same(best.weights)
     return best
 
 
-def train_epoch(
-    model: RewardModel,
-    optimizer: Optimizer,
-    average: Average,
-    objective: Objective,
-    run: Run,
-    options: Updates,
-    step: int,
-    total: int,
-    bar: Progress,
-    world: Processes,
-) -> dict[str, float]:
-    """Go once over the examples in a random order; return the mean loss of each axis."""
-    model.heads.train()  # the encoder stays as it scores: no dropout, and statistics of batches as they were learned
-    sums: dict[str, list[float]] = {}
-    order = torch.randperm(len(objective), generator=run.generator(step, "order"))
-    for rows in chunks(order, options.batch_size):
-        optimizer.zero_grad(set_to_none=True)
-        losses = descend(model, objective, rows, options.accumulate, partial(run.generator, step), world)
-        world.sum_gradients(model.parameters())
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        set_rate(optimizer, rate(step, total, options.warmup))
-        optimizer.step()
-        average.update()
+class Training:
+    """A model on its way: its optimizer, its average, its best epoch, and how far it has come."""
+
+    def __init__(
+        self, model: RewardModel, objective: Objective, run: Run, options: Updates, world: Processes = ALONE
+    ) -> None:
+        self.model, self.objective, self.run, self.options, self.world = model, objective, run, options, world
+        self.optimizer = make_optimizer(model, options.lr, options.encoder_lr, options.weight_decay)
+        self.average, self.best = Average(model, options.ema), BestEpoch()
+        self.interrupt = Interrupt(world)
+        self.epochs, self.updates = 0, 0
+        """Whole epochs done, and updates of the one begun."""
+        self.sums: dict[str, list[float]] = {}
+        """Losses of the epoch begun, an update each."""
+
+    @property
+    def per_epoch(self) -> int:
+        return math.ceil(len(self.objective) / self.options.batch_size)
+
+    @property
+    def total(self) -> int:
+        return self.per_epoch * self.options.epochs
+
+    @property
+    def step(self) -> int:
+        """Updates done."""
+        return self.epochs * self.per_epoch + self.updates
+
+    def epoch(self, bar: Progress) -> dict[str, float]:
+        """Go once over the examples in a random order, or finish an epoch begun; return each axis's mean loss."""
+        self.model.heads.train()  # the encoder stays as it scores: no dropout, and statistics as they were learned
+        first = self.epochs * self.per_epoch
+        order = torch.randperm(len(self.objective), generator=self.run.generator(first, "order"))
+        for rows in list(chunks(order, self.options.batch_size))[self.updates :]:
+            self.update(rows)
+            bar.update()
+            if self.interrupt.due():
+                self.save()
+                self.interrupt.leave(self.step, self.run.close)
+        gathered = self.world.gather({name: sum(values) / len(values) for name, values in self.sums.items()})
+        self.epochs, self.updates, self.sums = self.epochs + 1, 0, {}
+        return {name: sum(found[name] for found in gathered) for name in gathered[0]}
+
+    def update(self, rows: Rows) -> None:
+        """Descend once on the examples of these rows."""
+        self.optimizer.zero_grad(set_to_none=True)
+        random = partial(self.run.generator, self.step)
+        losses = descend(self.model, self.objective, rows, self.options.accumulate, random, self.world)
+        self.world.sum_gradients(self.model.parameters())
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        set_rate(self.optimizer, rate(self.step, self.total, self.options.warmup))
+        self.optimizer.step()
+        self.average.update()
         for axis, loss in losses.items():
-            sums.setdefault(f"loss/{axis}", []).append(loss)
-        step += 1
-        bar.update()
-    gathered = world.gather({name: sum(values) / len(values) for name, values in sums.items()})
-    return {name: sum(found[name] for found in gathered) for name in sums}
+            self.sums.setdefault(f"loss/{axis}", []).append(loss)
+        self.updates += 1
+
+    def save(self) -> None:
+        """Save everything a resumed run needs."""
+        best, gathered = self.best, self.world.gather(self.sums)
+        losses = {
+            name: [sum(each) for each in zip(*(one[name] for one in gathered), strict=True)] for name in self.sums
+        }
+        about = {"accuracy": best.accuracy, "loss": best.loss, "epoch": best.epoch}
+        self.run.save(
+            self.step, self.state(), about | {"epochs": self.epochs, "updates": self.updates, "losses": losses}
+        )
+
+    def state(self) -> dict[str, dict[str, Tensor]]:
+        weights = {name: value.detach() for name, value in self.average.learning.items()}
+        return {
+            "model": weights, "optimizer": moments(self.optimizer), "average": self.average.weights,
+            "best": self.best.weights,
+        }  # fmt: skip
+
+    def load(self, checkpoint: Checkpoint) -> None:
+        """Put a checkpoint back."""
+        self.model.load_state_dict(checkpoint.tensors["model"], strict=False)
+        load_moments(self.optimizer, checkpoint.tensors["optimizer"])
+        self.average.load(checkpoint.tensors["average"], checkpoint.step)
+        about = checkpoint.meta
+        self.best = BestEpoch(about["accuracy"], about["loss"], about["epoch"], checkpoint.tensors["best"])
+        self.epochs, self.updates = int(about["epochs"]), int(about["updates"])
+        self.sums = {
+            name: values if self.world.is_main else [0.0] * len(values)  # they are sums over all processes
+            for name, values in about["losses"].items()
+        }
 
 
 def descend(
@@ -119,25 +174,3 @@ def descend(
 def flat(found: Mapping[str, Validation]) -> dict[str, float]:
     values = {f"accuracy/{axis}": one.accuracy.value for axis, one in found.items()}
     return values | {f"held_out_loss/{axis}": one.loss for axis, one in found.items()}
-
-
-def state(optimizer: Optimizer, average: Average, best: BestEpoch) -> dict[str, dict[str, Tensor]]:
-    """Everything a resumed run needs, as named tensors."""
-    weights = {name: value.detach() for name, value in average.learning.items()}
-    return {"model": weights, "optimizer": moments(optimizer), "average": average.weights, "best": best.weights}
-
-
-def meta(best: BestEpoch, epochs: int) -> dict[str, object]:
-    return {"epochs": epochs, "accuracy": best.accuracy, "loss": best.loss, "epoch": best.epoch}
-
-
-def restore(
-    checkpoint: Checkpoint, model: RewardModel, optimizer: Optimizer, average: Average
-) -> tuple[BestEpoch, int]:
-    """Put a checkpoint back; return the best so far and the number of epochs done."""
-    model.load_state_dict(checkpoint.tensors["model"], strict=False)
-    load_moments(optimizer, checkpoint.tensors["optimizer"])
-    average.load(checkpoint.tensors["average"], checkpoint.step)
-    about = checkpoint.meta
-    best = BestEpoch(about["accuracy"], about["loss"], about["epoch"], checkpoint.tensors["best"])
-    return best, int(about["epochs"])

@@ -7,12 +7,13 @@ imports honest: this floor never imports `rm`, `refl` or `pe`, it only knows whe
 import importlib
 import inspect
 import os
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import get_type_hints
 
 from rewardkit import __version__
-from rewardkit.errors import UserError, did_you_mean
+from rewardkit.errors import Interrupted, UserError, did_you_mean
 from rewardkit.io.files import NO_SPACE
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -85,17 +86,21 @@ def entry() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return the exit status: 0 done, 2 something the user can mend, 130 interrupted.
+    """Run one command; return the exit status: 0 done, 2 something the user can mend, 130 or 143 interrupted.
 
     Set REWARDKIT_TRACEBACK=1 to see where an error that is shown as one line came from.
     """
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
-        return run(list(sys.argv[1:] if argv is None else argv))
+        return run(words)
     except (UserError, OSError) as error:
         if os.environ.get("REWARDKIT_TRACEBACK"):
             raise
         print(f"rewardkit: {one_line(error)}", file=sys.stderr)
         return 2
+    except Interrupted as stop:
+        print(f"rewardkit: {stop}; go on with: {resume_command(words)}", file=sys.stderr)
+        return stop.exit_status
     except KeyboardInterrupt:
         print("rewardkit: interrupted", file=sys.stderr)
         return 130
@@ -125,7 +130,7 @@ def run(words: list[str]) -> int:
     if words[0] in ("-V", "--version"):
         print(f"rewardkit {__version__}")
         return 0
-    name = " ".join(words[:2]) if " ".join(words[:2]) in COMMANDS else words[0]
+    name = command_name(words)
     if name in COMMANDS:
         return call(name, words[len(name.split()) :])
     group = {command for command in COMMANDS if command.startswith(f"{name} ")}
@@ -136,13 +141,30 @@ def run(words: list[str]) -> int:
     raise UserError(f"no command {said!r}; {did_you_mean(said, group or COMMANDS)} See rewardkit --help")
 
 
+def command_name(words: Sequence[str]) -> str:
+    """The first two words where they name a command, else the first."""
+    return " ".join(words[:2]) if " ".join(words[:2]) in COMMANDS else words[0]
+
+
+def resume_command(words: Sequence[str]) -> str:
+    """The line that goes on with an interrupted command; one without a `resume` option goes on by itself."""
+    _, kind = load(command_name(words))
+    added = ["--resume"] if hasattr(kind, "resume") and "--resume" not in words else []
+    return shlex.join(["rewardkit", *words, *added])
+
+
+def load(name: str) -> tuple[Callable[..., None], type]:
+    """Import a command's function; return it with the type of its config."""
+    module, _, attribute = COMMANDS[name][0].partition(":")
+    function = getattr(importlib.import_module(module), attribute)
+    return function, get_type_hints(function)["config"]
+
+
 def call(name: str, words: list[str]) -> int:
     """Import a command and run it on the config that the words spell."""
     from rewardkit.commands.config import parse
 
-    module, _, attribute = COMMANDS[name][0].partition(":")
-    function = getattr(importlib.import_module(module), attribute)
-    kind = get_type_hints(function)["config"]
+    function, kind = load(name)
     function(parse(kind, words, prog=f"rewardkit {name}", description=description(name, function)))
     return 0
 
