@@ -31,6 +31,12 @@ from rm.validation import judge_pairs
 CPU = torch.device("cpu")
 
 
+def epoch(training: Training) -> None:
+    """One epoch by train-rm's own loop."""
+    with Progress("epoch", training.total) as bar:
+        training.epoch(bar)
+
+
 def cached(
     name: str,
     encoder: Encoder,
@@ -67,7 +73,7 @@ def cached(
     times: dict[str, list[float]] = {"cached": [], "live": []}
     for number in range(epochs):
         for way in ("cached", "live") if number % 2 == 0 else ("live", "cached"):
-            times[way].append(processor_seconds(partial(trainers[way].epoch, Progress("epoch", trainers[way].total))))
+            times[way].append(processor_seconds(partial(epoch, trainers[way])))
     pairs = len(records) - validation
     note = f"{pairs} pairs; the cache was filled in {1000 * filling['cached']:.0f} ms"
     rows = [

@@ -6,6 +6,7 @@ preprocessing, every epoch again, as there is nothing that would keep them; prom
 on both sides. Ours keeps moving averages of the weights beside it, as train-rm does by default.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks.rm_cached import CPU, Trainer
+from benchmarks.rm_cached import CPU, epoch
 from benchmarks.timing import Row, in_turns, speed_up, wall_seconds
 from rewardkit.data import PreferenceRecord
 from rewardkit.encoders import ClipEncoder
@@ -28,6 +29,7 @@ from rewardkit.training.run import Run
 from rm import RewardModel
 from rm.config import RmConfig
 from rm.features import pair_features
+from rm.fit import Training
 from rm.image_cache import read_images
 from rm.objective import Pairs
 from rm.sources import LiveImages, cache_prompts
@@ -72,7 +74,7 @@ def bare(backbone: dict[str, Any], records: list[PreferenceRecord], batch_size: 
     optimizer = torch.optim.AdamW(clip.visual.parameters(), lr=1e-5, weight_decay=0.05)
     loader = DataLoader(Files(records, prepare), batch_size, shuffle=True, num_workers=workers, persistent_workers=True)
 
-    def epoch() -> None:
+    def one_epoch() -> None:
         clip.train()
         for first, second, rows in loader:
             images = clip.encode_image(torch.cat([first, second]), normalize=True)
@@ -84,7 +86,7 @@ def bare(backbone: dict[str, Any], records: list[PreferenceRecord], batch_size: 
             torch.nn.utils.clip_grad_norm_(clip.visual.parameters(), 1.0)
             optimizer.step()
 
-    return epoch
+    return one_epoch
 
 
 def finetune(
@@ -107,15 +109,15 @@ def finetune(
         return Pairs(pair_features(kept, image_cache, images, lambda _: prompts, (AXIS,)), "bradley-terry", 0.5, 0.0)
 
     prompts = cache_prompts(encoder, [record.prompt for record in records], ALONE, "float32")
-    trainer = Trainer(RewardModel(encoder, (AXIS,), head="cosine"), reading(), run, config)
+    trainer = Training(RewardModel(encoder, (AXIS,), head="cosine"), reading(), run, config)
 
     def first() -> None:
         trainer.objective = reading()
-        trainer.epoch()
+        epoch(trainer)
 
     theirs = bare(backbone, records, batch, THREADS)
     note = f"{len(records)} pairs, {batch} a step"
-    ways = (("first epoch, files read", first), ("a later epoch", trainer.epoch))
+    ways = (("first epoch, files read", first), ("a later epoch", partial(epoch, trainer)))
     return [
         speed_up(f"{name}, {what}: beside a bare loop", *in_turns(ours, theirs, repetitions, wall_seconds), 1.0, note)
         for what, ours in ways

@@ -1,6 +1,7 @@
 """SFT and SimPO by TRL: they learn, they save plain folders, they resume to the same weights."""
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,14 @@ from typing import Any
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from trl import SFTTrainer
 from trl.experimental.cpo import CPOTrainer
 
 from pe import sft, simpo
 from pe.loss import mean_log_probability
 from pe.rewriter import Rewriter, task_of
 from pe.rows import write_rows
-from rewardkit.errors import UserError
+from rewardkit.errors import Interrupted, UserError
 
 PAIRS = [
     {"prompt": "red circle", "chosen": "A poster with a large red circle.", "rejected": "red circle poster"},
@@ -128,6 +130,34 @@ def test_simpo_killed_and_resumed_ends_on_the_same_weights(folder: Path, pairs: 
     )
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     assert [row["step"] for row in metrics(tmp_path / "killed")] == [1, 2, 3, 4, 5, 6]
+
+
+def test_sft_told_to_end_saves_its_update_and_goes_on_to_the_same_weights(
+    folder: Path, examples: Path, tmp_path: Path
+) -> None:
+    def config(out: str, resume: bool = False) -> sft.RewriterSftConfig:
+        return sft.RewriterSftConfig(
+            examples, tmp_path / out, rewriter=str(folder), task="plain", epochs=3.0, batch_size=2, device="cpu",
+            save_every=100, resume=resume,
+        )  # fmt: skip
+
+    def told(*args: Any, **kwargs: Any) -> Any:
+        signal.raise_signal(signal.SIGTERM)
+        return step(*args, **kwargs)
+
+    sft.train(config("whole"))
+    step = SFTTrainer.training_step
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SFTTrainer, "training_step", told)
+        with pytest.raises(Interrupted, match="at update 1"):
+            sft.train(config("told"))
+    assert not (tmp_path / "told" / "model").exists()
+    sft.train(config("told", resume=True))
+    whole, resumed = (
+        AutoModelForCausalLM.from_pretrained(tmp_path / out / "model").state_dict() for out in ("whole", "told")
+    )
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert [row["step"] for row in metrics(tmp_path / "told")] == [1, 2, 3, 4, 5, 6]
 
 
 class StopAfter:
