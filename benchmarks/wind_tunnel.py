@@ -33,7 +33,8 @@ from rewardkit.io.files import write_text
 from rewardkit.ocr import Engine
 from rewardkit.posters.judge import gold_judges
 from rewardkit.prompts import read_prompts
-from rewardkit.rewards.protocol import Reward, applies, keys, score_all
+from rewardkit.rewards.loaded import score_all, score_axes
+from rewardkit.rewards.protocol import Reward, applies
 from rewardkit.training.versions import versions
 from rewardkit.types import Images
 
@@ -137,7 +138,7 @@ def judged(tunnel: Tunnel, session: Session) -> list[tuple[str, Sequence[Any]]]:
 @torch.no_grad()
 def by_axis(rewards: Sequence[Any], images: Images, prompts: Sequence[str]) -> dict[str, list[float | None]]:
     """Scores of every image; None where the prompt does not ask for the axis."""
-    axes = {name: axis for reward in rewards for name, axis in keys(reward).items()}
+    axes = score_axes(rewards)
     scored = {axes[name]: scores.tolist() for name, scores in score_all(rewards, images, prompts).items()}
     asked = {axis: applies(axis, prompts).tolist() for axis in scored}
     return {

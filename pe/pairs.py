@@ -28,8 +28,8 @@ from rewardkit.images import grid, load_image, save_image, to_pil
 from rewardkit.io.files import write_text
 from rewardkit.io.progress import Progress
 from rewardkit.prompts import read_prompts
+from rewardkit.rewards.loaded import AnyReward, score_all
 from rewardkit.rewards.panel import Panel
-from rewardkit.rewards.protocol import AnyReward, score_all
 from rewardkit.rewards.registry import load_rewards
 from rewardkit.types import Images
 

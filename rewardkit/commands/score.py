@@ -11,7 +11,7 @@ from rewardkit.data.image_folder import Item, read_image_folder, read_text
 from rewardkit.errors import UserError
 from rewardkit.io.files import write_text
 from rewardkit.rewards.calibration import on_scale
-from rewardkit.rewards.protocol import keys
+from rewardkit.rewards.loaded import score_axes
 from rewardkit.rewards.registry import load_rewards
 from rewardkit.rewards.scoring import Scored, score_items
 
@@ -45,7 +45,7 @@ def score(config: ScoreConfig) -> None:
     check_out(config.out)
     items = find_items(config)
     rewards = on_scale(load_rewards(list(config.rewards), config.device), config.calibration)
-    names = [name for reward in rewards for name in keys(reward)]
+    names = list(score_axes(rewards))
     rows = score_items(items, rewards, batch_size=config.batch_size, device=config.device)
     print(as_table(rows, names))
     if config.out:

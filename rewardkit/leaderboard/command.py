@@ -27,7 +27,7 @@ from rewardkit.prompts import has_text, language
 from rewardkit.report import thumbnails
 from rewardkit.report.page import Picture, page
 from rewardkit.rewards.calibration import on_scale
-from rewardkit.rewards.protocol import AnyReward, keys
+from rewardkit.rewards.loaded import LoadedReward
 from rewardkit.rewards.registry import load_rewards
 from rewardkit.rewards.scoring import Scored, score_items
 
@@ -89,13 +89,13 @@ def run(config: LeaderboardConfig) -> None:
     print(f"report: {config.out / 'leaderboard.html'}")
 
 
-def score_columns(judges: Sequence[AnyReward], rewards: Sequence[AnyReward]) -> list[Score]:
+def score_columns(judges: Sequence[LoadedReward], rewards: Sequence[LoadedReward]) -> list[Score]:
     """Name the columns, judges first; a reward cannot be both."""
     columns = [
         Score(name, axis, trained)
         for trained, group in ((False, judges), (True, rewards))
         for reward in group
-        for name, axis in keys(reward).items()
+        for name, axis in reward.axes.items()
     ]
     names = [column.name for column in columns]
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -116,7 +116,7 @@ def prompts_of(entries: Sequence[Entry]) -> list[str]:
 
 
 def score_entry(
-    entry: Entry, rewards: Sequence[AnyReward], config: LeaderboardConfig, shared: Sequence[str]
+    entry: Entry, rewards: Sequence[LoadedReward], config: LeaderboardConfig, shared: Sequence[str]
 ) -> list[Scored]:
     """Score an entry's images of the shared prompts."""
     wanted = set(shared[: config.limit] if config.limit else shared)

@@ -12,7 +12,7 @@ from rewardkit.errors import UserError
 from rewardkit.images import ImageBytes, load_pixels
 from rewardkit.images.ahead import ahead
 from rewardkit.images.preprocess import floats
-from rewardkit.rewards.protocol import AnyReward, frame, score_all
+from rewardkit.rewards.loaded import AnyReward, loaded, score_all
 from rewardkit.types import Scores
 
 AHEAD = 2
@@ -62,7 +62,7 @@ def batches(
 
 def framed(image: Num[Tensor, "3 height width"], rewards: Sequence[AnyReward]) -> Sequence[Tensor]:
     """What each reward is to be given of an image: floats, framed before they were made of bytes, so in 8 bits."""
-    return [floats(frame(reward, image[None]))[0].contiguous() for reward in rewards]
+    return [floats(loaded(reward).frame(image[None]))[0].contiguous() for reward in rewards]
 
 
 def stacked(queue: Sequence[tuple[int, Sequence[Tensor]]]) -> Batch:

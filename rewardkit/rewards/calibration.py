@@ -2,17 +2,17 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from rewardkit.errors import UserError, did_you_mean
-from rewardkit.images.preprocess import FramedPixels, Pixels
-from rewardkit.rewards.protocol import AnyReward, MultiReward, Reward, frame
-from rewardkit.types import Images, Scores
+from rewardkit.rewards.loaded import AnyReward, LoadedReward, loaded
+from rewardkit.types import Scores
 
 MARK = "rewardkit_calibration"
 FORMAT = 1
@@ -65,61 +65,41 @@ class Calibration:
         return cls(scales, {axis: one["temperature"] for axis, one in axes})
 
 
-class RatedAxis:
-    """A reward of one axis on the 1-5 scale; for reports, not for training, as ratings carry no gradient."""
+@dataclass(frozen=True)
+class Ratings:
+    """The ratings of a reward, 1 to 5, by score name."""
 
-    differentiable = False
+    reward: LoadedReward
+    calibration: Calibration
 
-    def __init__(self, reward: Reward, calibration: Calibration) -> None:
-        self.reward, self.calibration = reward, calibration
-        self.name, self.axis = reward.name, reward.axis
-
-    def frame(self, images: Pixels) -> FramedPixels:
-        return frame(self.reward, images)
-
-    def score(self, images: Images, prompts: Sequence[str]) -> Scores:
-        """Rate images, 1 to 5."""
-        return self.calibration.rate(self.axis, self.reward.score(images, prompts))
-
-
-class RatedAxes:
-    """A reward of several axes on the 1-5 scale; those that were not calibrated are left out."""
-
-    differentiable = False
-
-    def __init__(self, reward: MultiReward, calibration: Calibration) -> None:
-        self.reward, self.calibration = reward, calibration
-        self.name = reward.name
-        self.axes = tuple(axis for axis in reward.axes if axis in calibration.scales)
-
-    def frame(self, images: Pixels) -> FramedPixels:
-        return frame(self.reward, images)
-
-    def scores(self, images: Images, prompts: Sequence[str]) -> dict[str, Scores]:
-        """Rate images on every axis, 1 to 5."""
+    def __call__(self, images: Tensor, prompts: Sequence[str]) -> dict[str, Scores]:
         raw = self.reward.scores(images, prompts)
-        return {axis: self.calibration.rate(axis, raw[axis]) for axis in self.axes}
+        return {name: self.calibration.rate(self.reward.axes[name], scores) for name, scores in raw.items()}
 
 
-def on_scale(rewards: Sequence[AnyReward], files: Mapping[str, Path]) -> list[AnyReward]:
+def on_scale(rewards: Sequence[AnyReward], files: Mapping[str, Path]) -> list[LoadedReward]:
     """Put rewards on the 1-5 scale of calibration files, given by the rewards' names; the others stay as they are.
 
     Raises `UserError` for a name that no reward has, and for a file that calibrates none of a reward's axes.
     """
-    names = [reward.name for reward in rewards]
+    found = [loaded(reward) for reward in rewards]
+    names = [reward.name for reward in found]
     for name in files:
         if name not in names:
             raise UserError(f"--calibration: no reward is called {name!r}; {did_you_mean(name, names)}")
-    return [rated(reward, files[reward.name]) if reward.name in files else reward for reward in rewards]
+    return [rated(reward, files[reward.name]) if reward.name in files else reward for reward in found]
 
 
-def rated(reward: AnyReward, path: Path) -> AnyReward:
-    """Put one reward on the scale of a calibration file."""
+def rated(reward: LoadedReward, path: Path) -> LoadedReward:
+    """Put one reward on the scale of a calibration file; axes that it does not calibrate are left out.
+
+    It is for reports, not for training, as ratings carry no gradient.
+    """
     calibration = Calibration.load(path)
-    axes = reward.axes if isinstance(reward, MultiReward) else (reward.axis,)
-    if not set(axes) & set(calibration.scales):
+    axes = {name: axis for name, axis in reward.axes.items() if axis in calibration.scales}
+    if not axes:
         raise UserError(
-            f"{path} calibrates {', '.join(calibration.scales)}, but {reward.name!r} judges {', '.join(axes)}; "
-            "calibrate this reward with rewardkit calibrate"
+            f"{path} calibrates {', '.join(calibration.scales)}, but {reward.name!r} judges "
+            f"{', '.join(reward.axes.values())}; calibrate this reward with rewardkit calibrate"
         )
-    return RatedAxes(reward, calibration) if isinstance(reward, MultiReward) else RatedAxis(reward, calibration)
+    return replace(reward, axes=axes, differentiable=False, compute=Ratings(replace(reward, axes=axes), calibration))

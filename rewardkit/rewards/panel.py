@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from rewardkit.errors import UserError
-from rewardkit.rewards.protocol import AnyReward, applies, keys, score_all
+from rewardkit.rewards.loaded import AnyReward, loaded, score_all, score_axes
+from rewardkit.rewards.protocol import applies
 from rewardkit.types import Images, Mask, Scalar, Scores
 
 
@@ -37,13 +38,14 @@ class Panel:
 
     rewards: Sequence[AnyReward]
     parts: Mapping[str, Part] = field(default_factory=dict)
-    """Keyed by score name (see `keys`); a score without a part gets the default one."""
+    """Keyed by score name (see `LoadedReward.axes`); a score without a part gets the default one."""
     device: torch.device | None = None
     """Where the rewards are, if not where the images come from; scores come back."""
     only: Mapping[str, Container[str]] = field(default_factory=dict)
     """Score name -> the prompts it speaks about; all that its axis speaks about where not given."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "rewards", tuple(map(loaded, self.rewards)))
         unknown = set(self.parts) - set(self.axes)
         if unknown:
             raise UserError(f"no reward of this panel is called {sorted(unknown)[0]!r}; it has {', '.join(self.axes)}")
@@ -51,7 +53,7 @@ class Panel:
     @property
     def axes(self) -> dict[str, str]:
         """Every score's name and axis."""
-        return {name: axis for reward in self.rewards for name, axis in keys(reward).items()}
+        return score_axes(self.rewards)
 
     def part(self, name: str) -> Part:
         return self.parts.get(name, Part())

@@ -16,8 +16,7 @@ from typing import Any
 import torch
 
 from rewardkit.errors import UserError, did_you_mean
-from rewardkit.rewards.protocol import AnyReward, MultiReward, Reward, keys
-from rewardkit.types import Images, Scores
+from rewardkit.rewards.loaded import LoadedReward, loaded, score_axes
 
 REWARDS = {
     "colourfulness": "rewardkit.rewards.formulas:Colourfulness",
@@ -52,19 +51,7 @@ GROUP = "rewardkit.rewards"
 """Entry points of this group, of any installed package, are rewards too."""
 
 
-class AxisView:
-    """One axis of a reward that has several; itself a reward."""
-
-    def __init__(self, whole: MultiReward, axis: str) -> None:
-        self.whole, self.axis = whole, axis
-        self.name = f"{whole.name}.{axis}"
-        self.differentiable = whole.differentiable
-
-    def score(self, images: Images, prompts: Sequence[str]) -> Scores:
-        return self.whole.scores(images, prompts)[self.axis]
-
-
-def load_reward(spec: str, device: torch.device | str = "cpu") -> AnyReward:
+def load_reward(spec: str, device: torch.device | str = "cpu") -> LoadedReward:
     """Build a reward from its name, a folder, or "module:Class"; `SPEC#axis` picks one axis of several.
 
     A published scorer takes its weights from what follows a colon: `pickscore:/a/folder`, `clipscore:owner/name`.
@@ -75,31 +62,20 @@ def load_reward(spec: str, device: torch.device | str = "cpu") -> AnyReward:
     return load_rewards([spec], device)[0]
 
 
-def load_rewards(specs: Sequence[str], device: torch.device | str = "cpu") -> list[AnyReward]:
+def load_rewards(specs: Sequence[str], device: torch.device | str = "cpu") -> list[LoadedReward]:
     """Build several; those that differ in `#axis` only share one model.
 
     Raises `UserError` as `load_reward` does, and when two scores share a name.
     """
-    wholes: dict[str, AnyReward] = {}
-    rewards: list[AnyReward] = []
+    wholes: dict[str, LoadedReward] = {}
+    rewards: list[LoadedReward] = []
     for spec in specs:
         base, _, axis = spec.partition("#")
         if base not in wholes:
-            wholes[base] = _checked(base, _build(base, torch.device(device)))
-        rewards.append(pick(wholes[base], axis, spec) if axis else wholes[base])
-    names = [name for reward in rewards for name in keys(reward)]
-    for name in names:
-        if names.count(name) > 1:
-            raise UserError(f"two rewards are called {name!r} in {', '.join(specs)}; leave one out")
+            wholes[base] = loaded(_build(base, torch.device(device)), called=base)
+        rewards.append(wholes[base].pick(axis) if axis else wholes[base])
+    score_axes(rewards)
     return rewards
-
-
-def pick(reward: AnyReward, axis: str, spec: str) -> Reward:
-    """One axis of a reward; raise `UserError` when it has no such axis."""
-    axes = reward.axes if isinstance(reward, MultiReward) else (reward.axis,)
-    if axis not in axes:
-        raise UserError(f"{spec!r}: no axis {axis!r}; {did_you_mean(axis, axes)}")
-    return AxisView(reward, axis) if isinstance(reward, MultiReward) else reward
 
 
 def names() -> list[str]:
@@ -169,12 +145,3 @@ def _reward_model_folder(folder: Path) -> Path:
     if not (isinstance(config, dict) and "rewardkit_reward_model" in config):
         raise UserError(f"{folder} holds no reward model (a config.json with rewardkit_reward_model); see train-rm")
     return folder
-
-
-def _checked(spec: str, reward: Any) -> AnyReward:
-    if not isinstance(reward, Reward | MultiReward):
-        raise UserError(
-            f"{spec!r} is no reward: it needs name, axis, differentiable and score(images, prompts), "
-            "or name, axes, differentiable and scores(images, prompts)"
-        )
-    return reward

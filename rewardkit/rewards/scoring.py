@@ -8,7 +8,8 @@ import torch
 from rewardkit.data.image_folder import Item
 from rewardkit.io.progress import Progress
 from rewardkit.rewards.batches import Unreadable, batches, score_batch
-from rewardkit.rewards.protocol import AnyReward, applies, keys
+from rewardkit.rewards.loaded import AnyReward, loaded, score_axes
+from rewardkit.rewards.protocol import applies
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,9 @@ def score_items(
     label: str = "scoring",
 ) -> list[Scored]:
     """Score items in batches, a row an item in their order; an unreadable image yields a row with its error."""
-    axes = {name: axis for reward in rewards for name, axis in keys(reward).items()}
-    gates = {name: applies(axis, [item.prompt for item in items]).tolist() for name, axis in axes.items()}
+    rewards = [loaded(reward) for reward in rewards]
+    prompts = [item.prompt for item in items]
+    gates = {name: applies(axis, prompts).tolist() for name, axis in score_axes(rewards).items()}
     rows: dict[int, Scored] = {}
     with Progress(label, len(items)) as bar:
         for batch in batches([item.path for item in items], rewards, batch_size):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rewardkit.data import OVERALL, RankedRecord, Skipped, read_rows, read_source
 from rewardkit.errors import UserError
-from rewardkit.rewards.protocol import AnyReward, keys
+from rewardkit.rewards.loaded import LoadedReward
 from rm.evaluation.profile import Profile
 from rm.evaluation.rankings import Pairs, Ranking, numbers, pairs_of, required
 from rm.evaluation.score_pairs import Asked, score_images
@@ -48,7 +48,7 @@ def read_rated(path: Path) -> dict[str, list[Rated]]:
 
 
 def score_rated(
-    reward: AnyReward, sources: Sequence[Path], device: str, batch_size: int, max_bad: float
+    reward: LoadedReward, sources: Sequence[Path], device: str, batch_size: int, max_bad: float
 ) -> dict[str, list[Rated]]:
     """Score the images of rated sets, by axis; images that cannot be read stop the run past a share `max_bad`."""
     lists = [one for source in sources for one in read_source(source).lists if one.ratings]
@@ -61,7 +61,7 @@ def score_rated(
     if skipped.count:
         print(skipped.summary().replace("pairs", "images"))
     axes = dict.fromkeys(axis for one in lists for axis in one.ratings)
-    names = keys(reward)
+    names = reward.axes
     found: dict[str, list[Rated]] = {}
     for name, own in names.items():
         for axis in (own,) if own in axes else tuple(axes) if len(names) == 1 else ():

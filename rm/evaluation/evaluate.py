@@ -13,7 +13,6 @@ from rewardkit.data import PreferenceRecord, Skipped, axes_of, read_records, rea
 from rewardkit.errors import UserError
 from rewardkit.io.files import write_text
 from rewardkit.posters.preferences import TEMPERATURE
-from rewardkit.rewards.protocol import keys
 from rewardkit.rewards.registry import load_reward
 from rewardkit.stats import Estimate
 from rm.evaluation.accuracy import TIE_RULES, accuracy, bayes_ceiling, measure
@@ -86,7 +85,7 @@ def one(config: EvalRmConfig) -> None:
     """Measure one judge, an axis a line."""
     reward = load_reward(str(config.model), config.device)
     records = [record for path in config.data for record in read(path, config.axes)]
-    scores = {axis: name for name, axis in keys(reward).items()}
+    scores = {axis: name for name, axis in reward.axes.items()}
     axes = measured_axes(config.axes, tuple(scores), records)
     ceilings = read_ceilings(config.gold, records, axes, config.temperature) if config.gold else {}
     skipped = Skipped()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rewardkit.data import PreferenceRecord, Skipped, axes_of
 from rewardkit.errors import UserError
-from rewardkit.rewards.protocol import AnyReward, MultiReward, keys
+from rewardkit.rewards.loaded import LoadedReward
 from rewardkit.rewards.registry import load_rewards
 from rm.evaluation.profile import Profile, watched
 from rm.evaluation.rankings import Ranking, read_rankings
@@ -37,11 +37,10 @@ def named_specs(specs: Iterable[str]) -> Iterator[tuple[str, str]]:
         yield (name, rest) if named else ("", spec)
 
 
-def judge_names(reward: AnyReward, name: str) -> dict[str, tuple[str, str]]:
+def judge_names(reward: LoadedReward, name: str) -> dict[str, tuple[str, str]]:
     """Map every score of a reward to what its judge is called, and to its axis."""
     return {
-        score: (f"{name}.{axis}" if isinstance(reward, MultiReward) and name else name or score, axis)
-        for score, axis in keys(reward).items()
+        score: (name + score.removeprefix(reward.name) if name else score, axis) for score, axis in reward.axes.items()
     }
 
 

@@ -10,7 +10,7 @@ from rewardkit.data import PreferenceRecord, Skipped
 from rewardkit.images import ImageBytes
 from rewardkit.io.progress import Progress
 from rewardkit.rewards.batches import Unreadable, batches, score_batch
-from rewardkit.rewards.protocol import AnyReward
+from rewardkit.rewards.loaded import AnyReward
 from rewardkit.types import PerImage, Scores
 from rm.evaluation.profile import Profile
 from rm.evaluation.rankings import Ranking, of_the_prompt

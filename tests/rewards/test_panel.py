@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from rewardkit.errors import UserError
+from rewardkit.rewards.loaded import LoadedReward, loaded, score_all
 from rewardkit.rewards.panel import Panel, Part
-from rewardkit.rewards.protocol import MultiReward, Reward, applies, keys, score_all
+from rewardkit.rewards.protocol import applies
 from rewardkit.types import Images, Scores
 
 PLAIN, QUOTED = "a red circle", 'a red circle with "SALE"'
@@ -49,12 +50,13 @@ def images(count: int = 8) -> torch.Tensor:
     return torch.rand(count, 3, 4, 4, generator=torch.Generator().manual_seed(0))
 
 
-def test_the_protocols_tell_one_axis_from_several() -> None:
-    assert isinstance(LOOKS, Reward)
-    assert not isinstance(LOOKS, MultiReward)
-    assert isinstance(Both(), MultiReward)
-    assert keys(LOOKS) == {"looks": "aesthetic"}
-    assert keys(Both()) == {"both.alignment": "alignment", "both.text": "text"}
+def test_any_reward_becomes_a_loaded_one() -> None:
+    assert loaded(LOOKS).axes == {"looks": "aesthetic"}
+    assert loaded(Both()).axes == {"both.alignment": "alignment", "both.text": "text"}
+    assert loaded(loaded(LOOKS)).source is LOOKS
+    assert all(isinstance(reward, LoadedReward) for reward in Panel([LOOKS, Both()]).rewards)
+    with pytest.raises(UserError, match="is no reward: it needs name, axis"):
+        loaded(Both)
 
 
 def test_several_axes_cost_one_forward_pass() -> None:
@@ -155,7 +157,7 @@ def test_a_bad_score_names_its_sample(bad: float) -> None:
 
 
 def test_the_counts_must_agree() -> None:
-    with pytest.raises(ValueError, match="got 8 images and 1 prompts"):
+    with pytest.raises(UserError, match="got 8 images and 1 prompts"):
         score_all([LOOKS], images(), [PLAIN])
 
 

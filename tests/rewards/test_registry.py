@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rewardkit.errors import UserError
-from rewardkit.rewards.protocol import MultiReward, Reward, keys, score_all
+from rewardkit.rewards.loaded import LoadedReward, score_all
 from rewardkit.rewards.registry import REWARD_MODEL, REWARDS, load_reward, load_rewards, names, resolve
 
 MINE = '''
@@ -66,8 +66,8 @@ def test_an_unknown_name_lists_what_there_is() -> None:
 
 def test_a_users_class_needs_no_import_from_here() -> None:
     reward = load_reward("my_rewards:Bright", device="cpu")
-    assert isinstance(reward, Reward)
-    assert keys(reward) == {"bright": "aesthetic"}
+    assert isinstance(reward, LoadedReward)
+    assert reward.axes == {"bright": "aesthetic"}
 
 
 @pytest.mark.parametrize(
@@ -94,10 +94,12 @@ def test_an_error_inside_a_users_module_is_not_hidden(tmp_path: Path) -> None:
 def test_one_axis_of_several_is_a_reward_of_its_own() -> None:
     images = torch.rand(2, 3, 4, 4)
     whole, view = load_reward("my_rewards:Several"), load_reward("my_rewards:Several#text")
-    assert isinstance(whole, MultiReward)
-    assert isinstance(view, Reward)
-    assert keys(view) == {"several.text": "text"}
-    assert torch.equal(view.score(images, ["a", "b"]), whole.scores(images, ["a", "b"])["text"])
+    assert (view.name, view.axes) == ("several.text", {"several.text": "text"})
+    scores = whole.scores(images, ["a", "b"])
+    assert torch.equal(view.score(images, ["a", "b"]), scores["several.text"])
+    assert torch.equal(whole.score(images, ["a", "b"], axis="text"), scores["several.text"])
+    with pytest.raises(UserError, match=r"'several' has several axes \(alignment, text\); name one"):
+        whole.score(images, ["a", "b"])
 
 
 def test_axes_of_one_model_share_it() -> None:
@@ -136,8 +138,7 @@ def test_a_module_reward_goes_to_the_device() -> None:
     module = sys.modules[resolve("my_rewards:Bright").__module__]
     vars(module)["Meta"] = Meta
     reward = load_reward("my_rewards:Meta", device="meta")
-    assert isinstance(reward, Meta)
-    assert reward.weight.device.type == "meta"
+    assert reward.source.weight.device.type == "meta"
 
 
 def test_looking_in_the_current_folder_leaves_the_path_as_it_was(

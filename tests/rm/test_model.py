@@ -12,9 +12,12 @@ from torch import nn
 from rewardkit.encoders import ClipEncoder
 from rewardkit.encoders.conv import ConvEncoder
 from rewardkit.errors import UserError
-from rewardkit.images import to_pil
+from rewardkit.images import save_image, to_pil
 from rewardkit.images.preprocess import floats
-from rewardkit.rewards.protocol import MultiReward, Reward, keys, score_all
+from rewardkit.rewards.batches import Batch, batches, score_batch
+from rewardkit.rewards.loaded import loaded, score_all
+from rewardkit.rewards.protocol import MultiReward
+from rewardkit.rewards.registry import load_rewards
 from rewardkit.training.average import Average
 from rm import RewardModel
 from rm.glyphs import glyphs
@@ -38,9 +41,22 @@ def images() -> torch.Tensor:
 
 def test_it_is_a_multi_reward(model: RewardModel, images: torch.Tensor) -> None:
     assert isinstance(model, MultiReward)
-    assert not isinstance(model, Reward)
-    assert keys(model) == {"rm.alignment": "alignment", "rm.aesthetic": "aesthetic", "rm.text": "text"}
-    assert set(score_all([model], images, PROMPTS)) == set(keys(model))
+    assert loaded(model).axes == {"rm.alignment": "alignment", "rm.aesthetic": "aesthetic", "rm.text": "text"}
+    assert set(score_all([model], images, PROMPTS)) == set(loaded(model).axes)
+
+
+def test_one_axis_alone_scores_files_as_the_whole_model_does(model: RewardModel, tmp_path: Path) -> None:
+    model.save(tmp_path / "rm")
+    whole, text = load_rewards([str(tmp_path / "rm")]), load_rewards([f"{tmp_path / 'rm'}#text"])
+    files = [tmp_path / f"{index}.png" for index in range(3)]
+    for index, file in enumerate(files):  # of three sizes, so that only a reward that frames can batch them
+        save_image(torch.rand(3, 40 + index, 60, generator=torch.Generator().manual_seed(index)), file)
+    found = []
+    for rewards in (whole, text):
+        (batch,) = batches(files, rewards, 3)
+        assert isinstance(batch, Batch)
+        found.append(score_batch(rewards, batch, ['a sign "SALE"'] * 3, "cpu")["rm.text"])
+    assert torch.equal(*found)
 
 
 def test_three_heads_cost_one_encoder_pass(model: RewardModel, images: torch.Tensor) -> None:

@@ -13,7 +13,8 @@ from rewardkit.errors import UserError
 from rewardkit.images import load_image
 from rewardkit.io.files import write_text
 from rewardkit.prompts import quoted, read_prompts
-from rewardkit.rewards.protocol import AXES, applies, score_all
+from rewardkit.rewards.loaded import score_all
+from rewardkit.rewards.protocol import AXES, applies
 from rewardkit.rewards.registry import load_rewards
 from rewardkit.stats import Estimate, paired_difference
 

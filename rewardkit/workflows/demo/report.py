@@ -13,7 +13,8 @@ from rewardkit.report.numbers import interval, number, percent, signed
 from rewardkit.report.page import Card, Html, Row, Section, cards, charts, gallery, page, table
 from rewardkit.report.plots import Interval, Series, curves, forest
 from rewardkit.report.thumbnails import tensor_picture
-from rewardkit.rewards.protocol import AXES, score_all
+from rewardkit.rewards.loaded import score_all
+from rewardkit.rewards.protocol import AXES
 from rewardkit.stats import Estimate
 
 SHOWN = 12

@@ -12,7 +12,8 @@ from torch import Generator, Tensor
 from rewardkit.data import PreferenceRecord, read_pairs, write_pairs
 from rewardkit.errors import UserError
 from rewardkit.images import load_image
-from rewardkit.rewards.protocol import AnyReward, applies, keys, score_all
+from rewardkit.rewards.loaded import AnyReward, score_all, score_axes
+from rewardkit.rewards.protocol import applies
 from rewardkit.rewards.registry import load_rewards
 from rewardkit.types import PerImage, Scores
 
@@ -23,7 +24,7 @@ def label(
     """Label every pair on the axis of each labeller; an axis that a prompt does not ask about is a tie."""
     rows = [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines()]
     rewards = load_rewards(list(labellers), device)
-    axes = {name: axis for reward in rewards for name, axis in keys(reward).items()}
+    axes = score_axes(rewards)
     unknown = set(noise) - set(axes.values())
     if unknown:
         raise UserError(f"no labeller judges {sorted(unknown)[0]!r}, so it has no noise; they judge {', '.join(axes)}")

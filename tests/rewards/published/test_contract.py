@@ -7,7 +7,8 @@ import torch
 from torch.nn import functional as F
 
 from rewardkit.images import to_pil
-from rewardkit.rewards.protocol import Reward, score_all
+from rewardkit.rewards.loaded import score_all
+from rewardkit.rewards.protocol import Reward
 from rewardkit.rewards.published.scorer import Scorer
 from rewardkit.rewards.registry import SCORERS, resolve
 
