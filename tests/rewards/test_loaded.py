@@ -1,6 +1,6 @@
 """A loaded reward checks what comes back: one finite floating number an image, or one line naming the reward."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -20,7 +20,7 @@ class Returns:
     def __init__(self, result: Callable[[torch.Tensor], Any]) -> None:
         self.result = result
 
-    def score(self, images: torch.Tensor, prompts: list[str]) -> Any:
+    def score(self, images: torch.Tensor, prompts: Sequence[str]) -> Any:
         return self.result(images.mean((1, 2, 3)))
 
 
@@ -32,7 +32,7 @@ class ReturnsAxes:
     def __init__(self, result: Any) -> None:
         self.result = result
 
-    def scores(self, images: torch.Tensor, prompts: list[str]) -> Any:
+    def scores(self, images: torch.Tensor, prompts: Sequence[str]) -> Any:
         return self.result
 
 
@@ -63,7 +63,7 @@ def test_anything_else_is_refused(result: Callable[[torch.Tensor], Any], returne
 
 @pytest.mark.parametrize("result", [{"alignment": torch.zeros(3)}, torch.zeros(3, 2)])
 def test_every_axis_must_come_back(result: Any) -> None:
-    with pytest.raises(UserError, match="'two' returned .* no axis"):
+    with pytest.raises(UserError, match=r"'two' returned .* no axis"):
         loaded(ReturnsAxes(result)).scores(torch.rand(3, 3, 4, 4), PROMPTS)
 
 
