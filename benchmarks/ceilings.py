@@ -3,7 +3,7 @@
     P="--kind pairs --base seedling --base-share 0.1 --text-share 0.9 --languages en zh ko"
     rewardkit posters $P --count 20000 --seed 100 --out runs/big/pairs
     rewardkit posters $P --count 6000 --seed 101 --exclude runs/big/pairs/pairs.jsonl --out runs/big/held
-    rewardkit train-rm --data runs/big/pairs/pairs.jsonl --members text 3 --epochs 8 --holdout 0.05 --out runs/big/rm
+    rewardkit train-rm --data runs/big/pairs/pairs.jsonl --members text 3 --epochs 8 --held-out 0.05 --out runs/big/rm
     python benchmarks/ceilings.py --rm runs/big/rm/rm --pairs runs/big/held
 
 Two shares stand in the table: of labels right by the labels that were drawn, as anybody would measure, and by the odds

@@ -90,10 +90,10 @@ def run(bench: Bench, kind: str, seed: int) -> dict[str, Any]:
         look(session)
         if session.monitor.steps[-1] == session.learner.step:
             curve.append(moment(session, bench.unseen))
-        if session.learner.step == config.steps or (stopped(session) and not going_on):
+        if session.learner.step == config.updates or (stopped(session) and not going_on):
             break
         update(session)
-    about = {"kind": kind, "honest": KINDS[kind].honest, "seed": seed, "steps": config.steps}
+    about = {"kind": kind, "honest": KINDS[kind].honest, "seed": seed, "steps": config.updates}
     result = about | {"curve": curve}
     write_text(done, json.dumps(result) + "\n")
     return result
@@ -123,7 +123,7 @@ def moment(session: Session, prompts: Sequence[str]) -> dict[str, Any]:
     """Gold of the averaged weights, image by image, and what the guard's images say."""
     config = session.config
     with session.learner.averaged():
-        images = generate_images(session.base, prompts, steps=config.sampling_steps, seed=NOISE_SEED)
+        images = generate_images(session.base, prompts, steps=config.steps, seed=NOISE_SEED)
     gold = PostersAlignment().score(images, prompts)
     assert session.monitor is not None
     check = session.monitor.checks[-1]

@@ -8,13 +8,13 @@ from rewardkit.posters.judge import rms_contrast
 from rewardkit.types import Images, Scores
 
 SAME: dict[str, Any] = {
-    "steps": 16, "batch_size": 8, "sampling_steps": 5, "window": (0.2, 0.8), "warmup": 3, "resume": True,
+    "updates": 16, "batch_size": 8, "steps": 5, "window": (0.2, 0.8), "warmup": 3, "resume": True,
     "judges": ("posters-alignment", "posters-aesthetic"), "guard_every": 4, "grid_every": 0, "save_every": 1000,
 }  # fmt: skip
 """What all runs share."""
 
 PACES: dict[str, dict[str, Any]] = {
-    "demo": {"lr": 1e-3, "steps": 32, "guard_every": 2, "guard_images": 128},
+    "demo": {"lr": 1e-3, "updates": 32, "guard_every": 2, "guard_images": 128},
     "fast": {},
 }
 """How far a run goes between two looks: all at the demo's rate, or cheats at thrice that and seen half as often."""

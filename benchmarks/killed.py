@@ -84,7 +84,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--kills", type=int, default=30)
-    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--updates", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(words)
     torch.set_num_threads(1)  # a forked process has no threads but its own
@@ -93,7 +93,7 @@ def main(words: Sequence[str] | None = None) -> int:
     (options.out / "prompts.txt").write_text("a red circle\na blue square\na green star\n")
     config = ReflConfig(
         prompts=options.out / "prompts.txt", base=str(options.out / "base"), out=options.out / "whole",
-        rewards=("colourfulness",), steps=options.steps, batch_size=2, sampling_steps=3, rank=2, kl=0.1, warmup=2,
+        rewards=("colourfulness",), updates=options.updates, batch_size=2, steps=3, rank=2, kl=0.1, warmup=2,
         lr=1e-2, grid_every=4, save_every=1,
     )  # fmt: skip
     shutil.rmtree(config.out, ignore_errors=True)

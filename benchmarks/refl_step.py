@@ -38,7 +38,7 @@ def measure(session: Session, repetitions: int) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(0)
     seconds = times(session, repetitions, generator)
     ratio = overhead(seconds, generator)
-    peaks = {steps: peak(session, sampling_steps=steps) for steps in (SHORT, LONG)}
+    peaks = {steps: peak(session, steps=steps) for steps in (SHORT, LONG)}
     depths = {depth: peak(session, objective="draft-k", grad_steps=depth) for depth in DEPTHS}
     return {
         "seconds": {name: float(np.median(values)) for name, values in seconds.items()},

@@ -41,7 +41,7 @@ class Parts:
         config, base = session.config, session.base
         noise = base.noise(config.batch_size, session.run.generator(0, "noise"))
         prompts = [session.texts[i % len(session.texts)] for i in range(config.batch_size)]
-        sigma = base.sigmas(config.sampling_steps)[late(session)].expand(len(noise))
+        sigma = base.sigmas(config.steps)[late(session)].expand(len(noise))
         with torch.no_grad():
             images = base.decode(noise)
         copies = [weight.detach().clone().requires_grad_() for weight in session.learner.parameters.values()]
@@ -91,7 +91,7 @@ class Parts:
 
 def late(session: Session) -> int:
     """The step that carries the graph; the window holds one alone."""
-    return late_step(session.config.sampling_steps, window(session.config), torch.Generator())
+    return late_step(session.config.steps, window(session.config), torch.Generator())
 
 
 def times(session: Session, repetitions: int, generator: torch.Generator) -> dict[str, list[float]]:

@@ -34,7 +34,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "AlignProp": BARE | ENDLESS | {"objective": "draft-k"},
     # Four steps, a graph through the last, a LoRA of twice the rank and scale 2 (UniRL's sd3_pickscore_refl).
     "UniRL": BARE | ENDLESS
-    | {"objective": "draft-k", "grad_steps": 1, "sampling_steps": 4, "rank": 32, "alpha": 64.0},
+    | {"objective": "draft-k", "grad_steps": 1, "steps": 4, "rank": 32, "alpha": 64.0},
 }  # fmt: skip
 
 OWN = ("ours", "demo")

@@ -67,7 +67,7 @@ class Tunnel:
 
     def scale(self, config: ReflConfig) -> Path:
         """Where the rewards' scale on the base's own images is kept, one a number of sampling steps."""
-        return self.out / f"panel-{config.sampling_steps}.json"
+        return self.out / f"panel-{config.steps}.json"
 
 
 def run(tunnel: Tunnel, recipe: str, seed: int) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def read_result(path: Path, tunnel: Tunnel) -> dict[str, Any]:
 def timed_update(session: Session, recipe: str) -> float:
     """Descend once; return the CPU seconds it took."""
     if recipe in RANDOM_DEPTH:
-        depth = torch.randint(1, session.config.sampling_steps + 1, (), generator=depths(session)).item()
+        depth = torch.randint(1, session.config.steps + 1, (), generator=depths(session)).item()
         session = replace(session, config=replace(session.config, grad_steps=int(depth)))
     began = time.process_time()
     update(session)

@@ -37,7 +37,7 @@ class RewriterSftConfig:
     """Rows per forward pass."""
     accumulate: int = 1
     """Forward passes per step (gradient accumulation)."""
-    learning_rate: float = 1e-4
+    lr: float = 1e-4
     """Peak learning rate: linear warm-up over the first tenth, then cosine decay. Use about 1e-5 for large models."""
     max_length: int = 512
     """Longest row in tokens, prompt and completion together; longer rows are skipped and counted."""

@@ -48,7 +48,7 @@ class SimpoConfig:
     """Pairs per forward pass."""
     accumulate: int = 1
     """Forward passes per step (gradient accumulation)."""
-    learning_rate: float = 1e-5
+    lr: float = 1e-5
     """Peak learning rate: linear warm-up over the first tenth, then cosine decay. Use 3e-7 to 1e-6 for large models."""
     max_length: int = 512
     """Longest rewrite in tokens, including the prompt; pairs with a longer one are skipped and counted."""

@@ -53,7 +53,7 @@ class TrainingOptions(Protocol):
     @property
     def accumulate(self) -> int: ...
     @property
-    def learning_rate(self) -> float: ...
+    def lr(self) -> float: ...
     @property
     def max_length(self) -> int: ...
     @property
@@ -85,7 +85,7 @@ def common_arguments(options: TrainingOptions) -> dict[str, Any]:
         "num_train_epochs": options.epochs,
         "per_device_train_batch_size": options.batch_size,
         "gradient_accumulation_steps": options.accumulate,
-        "learning_rate": options.learning_rate,
+        "learning_rate": options.lr,
         "lr_scheduler_type": "cosine",
         "warmup_steps": WARMUP,
         "max_length": options.max_length,
@@ -148,7 +148,7 @@ class Recorder(TrainerCallback):  # type: ignore[misc]  # transformers leaves th
             return
         numbers = {name: float(value) for name, value in logs.items() if isinstance(value, int | float)}
         if not math.isfinite(numbers["loss"]):
-            raise UserError(f"the loss became {numbers['loss']} at step {state.global_step}; lower --learning-rate")
+            raise UserError(f"the loss became {numbers['loss']} at step {state.global_step}; lower --lr")
         self.run.log(state.global_step, numbers)
         self.progress.update(state.global_step - self.progress.done, loss=numbers["loss"])
 

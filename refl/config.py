@@ -28,13 +28,13 @@ def kl(config: ReflConfig) -> float:
 
 def check(config: ReflConfig) -> None:
     """Refuse numbers that make no run, before anything is loaded."""
-    positive = ("steps", "batch_size", "sampling_steps", "save_every", "noises", "guard_every", "patience")
+    positive = ("updates", "batch_size", "steps", "save_every", "noises", "guard_every", "patience")
     for name in positive:
         if getattr(config, name) < 1:
             raise UserError(f"{name} must be 1 or more; got {getattr(config, name)}")
     if not 0 <= config.ema < 1:
         raise UserError(f"ema must be at least 0 and below 1; got {config.ema}")
-    bounds(config.sampling_steps, window(config))
+    bounds(config.steps, window(config))
     check_objective(config)
     if config.tune_text and not config.text_encoders:
         raise UserError("tune_text trains the text encoders, so they must stay; leave --no-text-encoders out")
@@ -55,10 +55,8 @@ def check_devices(config: ReflConfig) -> None:
 
 def check_objective(config: ReflConfig) -> None:
     """Refuse what the chosen objective cannot do."""
-    if config.objective in ("draft-k", "drtune") and not 1 <= config.grad_steps <= config.sampling_steps:
-        raise UserError(
-            f"grad_steps must be between 1 and {config.sampling_steps}, the sampling steps; got {config.grad_steps}"
-        )
+    if config.objective in ("draft-k", "drtune") and not 1 <= config.grad_steps <= config.steps:
+        raise UserError(f"grad_steps must be between 1 and {config.steps}, the sampling steps; got {config.grad_steps}")
     if config.objective not in COMPARING:
         return
     if config.group < 2 or config.batch_size % config.group:
@@ -67,7 +65,7 @@ def check_objective(config: ReflConfig) -> None:
             f"{config.objective} compares images of one prompt"
         )
     if config.objective == "flow-grpo":
-        begin(config.sampling_steps, window(config), config.grad_steps, torch.Generator())
+        begin(config.steps, window(config), config.grad_steps, torch.Generator())
     if config.objective == "nft" and config.tune_text:
         raise UserError(
             "nft compares with the policy before, whose reading of the prompts is not kept; leave --tune-text out"

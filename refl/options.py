@@ -66,7 +66,7 @@ class Objective:
 class Sampling:
     """How images are generated, in training and for the judges."""
 
-    sampling_steps: int = 10
+    steps: int = 10
     """Sampling steps from noise to image."""
     guidance: float = 1.0
     """Classifier-free guidance scale while sampling; 1 means none."""
@@ -90,7 +90,7 @@ class Adapter:
 class Updates:
     """How many updates, of what size."""
 
-    steps: int = 150
+    updates: int = 150
     """Number of updates."""
     batch_size: int = 16
     """Images per update."""

@@ -35,8 +35,8 @@ def planned(config: ReflConfig, backbones: list[str]) -> PlanConfig:
     """The options of `rewardkit plan` that say the same."""
     steps = STEPS.get(config.objective)
     return PlanConfig(
-        base=config.base, rewards=tuple(backbones), batch_size=config.batch_size, steps=config.steps,
-        sampling_steps=config.sampling_steps, grad_steps=getattr(config, steps) if steps else 1,
+        base=config.base, rewards=tuple(backbones), batch_size=config.batch_size, updates=config.updates,
+        steps=config.steps, grad_steps=getattr(config, steps) if steps else 1,
         guidance=config.guidance, window_guidance=config.window_guidance, rank=config.rank,
         target_modules=config.target_modules, ema=bool(config.ema), dtype=config.dtype, save_memory=config.save_memory,
         card=config.plan, text_encoders=config.text_encoders,

@@ -37,7 +37,7 @@ def glance(
     """How far it came, what it cost, and the guard's sentence."""
     done = rows[-1]["step"] if rows else 0
     cost = f"{seconds / updates:.2f} s an update of {config.batch_size} images" if updates else "nothing was left to do"
-    items = [Card("Updates", str(done), f"of {config.steps}"), Card("Time", f"{seconds / 60:.1f} min", cost)]
+    items = [Card("Updates", str(done), f"of {config.updates}"), Card("Time", f"{seconds / 60:.1f} min", cost)]
     if monitor is None:
         return Section("At a glance", [cards(items), text("No judges rode along (--judges), so nothing was guarded.")])
     start, end = monitor.checks[0], monitor.checks[-1]

@@ -66,7 +66,7 @@ class Session:
     @cached_property
     def sigmas(self) -> NoiseLevels:
         """The chain's noise levels; a scheduler is slow to build, for small bases a hundredth of a step."""
-        return self.base.sigmas(self.config.sampling_steps)
+        return self.base.sigmas(self.config.steps)
 
     def decode(self, latents: Latents) -> Images:
         """Decode what is trained on, within the memory asked for."""
@@ -153,9 +153,9 @@ def build_monitor(
     seen = read(config.guard_prompts) if config.guard_prompts else texts
     subject = HeldOut(
         base, trained, judges, load_encoder(GUARD_ENCODER).to(world.device), spread(seen, config.guard_images),
-        config.sampling_steps, config.guidance, config.seed + GUARD_SEED, config.batch_size, world,
+        config.steps, config.guidance, config.seed + GUARD_SEED, config.batch_size, world,
     )  # fmt: skip
-    return Monitor(subject, config.patience if config.guard else 0, config.steps, config.guard_every)
+    return Monitor(subject, config.patience if config.guard else 0, config.updates, config.guard_every)
 
 
 def scaled(trained: Panel, base: Base, texts: Sequence[str], config: ReflConfig, path: Path, world: Processes) -> Panel:
@@ -163,7 +163,7 @@ def scaled(trained: Panel, base: Base, texts: Sequence[str], config: ReflConfig,
     if all(world.gather(config.resume and path.is_file())):  # asked of all before any writes it
         return panel.read(trained, path)
     trained = panel.fit(
-        trained, base, spread(texts, FIT_IMAGES), steps=config.sampling_steps, guidance=config.guidance,
+        trained, base, spread(texts, FIT_IMAGES), steps=config.steps, guidance=config.guidance,
         seed=config.seed, batch_size=config.batch_size, world=world,
     )  # fmt: skip
     if world.is_main:

@@ -59,13 +59,13 @@ def train_among(config: ReflConfig, world: Processes) -> None:
     if learner.step == 0:
         draw_grid(session)
     look(session)
-    with Progress("refl", config.steps, learner.step) as bar, Interrupt(world) as interrupt:
-        while learner.step < config.steps and not stopped(session):
+    with Progress("refl", config.updates, learner.step) as bar, Interrupt(world) as interrupt:
+        while learner.step < config.updates and not stopped(session):
             metrics, shown = update(session)
             run.log(learner.step, metrics)
             bar.update(1, **shown)
             look(session)
-            last = learner.step == config.steps or stopped(session)
+            last = learner.step == config.updates or stopped(session)
             leaving = interrupt.due()
             if learner.step % config.save_every == 0 or last or leaving:
                 run.save(learner.step, state(session), {"rewards": list(session.panel.axes)})
@@ -202,7 +202,7 @@ def draw_grid(session: Session) -> None:
     with session.learner.averaged():
         images = rollout(
             session.base, spread(session.texts, count), lambda images, _: {"images": images},
-            steps=config.sampling_steps, guidance=config.guidance, seed=config.seed, batch_size=config.batch_size,
+            steps=config.steps, guidance=config.guidance, seed=config.seed, batch_size=config.batch_size,
             world=session.share.world,
         )["images"]  # fmt: skip
     if not session.run.writes:

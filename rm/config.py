@@ -13,11 +13,11 @@ class RmConfig(Machine, Updates, Judgement, Tower, Task):
 
 def check(config: RmConfig) -> None:
     """Refuse options that make no run, before anything is read."""
-    if not 0 < config.holdout < 1:
-        raise UserError(f"holdout must be between 0 and 1, as the best epoch is chosen on it; got {config.holdout}")
+    if not 0 < config.held_out < 1:
+        raise UserError(f"held_out must be between 0 and 1, as the best epoch is chosen on it; got {config.held_out}")
     if not 0 < config.tie_probability < 1:
         raise UserError(f"tie_probability must be between 0 and 1; got {config.tie_probability}")
-    for name in ("epochs", "batch_size", "accumulate", "views", "patience", "save_every"):
+    for name in ("epochs", "batch_size", "accumulate", "views", "patience", "save_every_epochs"):
         if getattr(config, name) < 1:
             raise UserError(f"{name} must be 1 or more; got {getattr(config, name)}")
     for axis, count in config.members.items():

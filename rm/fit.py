@@ -48,7 +48,7 @@ def fit(
                 found = measure(model, validation, max(1, options.batch_size // options.accumulate), world)
                 best.keep(model, found, epoch)
             run.log(training.step, {"epoch": float(epoch + 1), **losses, **flat(found)})
-            if (epoch + 1) % options.save_every == 0 or epoch + 1 == options.epochs:
+            if (epoch + 1) % options.save_every_epochs == 0 or epoch + 1 == options.epochs:
                 training.save()
             bar.update(0, **losses, **{axis: one.accuracy.value for axis, one in found.items()})
     model.load_state_dict(best.weights, strict=False)
@@ -106,7 +106,7 @@ class Training:
         losses = descend(self.model, self.objective, rows, self.options.accumulate, random, self.world)
         self.world.sum_gradients(self.model.parameters())
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        set_rate(self.optimizer, rate(self.step, self.total, self.options.warmup))
+        set_rate(self.optimizer, rate(self.step, self.total, self.options.warmup_share))
         self.optimizer.step()
         self.average.update()
         for axis, loss in losses.items():

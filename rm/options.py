@@ -73,13 +73,13 @@ class Updates:
     """Peak learning rate of a pretrained encoder; by default 1e-5, or 1e-4 for LoRA. `conv` uses `lr`."""
     weight_decay: float = 0.05
     """Weight decay (AdamW), applied to matrices only."""
-    warmup: float = 0.05
+    warmup_share: float = 0.05
     """Fraction of all steps over which the learning rate rises linearly."""
     ema: float = 0.98
     """Decay of the moving average of the weights. The average is measured and saved; 0 uses the last weights."""
     patience: int = 8
     """Stop after this many epochs without an improvement of any head."""
-    save_every: int = 5
+    save_every_epochs: int = 5
     """Epochs between checkpoints."""
 
 
@@ -87,7 +87,7 @@ class Updates:
 class Machine:
     """Held-out pairs, seed, device and precision."""
 
-    holdout: float = 0.1
+    held_out: float = 0.1
     """Fraction of the pairs held out for validation; pairs of one group stay together."""
     max_bad: float = 0.0
     """Largest accepted fraction of pairs with an unreadable image."""

@@ -44,7 +44,7 @@ def train_among(config: RmConfig, world: Processes) -> None:
     records, image_cache = read_images(
         records, model.encoder.preprocess, config.out, max_bad=config.max_bad, world=world
     )
-    sides = split(records, config.holdout, config.seed)
+    sides = split(records, config.held_out, config.seed)
     check_held_out(sides[1], axes)
     images = image_source(model.encoder, image_cache, run, config, world)
     prompts_of = partial(prompt_source, model.encoder, config, world)
@@ -87,7 +87,7 @@ def check_held_out(validation: Sequence[PreferenceRecord], axes: Sequence[str]) 
     """Raise `UserError` when an axis has no held-out pair to choose an epoch by."""
     for axis in axes:
         if not any(record.label.get(axis, 0.5) != 0.5 for record in validation):
-            raise UserError(f"none of {len(validation)} held-out pairs judges {axis}; raise --holdout, or add pairs")
+            raise UserError(f"none of {len(validation)} held-out pairs judges {axis}; raise --held-out, or add pairs")
 
 
 def new_model(config: RmConfig, axes: Sequence[str]) -> RewardModel:

@@ -15,7 +15,8 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import tyro
 
 from rewardkit.commands.option_groups import explained, flat, grouped, option_groups
-from rewardkit.errors import UserError, did_you_mean
+from rewardkit.commands.renamed import suggestion
+from rewardkit.errors import UserError
 
 T = TypeVar("T")
 
@@ -95,7 +96,7 @@ def typed_options(kind: Any, words: Sequence[str]) -> set[str]:
         head, _, tail = name.rpartition(".")
         positive = f"{head}.{tail.removeprefix('no-')}".lstrip(".")
         if name not in known and positive not in known:
-            raise UserError(f"unknown option --{name}; {did_you_mean(name, known)}")
+            raise UserError(f"unknown option --{name}; {suggestion(name, known)}")
         given.add(name if name in known else positive)
     return given
 
@@ -107,7 +108,7 @@ def flags(table: Mapping[str, Any], kind: Any, source: Path, prefix: str = "") -
     for key, value in table.items():
         field = key.replace("-", "_")
         if field not in known:
-            raise UserError(f"{source}: unknown key {prefix + key!r}; {did_you_mean(field, known)}")
+            raise UserError(f"{source}: unknown key {prefix + key!r}; {suggestion(field, known, dashes='')}")
         hint = known[field]
         name = f"{prefix}{field}".replace("_", "-")
         if dataclasses.is_dataclass(hint) and isinstance(value, dict):

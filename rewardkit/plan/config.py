@@ -23,9 +23,9 @@ class PlanConfig:
     """Height and width in pixels; 0 uses the default of the base."""
     batch_size: int = 1
     """Images per update."""
-    steps: int = 150
+    updates: int = 150
     """Number of updates, for the total time."""
-    sampling_steps: int = 28
+    steps: int = 28
     """Sampling steps from noise to image; steps without a gradient are counted as prefix."""
     grad_steps: int = 1
     """Number of steps with a gradient."""
@@ -60,13 +60,11 @@ class PlanConfig:
 
 def check(config: PlanConfig) -> None:
     """Refuse numbers that make no run."""
-    for name in ("batch_size", "steps", "sampling_steps", "grad_steps", "rank", "prompt_tokens"):
+    for name in ("batch_size", "updates", "steps", "grad_steps", "rank", "prompt_tokens"):
         if getattr(config, name) < 1:
             raise UserError(f"{name} must be 1 or more; got {getattr(config, name)}")
-    if config.grad_steps > config.sampling_steps:
-        raise UserError(
-            f"grad_steps must be at most {config.sampling_steps}, the sampling steps; got {config.grad_steps}"
-        )
+    if config.grad_steps > config.steps:
+        raise UserError(f"grad_steps must be at most {config.steps}, the sampling steps; got {config.grad_steps}")
     if not 0 < config.share <= 1:
         raise UserError(f"share must be above 0 and at most 1; got {config.share}")
     if config.memory < 0 or config.size < 0:

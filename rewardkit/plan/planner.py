@@ -123,7 +123,7 @@ class Planner:
             "window backward": fresh,
         }  # fmt: skip
         accounts = {**denoise, **decode, **rewards}
-        times = {"prefix": config.sampling_steps - config.grad_steps}
+        times = {"prefix": config.steps - config.grad_steps}
         return [phase(name, accounts[name], beneath[name], times.get(name, 1), config) for name in beneath]
 
     def denoise(self, config: PlanConfig) -> dict[str, Account]:

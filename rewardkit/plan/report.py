@@ -13,7 +13,7 @@ def text(plan: Plan, rungs: Sequence[Rung]) -> str:
     config = plan.config
     head = (
         f"ReFL on {config.base}: {config.size} px, batch {config.batch_size}, LoRA rank {config.rank}, "
-        f"{config.grad_steps} of {config.sampling_steps} steps with a graph, {config.dtype}"
+        f"{config.grad_steps} of {config.steps} steps with a graph, {config.dtype}"
     )
     lines = [head, "Planned from configuration files; nothing was loaded or measured.", ""]
     lines += [*resident(plan), "", *phases(plan), "", verdict(plan, rungs)]
@@ -44,7 +44,7 @@ def phases(plan: Plan) -> list[str]:
         *rows,
         f"{total}{flops:10.2f}{plan.seconds:10.2f}",
         f"Seconds are an estimate: {config.card} at {config.share:.0%} of its peak, and its memory's bandwidth for the "
-        f"rest; {config.steps} updates take about {duration(plan.seconds * config.steps)}.",
+        f"rest; {config.updates} updates take about {duration(plan.seconds * config.updates)}.",
     ]
 
 

@@ -35,7 +35,7 @@ class CalibrateConfig:
     """Highest value of the rating scale."""
     out: Path | None = None
     """JSON file to write; by default calibration.json in the folder of the reward model."""
-    holdout: float = 0.3
+    held_out: float = 0.3
     """Fraction of the prompts held out for the printed results. The saved calibration is then fitted on all."""
     bins: int = 10
     """Bins of the reliability diagram, of equal size."""
@@ -59,7 +59,7 @@ def calibrate(config: CalibrateConfig) -> None:
         reward = load_reward(config.model, config.device)
         rated = score_rated(reward, config.data, config.device, config.batch_size, config.max_bad)
     on_scale = {axis: [moved(one, config.low, config.high) for one in some] for axis, some in rated.items()}
-    found = {axis: fit(some, config.holdout, config.bins, axis) for axis, some in on_scale.items()}
+    found = {axis: fit(some, config.held_out, config.bins, axis) for axis, some in on_scale.items()}
     for axis, one in found.items():
         print(words(axis, one))
     axes = {axis: as_json(one) for axis, one in found.items()}

@@ -35,11 +35,11 @@ class AxisCalibration:
     """Reliability at temperature 1 and at the fitted one, held out."""
 
 
-def fit(rated: Sequence[Rated], holdout: float, bins: int, axis: str) -> AxisCalibration:
+def fit(rated: Sequence[Rated], held_out: float, bins: int, axis: str) -> AxisCalibration:
     """Fit on some prompts and measure on the others; then fit the scale and the temperature on all."""
-    train, validation = parted(rated, holdout)
+    train, validation = parted(rated, held_out)
     if not (train and validation):
-        raise UserError(f"{axis}: too few prompts to hold some out; rate more, or change --holdout")
+        raise UserError(f"{axis}: too few prompts to hold some out; rate more, or change --held-out")
     scale, (difference, outcome, _) = scale_of(train), decided(pairs_of_rated(train))
     validation_difference, validation_outcome, group = decided(pairs_of_rated(validation))
     if not (len(difference) and len(validation_difference)):

@@ -31,7 +31,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     tiny_sd3().save_pretrained(tmp_path / "base")
     for name in ("train", "held_out"):
         (tmp_path / f"{name}.jsonl").write_text("".join(f'{{"prompt": "{prompt}"}}\n' for prompt in PROMPTS))
-    small = {"base": str(tmp_path / "base"), "batch_size": 2, "rank": 2, "sampling_steps": 3, "window": None}
+    small = {"base": str(tmp_path / "base"), "batch_size": 2, "rank": 2, "steps": 3, "window": None}
     quick = {"steps": 4, "guard_every": 2, "guard_images": 2}
     monkeypatch.setattr("refl.session.FIT_IMAGES", 4)
     monkeypatch.setattr(guard, "SAME", SAME | small | quick)

@@ -59,11 +59,11 @@ def test_the_prefix_has_as_many_passes_as_the_steps(session: Session) -> None:
     finally:
         hook.remove()
     assert passes == [False] * late(session) + [True]
-    assert late(session) == session.config.sampling_steps // 2
+    assert late(session) == session.config.steps // 2
 
 
 def test_peaks_tell_more_graph_from_more_steps(session: Session) -> None:
-    one, more = peak(session, sampling_steps=6), peak(session, sampling_steps=12)
+    one, more = peak(session, steps=6), peak(session, steps=12)
     assert more == pytest.approx(one, rel=0.02)
     depths = {k: peak(session, objective="draft-k", grad_steps=k) for k in (1, 2, 3)}
     assert depths[3] > 1.2 * depths[1]

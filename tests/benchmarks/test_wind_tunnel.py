@@ -49,7 +49,7 @@ class Recorder(Pipeline):
 def tunnel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tunnel:
     tiny_sd3().save_pretrained(tmp_path / "base")
     (tmp_path / "train.jsonl").write_text("".join(json.dumps({"prompt": prompt}) + "\n" for prompt in PROMPTS))
-    small = {"base": str(tmp_path / "base"), "batch_size": 8, "rank": 2, "sampling_steps": 4}
+    small = {"base": str(tmp_path / "base"), "batch_size": 8, "rank": 2, "steps": 4}
     for name in ("ours", "AlignProp"):
         monkeypatch.setitem(RECIPES, name, RECIPES[name] | small)
     (tmp_path / "runs").mkdir()

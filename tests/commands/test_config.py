@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import pytest
 import tyro
 
+from rewardkit.commands.cli import main
 from rewardkit.commands.config import parse
 from rewardkit.errors import UserError
 from rewardkit.io.toml import to_toml
@@ -167,6 +168,27 @@ def test_a_missing_file_is_named() -> None:
 def test_an_unknown_flag_names_the_near_one_even_when_another_is_missing(flag: str, near: str) -> None:
     with pytest.raises(UserError, match=f"did you mean '(no-)?{near}'"):
         read([flag])
+
+
+@pytest.mark.parametrize(
+    ("command", "old", "new"),
+    [
+        ("refl", "sampling-steps", "steps"),
+        ("pe sft", "learning-rate", "lr"),
+        ("train-rm", "holdout", "held-out"),
+        ("train-rm", "warmup", "warmup-share"),
+        ("train-rm", "save-every", "save-every-epochs"),
+        ("seedling", "base-steps", "base-updates"),
+    ],
+)
+def test_an_old_name_gets_the_new_one(
+    command: str, old: str, new: str, toml: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command.split(), f"--{old}", "3"]) == 2
+    assert f"unknown option --{old}; --{old} is now --{new}" in capsys.readouterr().err
+    key = old.replace("-", "_")
+    assert main([*command.split(), "--config", toml(f"{key} = 3")]) == 2
+    assert f"unknown key '{key}'; {key} is now {new.replace('-', '_')}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["--out", "o", "--steps", "many"], [], ["--out", "o", "stray"]])

@@ -75,7 +75,7 @@ def test_train_rm_takes_or_names_it(
         for number in range(4)
     ]
     write_pairs(tmp_path / "pairs.jsonl", records)
-    flags = ["--encoder", "seedling", "--epochs", "1", "--holdout", "0.5", "--views", "1"]
+    flags = ["--encoder", "seedling", "--epochs", "1", "--held-out", "0.5", "--views", "1"]
     status = main(["train-rm", "--data", str(tmp_path / "pairs.jsonl"), "--out", str(tmp_path / "run"), *flags])
     said = capsys.readouterr()
     assert status == (2 if refused else 0), said.err

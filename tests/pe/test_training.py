@@ -68,7 +68,7 @@ def test_sft_lowers_the_loss_and_learns_the_completions(folder: Path, examples: 
             task="plain",
             epochs=60.0,
             batch_size=4,
-            learning_rate=1e-2,
+            lr=1e-2,
             device="cpu",
         )
     )
@@ -97,7 +97,7 @@ def test_simpo_widens_the_margin_and_saves_a_plain_folder(folder: Path, pairs: P
     out = tmp_path / "simpo"
     config = simpo.SimpoConfig(
         pairs, out, rewriter=str(folder), task="plain", epochs=15.0, batch_size=4, device="cpu",
-        learning_rate=1e-2 if rank else 3e-3, lora_rank=rank,
+        lr=1e-2 if rank else 3e-3, lora_rank=rank,
     )  # fmt: skip
     simpo.train(config)
     rows = metrics(out)
@@ -111,7 +111,7 @@ def test_simpo_widens_the_margin_and_saves_a_plain_folder(folder: Path, pairs: P
 def test_simpo_killed_and_resumed_ends_on_the_same_weights(folder: Path, pairs: Path, tmp_path: Path) -> None:
     def config(out: str, epochs: float, resume: bool = False) -> simpo.SimpoConfig:
         return simpo.SimpoConfig(
-            pairs, tmp_path / out, rewriter=str(folder), task="plain", epochs=epochs, batch_size=2, learning_rate=1e-3,
+            pairs, tmp_path / out, rewriter=str(folder), task="plain", epochs=epochs, batch_size=2, lr=1e-3,
             device="cpu", save_every=2, resume=resume,
         )  # fmt: skip
 

@@ -53,10 +53,7 @@ def test_layers_left_out_and_all_layers_give_the_same_account(seedling: Any) -> 
 
 
 def test_the_window_is_linear_in_its_steps(seedling: Any) -> None:
-    graphs = [
-        seedling.plan(config(base="seedling", grad_steps=steps, sampling_steps=4)).phases[1].graph
-        for steps in (1, 2, 3)
-    ]
+    graphs = [seedling.plan(config(base="seedling", grad_steps=steps, steps=4)).phases[1].graph for steps in (1, 2, 3)]
     assert graphs[2] - graphs[1] == pytest.approx(graphs[1] - graphs[0], rel=0.01)
 
 

@@ -22,7 +22,7 @@ def test_a_run_learns_the_same_without_its_text_encoders(folder: Path, tmp_path:
     (tmp_path / "held.txt").write_text("a green hill\n")
     config = ReflConfig(
         prompts=folder / "prompts.txt", base=str(folder / "base"), out=tmp_path / "with", rewards=("colourfulness",),
-        steps=2, batch_size=2, sampling_steps=3, rank=2, lr=1e-2, grid_every=2, guidance=2.0,
+        updates=2, batch_size=2, steps=3, rank=2, lr=1e-2, grid_every=2, guidance=2.0,
         judges=("posters-aesthetic",), guard_prompts=tmp_path / "held.txt", guard_images=2, guard_every=1,
     )  # fmt: skip
     train(config)
@@ -35,7 +35,7 @@ def test_a_run_learns_the_same_without_its_text_encoders(folder: Path, tmp_path:
 def test_only_denoiser_and_decoder_stay(folder: Path, tmp_path: Path) -> None:
     config = ReflConfig(
         prompts=folder / "prompts.txt", base=str(folder / "base"), out=tmp_path / "run", rewards=("colourfulness",),
-        sampling_steps=3, text_encoders=False,
+        steps=3, text_encoders=False,
     )  # fmt: skip
     begun = session.begin(config)
     parts = begun.base.pipeline.components  # type: ignore[attr-defined]

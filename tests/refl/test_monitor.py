@@ -71,7 +71,7 @@ def config(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ref
     monkeypatch.setitem(sys.modules, "planted", sys.modules[__name__])
     return ReflConfig(
         prompts=folder / "prompts.txt", base=str(folder / "base"), out=tmp_path / "run", rewards=("planted:Red",),
-        judges=("planted:Peak",), steps=24, batch_size=8, sampling_steps=2, rank=4, warmup=1, lr=2e-2, ema=0.5,
+        judges=("planted:Peak",), updates=24, batch_size=8, steps=2, rank=4, warmup=1, lr=2e-2, ema=0.5,
         targets={"red": 100.0}, grid_every=0, save_every=8, guard_every=2, guard_images=8, augment=0.0,
         kl=0.0, window=(0.5, 1.0),
     )  # fmt: skip
@@ -95,7 +95,7 @@ def test_a_planted_cheat_is_caught_and_the_best_weights_stand(
     train(config)
     said = verdict(config.out)
     assert said["stopped"]
-    assert 0 <= said["best"] < said["step"] < config.steps
+    assert 0 <= said["best"] < said["step"] < config.updates
     assert "the judges fell since update" in said["sentence"]
     assert "the trained reward rose" in said["sentence"]
     assert said["sentence"] in capsys.readouterr().out
@@ -108,7 +108,7 @@ def test_a_planted_cheat_is_caught_and_the_best_weights_stand(
     assert f"update {said['best']}<" in kept
     assert "stopped by the guard" in kept
 
-    short = replace(config, out=tmp_path / "short", steps=said["best"], judges=())
+    short = replace(config, out=tmp_path / "short", updates=said["best"], judges=())
     train(short)
     assert same(weights(config.out), weights(short.out))
 
@@ -116,7 +116,7 @@ def test_a_planted_cheat_is_caught_and_the_best_weights_stand(
 def test_an_honest_run_is_not_stopped_and_learns_the_same_with_or_without_judges(
     config: ReflConfig, tmp_path: Path
 ) -> None:
-    honest = replace(config, judges=("planted:Share",), steps=12)
+    honest = replace(config, judges=("planted:Share",), updates=12)
     train(honest)
     said = verdict(honest.out)
     assert not said["stopped"]
@@ -131,14 +131,14 @@ def test_an_honest_run_is_not_stopped_and_learns_the_same_with_or_without_judges
 def test_no_guard_warns_and_goes_on(config: ReflConfig) -> None:
     train(replace(config, guard=False))
     said = verdict(config.out)
-    assert (said["stopped"], said["step"]) == (False, config.steps)
+    assert (said["stopped"], said["step"]) == (False, config.updates)
     assert said["sentence"].startswith("warning: at update")
 
 
 def test_a_stopped_run_resumes_to_the_same_verdict(config: ReflConfig, tmp_path: Path) -> None:
     train(config)
     halves = replace(config, out=tmp_path / "halves", save_every=1)
-    train(replace(halves, steps=2))
+    train(replace(halves, updates=2))
     for _ in range(2):
         train(replace(halves, resume=True))
         assert verdict(halves.out)["sentence"] == verdict(config.out)["sentence"]
@@ -166,8 +166,8 @@ def test_the_guard_looks_closer_after_a_bad_look(config: ReflConfig) -> None:
 def test_the_end_of_a_run_keeps_the_best_weights_where_the_judges_fell(config: ReflConfig, tmp_path: Path) -> None:
     train(config)
     best = verdict(config.out)["best"]
-    ends = replace(config, steps=verdict(config.out)["step"], out=tmp_path / "ends")
+    ends = replace(config, updates=verdict(config.out)["step"], out=tmp_path / "ends")
     train(ends)
     said = verdict(ends.out)
-    assert (said["stopped"], said["step"], said["best"], said["stands"]) == (False, ends.steps, best, best)
+    assert (said["stopped"], said["step"], said["best"], said["stands"]) == (False, ends.updates, best, best)
     assert same(weights(ends.out), weights(config.out))

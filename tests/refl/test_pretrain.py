@@ -91,12 +91,12 @@ def test_descending_it_fits_the_images(
 def test_a_run_with_real_images_resumes_to_the_same_bits(photos: Path, folder: Path, tmp_path: Path) -> None:
     config = ReflConfig(
         prompts=folder / "prompts.txt", base=str(folder / "base"), out=tmp_path / "run", rewards=("colourfulness",),
-        steps=4, batch_size=2, sampling_steps=2, rank=2, warmup=1, lr=1e-2, grid_every=0, save_every=1,
+        updates=4, batch_size=2, steps=2, rank=2, warmup=1, lr=1e-2, grid_every=0, save_every=1,
         pretrain=photos, pretrain_weight=0.5,
     )  # fmt: skip
     train(config)
     halves = replace(config, out=tmp_path / "halves", pretrain=photos / "metadata.jsonl")
-    train(replace(halves, steps=2))
+    train(replace(halves, updates=2))
     train(replace(halves, resume=True))
     whole, resumed = (load_file(tmp_path / name / "lora" / WEIGHTS_NAME) for name in ("run", "halves"))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)

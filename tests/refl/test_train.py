@@ -37,7 +37,7 @@ from rewardkit.training import order
 def config(folder: Path, tmp_path: Path) -> ReflConfig:
     return ReflConfig(
         prompts=folder / "prompts.txt", base=str(folder / "base"), out=tmp_path / "run", rewards=("colourfulness",),
-        steps=4, batch_size=2, sampling_steps=3, rank=2, kl=0.1, warmup=2, lr=1e-2, grid_every=2, save_every=1,
+        updates=4, batch_size=2, steps=3, rank=2, kl=0.1, warmup=2, lr=1e-2, grid_every=2, save_every=1,
     )  # fmt: skip
 
 
@@ -74,7 +74,7 @@ def test_stopping_and_resuming_gives_the_same_bits(
     config = replace(config, objective=objective, group=2, grid_every=4 if objective == "refl" else 0, batch_size=4)
     train(config)
     halves = replace(config, out=tmp_path / "halves")
-    train(replace(halves, steps=2))
+    train(replace(halves, updates=2))
     train(replace(halves, resume=True))
     assert same(weights(config.out), weights(halves.out))
     assert rows(config.out) == rows(halves.out)
@@ -86,12 +86,12 @@ def test_stopping_and_resuming_gives_the_same_bits(
 
 @pytest.mark.parametrize("objective", ["nft", "flow-grpo"])
 def test_a_judge_that_is_no_network_is_climbed(config: ReflConfig, objective: ObjectiveName) -> None:
-    train(replace(config, objective=objective, rewards=("posters-aesthetic",), group=2, steps=1, guidance=2.0))
+    train(replace(config, objective=objective, rewards=("posters-aesthetic",), group=2, updates=1, guidance=2.0))
     assert any(value.abs().max() > 0 for name, value in weights(config.out).items() if "lora_B" in name)
 
 
 def test_a_run_goes_on_from_another_and_ends_with_a_page(config: ReflConfig, tmp_path: Path) -> None:
-    first = replace(config, steps=1, lr=1e-1, warmup=1, ema=0.0)
+    first = replace(config, updates=1, lr=1e-1, warmup=1, ema=0.0)
     train(first)
     second = replace(first, out=tmp_path / "second", start=first.out / "lora", lr=0.0)
     train(second)
@@ -102,12 +102,12 @@ def test_a_run_goes_on_from_another_and_ends_with_a_page(config: ReflConfig, tmp
 
 
 def test_a_run_killed_at_any_moment_resumes_to_the_same_bits(config: ReflConfig, tmp_path: Path) -> None:
-    config = replace(config, steps=12, grid_every=0)
+    config = replace(config, updates=12, grid_every=0)
     train(config)
     killed = replace(config, out=tmp_path / "killed", resume=True)
     words = [
         "--prompts", str(config.prompts), "--base", config.base, "--out", str(killed.out), "--rewards",
-        "colourfulness", "--steps", "12", "--batch-size", "2", "--sampling-steps", "3", "--rank", "2", "--kl", "0.1",
+        "colourfulness", "--updates", "12", "--batch-size", "2", "--steps", "3", "--rank", "2", "--kl", "0.1",
         "--warmup", "2", "--lr", "0.01", "--grid-every", "0", "--save-every", "1", "--resume",
     ]  # fmt: skip
     for wait_for in (1, 5):
@@ -170,7 +170,7 @@ def test_a_nan_reward_stops_with_one_line_and_the_checkpoint_stays(
         ({"window": (0.9, 0.1)}, "window"),
         ({"batch_size": 0}, "batch_size"),
         ({"ema": 1.0}, "ema"),
-        ({"sampling_steps": 0}, "sampling_steps"),
+        ({"steps": 0}, "steps"),
         ({"rewards": ("posters-aesthetic",)}, "not differentiable.*--objective nft"),
         ({"objective": "draft-k", "grad_steps": 4}, "grad_steps must be between 1 and 3"),
         ({"objective": "nft", "group": 3}, "group must be"),
@@ -195,19 +195,19 @@ def test_mistakes_are_named(
 
 
 def test_another_rank_cannot_resume(config: ReflConfig) -> None:
-    train(replace(config, steps=1))
+    train(replace(config, updates=1))
     with pytest.raises(UserError, match="rank"):
         train(replace(config, rank=3, resume=True))
 
 
 def test_a_weight_by_axis_and_a_target_reach_the_panel(config: ReflConfig) -> None:
-    train(replace(config, steps=1, weights={"aesthetic": 2.0}, targets={"colourfulness": 1.5}))
+    train(replace(config, updates=1, weights={"aesthetic": 2.0}, targets={"colourfulness": 1.5}))
     panel = json.loads((config.out / "panel.json").read_text())
     assert (panel["colourfulness"]["weight"], panel["colourfulness"]["target"]) == (2.0, 1.5)
 
 
 def test_generate_draws_with_the_trained_lora(config: ReflConfig, tmp_path: Path) -> None:
-    train(replace(config, steps=2))
+    train(replace(config, updates=2))
     out = tmp_path / "drawn"
     plain = GenerateConfig(out=out / "plain", prompts=config.prompts, base=config.base, steps=2, batch_size=4)
     generate(plain)

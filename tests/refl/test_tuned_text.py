@@ -123,18 +123,18 @@ def test_a_scale_of_zero_switches_the_text_off_as_well(base: Any, stir: Callable
 def test_a_run_resumes_to_the_same_bits_and_another_starts_from_it(folder: Path, tmp_path: Path) -> None:
     config = ReflConfig(
         prompts=folder / "prompts.txt", base=str(folder / "base"), out=tmp_path / "run", rewards=("colourfulness",),
-        steps=2, batch_size=2, sampling_steps=2, rank=2, warmup=1, lr=1e-2, grid_every=0, save_every=1, kl=0.1,
+        updates=2, batch_size=2, steps=2, rank=2, warmup=1, lr=1e-2, grid_every=0, save_every=1, kl=0.1,
         guidance=2.0, tune_text=True,
     )  # fmt: skip
     train(config)
     halves = replace(config, out=tmp_path / "halves")
-    train(replace(halves, steps=1))
+    train(replace(halves, updates=1))
     train(replace(halves, resume=True))
     whole, resumed = (load_file(tmp_path / name / "lora" / WEIGHTS_NAME) for name in ("run", "halves"))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     learnt = {name.split(".")[0] for name, value in whole.items() if "lora_B" in name and value.any()}
     assert learnt == {"transformer", "text_encoder", "text_encoder_2"}
-    train(replace(config, out=tmp_path / "on", start=config.out / "lora", lr=0.0, steps=1))
+    train(replace(config, out=tmp_path / "on", start=config.out / "lora", lr=0.0, updates=1))
     again = load_file(tmp_path / "on" / "lora" / WEIGHTS_NAME)
     assert all(torch.equal(whole[name], again[name]) for name in whole)
     with pytest.raises(UserError, match="--tune-text"):

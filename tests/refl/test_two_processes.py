@@ -62,8 +62,8 @@ def configs(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     rows = [json.dumps({"file_name": f"{index}.png", "prompt": f"a photo of {index}"}) for index in range(3)]
     (photos / "metadata.jsonl").write_text("\n".join(rows))
     shared: dict[str, Any] = {
-        "prompts": folder / "prompts.txt", "rewards": ("colourfulness", "tests.refl.conftest:Redness"), "steps": STEPS,
-        "batch_size": 5, "sampling_steps": 3, "rank": 2, "kl": 0.1, "warmup": 1, "lr": 1e-3, "grid_every": 0,
+        "prompts": folder / "prompts.txt", "rewards": ("colourfulness", "tests.refl.conftest:Redness"),
+        "updates": STEPS, "batch_size": 5, "steps": 3, "rank": 2, "kl": 0.1, "warmup": 1, "lr": 1e-3, "grid_every": 0,
         "save_every": 1, "targets": {"redness": 20.0, "colourfulness": 20.0},
     }  # fmt: skip
     refl = ReflConfig(base=str(folder / "base"), out=out / "refl", **shared)
@@ -88,7 +88,7 @@ def on_two(configs: dict[str, ReflConfig], tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("two")
     runs = [replace(config, out=folder / name, shard=name == "sharded") for name, config in configs.items()]
     halves = replace(runs[0], out=folder / "halves")
-    runs += [replace(halves, steps=1), replace(halves, resume=True)]
+    runs += [replace(halves, updates=1), replace(halves, resume=True)]
     for number, run in enumerate(runs):
         (folder / f"{number}.toml").write_text(to_toml(run))
     (folder / "worker.py").write_text(WORKER)

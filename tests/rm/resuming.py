@@ -13,7 +13,7 @@ from rm.train import train
 
 
 def resume_gives_the_same(config: RmConfig, tmp_path: Path) -> None:
-    """Train whole, then cut the run before its last checkpoint and go on; `save_every` must be below `epochs`."""
+    """Train whole, then cut the run before its last checkpoint and go on; checkpoints must be more than one."""
     train(config)
     whole = weights(config.out / "rm")
     cut = replace(config, out=tmp_path / "cut")

@@ -54,8 +54,8 @@ def options(data: Path, out: Path, **more: Any) -> RmConfig:
         augment="flip",
         epochs=8,
         batch_size=16,
-        holdout=0.25,
-        save_every=4,
+        held_out=0.25,
+        save_every_epochs=4,
         **more,
     )
 
@@ -130,7 +130,7 @@ def test_rank_lists_train_whole(
 @pytest.mark.parametrize("loss", ["gaussian", "plackett-luce"])
 def test_a_resumed_run_ends_with_the_same_weights(make_lists: Callable[..., Path], tmp_path: Path, loss: Loss) -> None:
     config = options(make_lists(), tmp_path / "run", loss=loss, axes=("brightness",), accumulate=2)
-    resume_gives_the_same(replace(config, epochs=3, save_every=1), tmp_path)
+    resume_gives_the_same(replace(config, epochs=3, save_every_epochs=1), tmp_path)
 
 
 def test_pairs_alone_are_no_rank_lists(make_pairs: MakePairs, tmp_path: Path) -> None:

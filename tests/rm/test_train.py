@@ -32,11 +32,11 @@ def config(make_pairs: MakePairs, encoder_folder: str, tmp_path: Path) -> RmConf
         out=tmp_path / "run",
         encoder=encoder_folder,
         epochs=4,
-        save_every=1,
+        save_every_epochs=1,
         batch_size=16,
         views=2,
         mismatch=0.1,
-        holdout=0.25,
+        held_out=0.25,
         patience=50,
     )
 
@@ -44,7 +44,7 @@ def config(make_pairs: MakePairs, encoder_folder: str, tmp_path: Path) -> RmConf
 def test_a_separable_set_is_learnt_on_every_axis(
     config: RmConfig, make_pairs: MakePairs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train(replace(config, epochs=25, save_every=25))
+    train(replace(config, epochs=25, save_every_epochs=25))
     assert "held-out accuracy" in capsys.readouterr().out
     assert (config.out / "learning_curve.png").stat().st_size > 1000
     assert json.loads((config.out / "summary.json").read_text())["axes"]["text"]["n"] == 15
@@ -114,7 +114,7 @@ def test_lora_learns_at_a_rate_of_its_own(config: RmConfig) -> None:
 def test_conv_learns_from_scratch_on_an_axis_of_ones_own(make_pairs: MakePairs, tmp_path: Path) -> None:
     data = make_pairs(axes=("brightness",))
     out = tmp_path / "run"
-    train(RmConfig(data=(data,), out=out, encoder="conv", epochs=8, batch_size=16, augment="flip", holdout=0.25))
+    train(RmConfig(data=(data,), out=out, encoder="conv", epochs=8, batch_size=16, augment="flip", held_out=0.25))
     assert json.loads((out / "summary.json").read_text())["axes"]["brightness"]["accuracy"] >= 0.9
 
 
@@ -142,8 +142,8 @@ def test_missing_things_are_named(config: RmConfig, tmp_path: Path) -> None:
         train(replace(config, data=(tmp_path / "none.jsonl",)))
     with pytest.raises(UserError, match="axis 'beauty'"):
         train(replace(config, axes=("beauty",)))
-    with pytest.raises(UserError, match="holdout"):
-        train(replace(config, holdout=0.0))
+    with pytest.raises(UserError, match="held_out"):
+        train(replace(config, held_out=0.0))
     with pytest.raises(UserError, match="one of the two"):
         train(replace(config, lora_rank=4, unfreeze=1))
     with pytest.raises(UserError, match="--lora-rank N too"):

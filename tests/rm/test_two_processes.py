@@ -45,9 +45,9 @@ def test_two_processes_train_what_one_does(
     make_pairs: MakePairs, encoder_folder: str, tmp_path: Path, learns: dict[str, Any]
 ) -> None:
     data = make_pairs(count=41)
-    options: dict[str, Any] = {"encoder": encoder_folder, "epochs": 2, "batch_size": 12, "holdout": 0.25, **learns}
+    options: dict[str, Any] = {"encoder": encoder_folder, "epochs": 2, "batch_size": 12, "held_out": 0.25, **learns}
     # One process in two parts draws the same views and wrong prompts as two processes.
-    train(RmConfig(data=(data,), out=tmp_path / "one", accumulate=2, save_every=1, **options))
+    train(RmConfig(data=(data,), out=tmp_path / "one", accumulate=2, save_every_epochs=1, **options))
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
     said = on_two(f"--data={data}", f"--out={tmp_path / 'two'}", "--save-every=1", *flags)
     same_models(tmp_path / "one" / "rm", tmp_path / "two" / "rm")

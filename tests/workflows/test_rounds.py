@@ -98,7 +98,7 @@ def test_two_rounds_on_the_built_in_base(tmp_path: Path) -> None:
     assert cli.main(["posters", "--kind", "prompts", "--count", "60", "--out", str(tmp_path / "p")]) == 0
     assert cli.main(["posters", "--kind", "pairs", "--count", "60", "--out", str(tmp_path / "d")]) == 0
     (tmp_path / "refl.toml").write_text("batch_size = 4\ngrid_every = 0\n")
-    (tmp_path / "rm.toml").write_text("epochs = 2\nholdout = 0.3\n")
+    (tmp_path / "rm.toml").write_text("epochs = 2\nheld_out = 0.3\n")
     words = [
         *("rounds", "--prompts", str(tmp_path / "p/train.jsonl"), "--held-out", str(tmp_path / "p/held_out.jsonl")),
         *("--data", str(tmp_path / "d/pairs.jsonl"), "--out", str(tmp_path / "r"), "--rounds", "2", "--drawn", "16"),

@@ -67,9 +67,9 @@ def painter(steps: Pipeline, config: DemoConfig) -> None:
     prompts = ["--kind", "prompts", "--text-share", 1.0, "--count", 1200, "--held-out", 0.3]
     steps.command("prompts", "posters", *prompts, "--seed", config.seed)
     steps.command(
-        "refl", "refl", "--prompts", out / "prompts/train.jsonl", "--rewards", out / "rm/rm", "--steps", config.updates,
-        "--weights", "text", 2.0, "--targets", "aesthetic", 0.2, "alignment", 1.5, "text", 2.0,
-        "--lr", 1e-3, "--seed", config.seed,
+        "refl", "refl", "--prompts", out / "prompts/train.jsonl", "--rewards", out / "rm/rm",
+        "--updates", config.updates, "--weights", "text", 2.0, "--targets", "aesthetic", 0.2, "alignment", 1.5, "text",
+        2.0, "--lr", 1e-3, "--seed", config.seed,
     )  # fmt: skip
     held_out = out / "prompts/held_out.jsonl"
     steps.command(
@@ -89,10 +89,10 @@ def writer(steps: Pipeline, config: DemoConfig) -> None:
         "pe-pairs", "pe pairs", "--prompts", out / "short-prompts/train.jsonl", "--rewards", rewards,
         "--limit", config.short_prompts, "--steps", 8, "--seed", config.seed,
     )  # fmt: skip
-    steps.command("pe-sft", "pe sft", "--rows", out / "pe-pairs/sft.jsonl", "--learning-rate", 3e-4)
+    steps.command("pe-sft", "pe sft", "--rows", out / "pe-pairs/sft.jsonl", "--lr", 3e-4)
     steps.command(
         "pe-simpo", "pe simpo", "--rows", out / "pe-pairs/pairs.jsonl", "--rewriter", out / "pe-sft",
-        "--learning-rate", 5e-5, "--epochs", 3,
+        "--lr", 5e-5, "--epochs", 3,
     )  # fmt: skip
     typed = out / "typed.jsonl"
     steps.step(

@@ -159,7 +159,7 @@ def tune(steps: Pipeline, config: RoundsConfig, name: str, reward: Path, updates
     options += ["--start", start] if start else []
     steps.command(
         name, "refl", *options, "--prompts", config.prompts, "--rewards", reward, "--base", config.base,
-        "--steps", updates, "--seed", seed, "--device", config.device,
+        "--updates", updates, "--seed", seed, "--device", config.device,
     )  # fmt: skip
 
 

@@ -46,13 +46,13 @@ class SeedlingConfig:
     """Run folder; the weights to ship are written to its sub-folder weights."""
     posters: int = 40_000
     """Number of posters to train on."""
-    vae_steps: int = 2600
+    vae_updates: int = 2600
     """Updates of the VAE, of 64 posters each."""
-    base_steps: int = 4000
+    base_updates: int = 4000
     """Updates of the transformer and its text encoders, of 64 posters each."""
-    clip_steps: int = 2400
+    clip_updates: int = 2400
     """Updates of the CLIP, of 128 posters each."""
-    rewriter_steps: int = 500
+    rewriter_updates: int = 500
     """Updates of the rewriter's language model, of 64 texts each."""
     batch_size: int = 64
     """Posters per update (twice as many for the CLIP)."""
@@ -69,14 +69,14 @@ def train(config: SeedlingConfig) -> None:
     figures = Figures(config.out / "figures.json")
 
     def vae() -> dict[str, float]:
-        trained = train_vae(posters, config.vae_steps, config.batch_size, config.seed, device)
+        trained = train_vae(posters, config.vae_updates, config.batch_size, config.seed, device)
         trained.save_pretrained(config.out / "vae")
         return {"mean_absolute_error": reconstruction_error(trained, posters, device)}
 
     def base() -> dict[str, float]:
         decoder = SeedlingVAE.from_pretrained(config.out / "vae").eval().requires_grad_(False).to(device)
         pipeline = train_base(
-            decoder, posters, config.base_steps, config.batch_size, config.seed, device,
+            decoder, posters, config.base_updates, config.batch_size, config.seed, device,
             each=lambda step, so_far: draw_grid(so_far, config.out / f"samples_{step:06d}.png"),
             checkpoint=config.out / "base.pt",
         )  # fmt: skip
@@ -86,19 +86,19 @@ def train(config: SeedlingConfig) -> None:
     def clip() -> dict[str, float]:
         families = PosterSet.render(config.posters, config.seed + 1, family=FAMILY)
         return {"letters_read": train_clip(
-            families, weights / "clip", config.clip_steps, 2 * config.batch_size, config.seed, device
+            families, weights / "clip", config.clip_updates, 2 * config.batch_size, config.seed, device
         )}  # fmt: skip
 
     def rewriter() -> dict[str, float]:
         return {"loss": train_rewriter(
-            weights / "rewriter", config.rewriter_steps, config.batch_size, config.seed, device
+            weights / "rewriter", config.rewriter_updates, config.batch_size, config.seed, device
         )}  # fmt: skip
 
     for name, steps, work in (
-        ("vae", config.vae_steps, vae),
-        ("base", config.base_steps, base),
-        ("clip", config.clip_steps, clip),
-        ("rewriter", config.rewriter_steps, rewriter),
+        ("vae", config.vae_updates, vae),
+        ("base", config.base_updates, base),
+        ("clip", config.clip_updates, clip),
+        ("rewriter", config.rewriter_updates, rewriter),
     ):
         figures.once(name, {"steps": steps, "seed": config.seed, "device": config.device}, work)
     write_text(weights / "figures.json", json.dumps(figures.parts, indent=2) + "\n")

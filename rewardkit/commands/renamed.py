@@ -1,0 +1,28 @@
+"""Options that had another name; the old one gets a hint on the command line and in a TOML file."""
+
+from collections.abc import Iterable
+
+from rewardkit.errors import did_you_mean
+
+RENAMED: dict[str, str] = {
+    "sampling-steps": "steps",
+    "learning-rate": "lr",
+    "holdout": "held-out",
+    "warmup": "warmup-share",
+    "save-every": "save-every-epochs",
+    "vae-steps": "vae-updates",
+    "base-steps": "base-updates",
+    "clip-steps": "clip-updates",
+    "rewriter-steps": "rewriter-updates",
+}
+"""Old name -> new name; it counts only for a command that has the new one and not the old one."""
+
+
+def suggestion(name: str, known: Iterable[str], dashes: str = "--") -> str:
+    """Say what an unknown option is called now, or which known one is near."""
+    names = set(known)
+    new = RENAMED.get(name.replace("_", "-"), "")
+    spelled = new if dashes else new.replace("-", "_")
+    if spelled in names:
+        return f"{dashes}{name} is now {dashes}{spelled}"
+    return did_you_mean(name, names)
