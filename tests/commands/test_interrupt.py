@@ -80,7 +80,7 @@ def test_refl_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     (tmp_path / "prompts.txt").write_text("a red circle\na blue square\n")
     words = [
         "refl", "--base", str(tmp_path / "base"), "--prompts", str(tmp_path / "prompts.txt"), "--rewards",
-        "colourfulness", "--steps", "10", "--batch-size", "2", "--sampling-steps", "3", "--rank", "2", "--lr", "0.01",
+        "colourfulness", "--updates", "10", "--batch-size", "2", "--steps", "3", "--rank", "2", "--lr", "0.01",
         "--grid-every", "0", "--save-every", "100", "--tracker", "none",
     ]  # fmt: skip
     goes_on_to_the_same(signal.SIGINT, tmp_path, words, "lora")
@@ -97,7 +97,7 @@ def test_train_rm_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     write_pairs(tmp_path / "pairs.jsonl", records)
     words = [
         "train-rm", "--data", str(tmp_path / "pairs.jsonl"), "--encoder", "conv", "--augment", "flip", "--epochs", "5",
-        "--batch-size", "4", "--patience", "1000", "--save-every", "1000", "--holdout", "0.2",
+        "--batch-size", "4", "--patience", "1000", "--save-every-epochs", "1000", "--held-out", "0.2",
     ]  # fmt: skip
     goes_on_to_the_same(signal.SIGTERM, tmp_path, words, "rm")
 
