@@ -1,4 +1,4 @@
-"""The page a run ends with: what the rewards did, what the judges say, images before and after, and the cost."""
+"""The report of a run: rewards, judges, images before and after, and cost."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from rewardkit.report.thumbnails import picture
 OTHERS = ("kl", "pretrain", "grad_norm")
 
 SMOOTH = 10
-"""Updates that a point of a reward's curve is averaged over: a single one sees few images."""
+"""Updates over which a point of a reward curve is averaged, because a single update has few images."""
 
 
 def write_report(config: ReflConfig, monitor: Monitor | None, updates: int, seconds: float) -> Path:
@@ -34,12 +34,12 @@ def write_report(config: ReflConfig, monitor: Monitor | None, updates: int, seco
 def glance(
     config: ReflConfig, rows: list[dict[str, Any]], monitor: Monitor | None, updates: int, seconds: float
 ) -> Section:
-    """How far it came, what it cost, and the guard's sentence."""
+    """Progress, cost, and the verdict of the guard."""
     done = rows[-1]["step"] if rows else 0
-    cost = f"{seconds / updates:.2f} s an update of {config.batch_size} images" if updates else "nothing was left to do"
+    cost = f"{seconds / updates:.2f} s per update of {config.batch_size} images" if updates else "nothing was left to do"
     items = [Card("Updates", str(done), f"of {config.updates}"), Card("Time", f"{seconds / 60:.1f} min", cost)]
     if monitor is None:
-        return Section("At a glance", [cards(items), text("No judges rode along (--judges), so nothing was guarded.")])
+        return Section("At a glance", [cards(items), text("The guard was off: no --judges were given.")])
     start, end = monitor.checks[0], monitor.checks[-1]
     for label, (before, after) in {
         "Trained reward": (start.trained, end.trained),
@@ -51,7 +51,7 @@ def glance(
             Card(label, signed(found.value), f"standard deviations\n{interval(found)}, n {found.n}", good=good)
         )
     said = monitor.verdict
-    why = "the newest" if said.stands == said.step else "liked most by the judges"
+    why = "the newest" if said.stands == said.step else "scored best by the judges"
     items.append(Card("Weights kept", f"update {said.stands}", f"{why}\n{'stopped by the guard' if said.stop else ''}"))
     return Section("At a glance", [cards(items), text(f"Guard: {said.sentence}.")])
 
@@ -61,7 +61,7 @@ def rewards(rows: list[dict[str, Any]]) -> Section:
     names = sorted({name for row in rows for name in row if name.startswith("z/")})
     names += [name for name in OTHERS if any(name in row for row in rows)]
     drawn = [curves(name.removeprefix("z/"), [series(rows, name)]) for name in names]
-    words = f"Training batches, averaged over {SMOOTH} updates; rewards as z-scores of the base's own images."
+    words = f"Training batches, averaged over {SMOOTH} updates; rewards as z-scores, normalised on images of the base."
     return Section("Rewards", [charts(*drawn)], words)
 
 
@@ -92,8 +92,8 @@ def judged(monitor: Monitor) -> Section:
     ]
     each = forest([Interval(name, change(before, end.judges[name])) for name, before in start.judges.items()])
     words = (
-        f"Changes since the start on {len(start.trained)} images of the same prompts and noise, with 95 % intervals, "
-        "the rewards' in standard deviations of the start's images. Judges are never trained on."
+        f"Changes since the start on {len(start.trained)} images of the same prompts and noise, with 95 % intervals; "
+        "rewards in standard deviations of the images of the start. Judges are rewards that are never trained."
     )
     return Section("Judges", [charts(curves("judges", both)), each, charts(*probes)], words)
 

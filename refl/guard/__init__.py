@@ -1,1 +1,1 @@
-"""Held-out judges that stop a run which games its rewards."""
+"""Held-out judges that stop a run when it games its rewards."""

@@ -1,4 +1,4 @@
-"""Draw held-out prompts from fixed noise now and then, ask the judges, and keep the weights they liked most."""
+"""Generate held-out prompts from fixed noise at intervals, score them with the judges, and keep the best weights."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,30 +18,30 @@ from rewardkit.types import Images
 
 TRAINED, FEATURES = "trained", "features"
 CLOSER = 4
-"""How many times closer the guard looks once it is uneasy."""
+"""How many times more often the guard checks after a doubtful check."""
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What is watched, and by whom."""
+    """The base under training, and what measures it on held-out prompts."""
 
     base: Base
     panel: Panel
-    """What is trained on."""
+    """The rewards that are trained."""
     judges: Panel
-    """What never is."""
+    """Rewards that are never trained."""
     encoder: Encoder
-    """Its features say how alike images are."""
+    """Its features measure the diversity of the images."""
     prompts: Sequence[str]
     sampling_steps: int
     guidance: float
     seed: int
     batch_size: int
     world: Processes = ALONE
-    """Each draws and judges a share, and all know everything."""
+    """Each process generates and scores a share; all get all results."""
 
     def measure(self) -> dict[str, Tensor]:
-        """Draw with the weights as they are; raw scores and probes, float64, one number an image."""
+        """Generate with the current weights; return raw scores and probes, float64, one number per image."""
         values = rollout(
             self.base, self.prompts, self.ask, steps=self.sampling_steps, guidance=self.guidance, seed=self.seed,
             batch_size=self.batch_size, world=self.world,
@@ -50,7 +50,7 @@ class HeldOut:
         return {name: value.double() for name, value in values.items()}
 
     def ask(self, images: Images, prompts: Sequence[str]) -> dict[str, Tensor]:
-        """Scores and probes of a batch, and the features that say how alike its images are to others."""
+        """Scores and probes of a batch, and the features for the diversity."""
         raw, said = self.panel.raw(images, prompts), self.judges.raw(images, prompts)
         found = {TRAINED: self.panel.total(raw, prompts), FEATURES: self.encoder.image(images).pooled}
         found |= {f"judge/{name}": value for name, value in said.items()}
@@ -60,22 +60,22 @@ class HeldOut:
 
 @dataclass
 class Monitor:
-    """The checks of a run so far, and the adapter that the judges liked most."""
+    """The checks of a run so far, and the adapter with the best scores of the judges."""
 
     subject: HeldOut
     patience: int
     """Bad checks in a row that stop the run; 0 never does."""
     last: int
-    """The run's last update, where there is nothing to stop."""
+    """The last update of the run, after which there is nothing to stop."""
     every: int
-    """Updates between two looks; a quarter of it after one that makes uneasy."""
+    """Updates between two checks; a quarter of this after a doubtful one."""
     steps: list[int] = field(default_factory=list)
     measured: list[dict[str, Tensor]] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
     verdict: Verdict = field(default_factory=lambda: Verdict(False, 0, 0, 0))
 
     def due(self, step: int) -> bool:
-        """Whether it is time: at first, every so many updates, at the end, and soon where the last look made uneasy."""
+        """Whether a check is due: at the start, at every interval, at the end, and sooner after a doubtful check."""
         if not self.steps:
             return True
         closer = self.patience > 0 and self.verdict.uneasy
@@ -113,14 +113,14 @@ class Monitor:
         return [check(step, values) for step, values in zip(self.steps, self.measured, strict=True)]
 
     def state(self) -> dict[str, dict[str, Tensor]]:
-        """Everything to go on from, as named tensors; nothing before the first check."""
+        """The state for a resume, as named tensors; empty before the first check."""
         if not self.steps:
             return {}
         history = {name: torch.stack([values[name] for values in self.measured]) for name in self.measured[0]}
         return {"guard": history | {"step": torch.tensor(self.steps)}, "best": self.best}
 
     def load(self, state: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Take up a saved state; one of other judges or prompts is left, and watching starts anew."""
+        """Restore a saved state. A state of other judges or prompts is ignored, and the checks start again."""
         history = dict(state.get("guard", {}))
         known = {TRAINED, *(f"judge/{name}" for name in self.subject.judges.axes)}
         if not known <= history.keys() or history[TRAINED].shape[1] != len(self.subject.prompts):

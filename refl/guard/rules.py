@@ -1,21 +1,21 @@
-"""When to stop: the judges fall while the trained reward rises, or the images go to pieces.
+"""When to stop: the judges fall while the trained reward rises, or the images break down.
 
-A reward that is climbed long enough is climbed where it is wrong (Gao et al. 2022, arXiv:2210.10760). Judges that are
-never trained on, and statistics of the images, are measured on the same prompts from the same noise now and then.
-Every rule compares image by image and speaks only where the 95 % interval does. A check is bad when
+A reward that is optimised for long enough is exploited where it is wrong (Gao et al. 2022, arXiv:2210.10760). Judges,
+which never train, and statistics of the images are measured at intervals on the same prompts and noise. Every rule
+compares image by image and applies only if the 95 % interval supports it. A check is bad when
 
-- gamed: since the best check the trained reward rose by a fifth of a standard deviation or more, and the judges' mean
-  fell by as much, or one judge stands so far below the start;
-- crashed: one judge is below the start by 0.3 standard deviations for certain, and the trained reward rose at all;
-- lost: the mean is below the best, or a judge below the start, by a whole one for certain, whatever else happened;
-- wrecked: the images are clipped, gaudy, full of fine patterns or all alike against the start, and the judges did not
-  rise.
+- gamed: since the best check the trained reward rose by a fifth of a standard deviation or more, and the mean of
+  the judges fell by as much, or one judge is that far below the start;
+- crashed: the interval of one judge is 0.3 standard deviations below the start, and the trained reward rose at all;
+- lost: the interval of the mean is one standard deviation below the best, or that of a judge one below the start;
+- wrecked: compared with the start the images are clipped, oversaturated, full of fine patterns or all alike, and the
+  judges did not rise.
 
-`patience` bad checks in a row stop the run; a crash stops it at once. A smaller fall without a rise is a stumble, from
-which runs recover, and who rose again since the check before is recovering: neither counts. The best is the check the
-judges' mean likes most, but none for which one judge paid a fifth of a standard deviation; it also stands where the
-run's last check is bad, or the mean fell by a fifth since. Pure functions of what was measured, so a resumed run
-decides the same.
+`patience` bad checks in a row stop the run; a crash stops it at once. Two kinds of falls do not count: a smaller fall
+without a rise of the trained reward, because runs recover from it, and the fall of a judge that rose again since the
+previous check. The best check has the highest mean of the judges, among those at which no judge lost a fifth of a
+standard deviation. Its weights are also kept if the last check of the run is bad, or if the mean fell by a fifth since
+then. All functions are pure, so a resumed run decides the same.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,12 +27,12 @@ from numpy.typing import NDArray
 from rewardkit.stats import Estimate, mean_interval
 
 FALL = 0.2
-"""Standard deviations that count, of a fall and of the rise it is held against: less is too small an effect to stop
-for, and the best look is partly the luckiest."""
+"""Smallest fall and rise that count, in standard deviations. Less is too small an effect to stop for, and the best
+check is partly luck."""
 CRASH = 0.3
-"""Standard deviations that one judge may fall below the start, for certain, before any rise is suspicious."""
+"""Fall of one judge below the start, in standard deviations, that counts with any rise of the trained reward."""
 LOSS = 1.0
-"""Standard deviations that judges may fall, for certain, while the trained reward does not rise."""
+"""Accepted fall of the judges, in standard deviations, while the trained reward does not rise."""
 LIMITS = {
     "clipping": (0.25, "clipped values"),
     "saturation": (0.25, "colour saturation"),
@@ -46,13 +46,13 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Check:
-    """What one moment's held-out images said, one number an image; NaN where a score does not apply to the prompt."""
+    """Scores of the held-out images at one update, one number per image; NaN if a score does not apply."""
 
     step: int
     trained: Values
     """Weighted mean of the trained rewards' z-scores."""
     judges: Mapping[str, Values]
-    """z-scores on the start's images."""
+    """z-scores, normalised on the images of the start."""
     probes: Mapping[str, Values]
 
     @property
@@ -69,22 +69,22 @@ class Check:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the guard makes of the checks so far."""
+    """The decision of the guard after the checks so far."""
 
     stop: bool
     """Whether the run ends here, before its last update."""
     step: int
-    """The newest check's."""
+    """The update of the newest check."""
     best: int
-    """The step whose weights stood best with the judges."""
+    """The update whose weights the judges scored best."""
     stands: int
-    """The step whose weights are the run's, were it to end here: the best's or the newest."""
+    """The update whose weights are kept if the run ends here: the best or the newest."""
     reasons: tuple[str, ...] = field(default=())
-    """What is wrong with the newest check, with figures; empty when nothing is."""
+    """What is wrong with the newest check, with numbers; empty if nothing is."""
     meanwhile: str = ""
-    """What the trained reward did since the best."""
+    """How the trained reward changed since the best check."""
     uneasy: bool = False
-    """Whether to look again soon: the newest check is bad, or may be about to be."""
+    """Whether to check again soon: the newest check is bad or close to it."""
 
     @property
     def sentence(self) -> str:
@@ -93,27 +93,27 @@ class Verdict:
         found = f"at update {self.step} {' and '.join(self.reasons)}, while {self.meanwhile}"
         if self.stands == self.step:
             return f"warning: {found}"
-        kept = f"the weights of update {self.stands} stand" if self.stands else "the start stands: no look was better"
+        kept = f"the weights of update {self.stands} are kept" if self.stands else "the start is kept, no check beat it"
         return f"{'stopped' if self.stop else 'warning'}: {found}; {kept}"
 
 
 @dataclass(frozen=True)
 class Fall:
-    """How somebody changed since then."""
+    """How one judge, or their mean, changed since an earlier check."""
 
     who: str
     since: str
     change: Estimate
     recovering: bool
-    """Whether it rose again, for certain, since the check before."""
+    """Whether it rose since the previous check, with its interval above zero."""
 
     @property
     def counts(self) -> bool:
-        """Whether it is a fall for certain, and not too small to count."""
+        """Whether it fell with its interval below zero, and by enough to count."""
         return self.change.high < 0 and self.change.value <= -FALL
 
     def beyond(self, limit: float) -> bool:
-        """Whether it fell further than that for certain, and is not on its way back."""
+        """Whether its interval is further down than `limit`, and it is not recovering."""
         return self.change.high < -limit and not self.recovering
 
     def __str__(self) -> str:
@@ -122,21 +122,21 @@ class Fall:
 
 @dataclass(frozen=True)
 class Moved:
-    """What changed: since the best check, and of every judge since the start."""
+    """Changes since the best check, and of every judge since the start."""
 
     since: int
-    """The best check's step."""
+    """The update of the best check."""
     trained: Estimate
     mean: Fall
     judges: tuple[Fall, ...]
 
     @property
     def rose(self) -> bool:
-        """Whether the trained reward rose, however little."""
+        """Whether the trained reward rose, by any amount."""
         return self.trained.low > 0
 
     def falls(self) -> Iterator[str]:
-        """Who falls where the trained reward rose for it, or fell too far for any excuse."""
+        """Name the falls that count: with a rise of the trained reward, or too large in any case."""
         much = self.rose and self.trained.value >= FALL
         for fall, limit in ((self.mean, LOSS), *((each, CRASH if self.rose else LOSS) for each in self.judges)):
             if fall.beyond(limit) or (much and fall.counts and not fall.recovering):
@@ -144,12 +144,12 @@ class Moved:
 
     @property
     def crashes(self) -> bool:
-        """Whether one judge does, while the trained reward rose."""
+        """Whether one judge crashed while the trained reward rose."""
         return self.rose and any(fall.beyond(CRASH) for fall in self.judges)
 
     @property
     def uneasy(self) -> bool:
-        """Whether anybody is down while the trained reward rose, however little."""
+        """Whether any judge fell while the trained reward rose, by any amount."""
         return self.rose and any(fall.counts for fall in (self.mean, *self.judges))
 
     @property
@@ -161,7 +161,7 @@ class Moved:
 def judge(checks: Sequence[Check], patience: int, last: int) -> Verdict:
     """Decide on the checks so far; the first is the start, and never bad.
 
-    `patience` 0 never stops and never goes back; `last` is the run's last update, where there is nothing to stop.
+    With `patience` 0 it never stops and never goes back. At `last`, the last update, there is nothing to stop.
     """
     start = top = before = checks[0]
     found: list[tuple[str, ...]] = []
@@ -184,7 +184,7 @@ def judge(checks: Sequence[Check], patience: int, last: int) -> Verdict:
 
 
 def moved(start: Check, top: Check, before: Check, now: Check) -> Moved:
-    """Compare a check with the start, the best and the one before."""
+    """Compare a check with the start, the best check and the previous one."""
 
     def fall(who: str, since: str, old: Values, last: Values, new: Values) -> Fall:
         return Fall(who, since, change(old, new), change(last, new).low > 0)
@@ -198,12 +198,12 @@ def moved(start: Check, top: Check, before: Check, now: Check) -> Moved:
 
 
 def crashed(start: Check, now: Check) -> bool:
-    """Whether one judge is far below the start, whatever else happened: such weights are never the best."""
+    """Whether one judge is far below the start. Such weights are never the best."""
     return any(change(old, now.judges[name]).high < -CRASH for name, old in start.judges.items())
 
 
 def wrecked(start: Check, now: Check) -> Iterator[str]:
-    """Say how the images went to pieces, unless the judges like them better."""
+    """Describe how the images broke down, unless the judges score them higher."""
     if change(start.mean, now.mean).low > 0:
         return
     for name, (limit, what) in LIMITS.items():
@@ -213,26 +213,26 @@ def wrecked(start: Check, now: Check) -> Iterator[str]:
 
 
 def paid(top: Check, now: Check) -> bool:
-    """Whether a judge seems to have fallen since the best: what the others gained may be what fools them.
+    """Whether a judge seems to have fallen since the best check, because what the others gained may exploit them.
 
-    To stop a run takes certainty; to prefer newer weights takes none against them.
+    Stopping a run needs a clear interval. Preferring newer weights needs no sign against them.
     """
     return any(change(before, now.judges[name]).value <= -FALL for name, before in top.judges.items())
 
 
 def movement(name: str, start: Check, now: Check) -> Estimate:
-    """How far a probe went the wrong way."""
+    """How far a probe moved in the bad direction."""
     if name == "diversity":
         return mean_interval((start.probes[name] - now.probes[name]) / max(float(start.probes[name].mean()), 1e-6))
     return change(start.probes[name], now.probes[name])
 
 
 def change(before: Values, after: Values) -> Estimate:
-    """Paired difference over the images that both speak about."""
+    """Paired difference over the images that have both scores."""
     known = np.isfinite(before) & np.isfinite(after)
     return mean_interval(after[known] - before[known])
 
 
 def figure(estimate: Estimate) -> str:
-    """In standard deviations of the start's images, where it is of a reward."""
+    """Format an estimate; those of rewards are in standard deviations of the images of the start."""
     return f"{estimate.value:+.2f} [{estimate.low:+.2f}, {estimate.high:+.2f}], n = {estimate.n}"

@@ -1,4 +1,4 @@
-"""What the guard found, in files: guard.json, and guard.png with the curves."""
+"""Write the results of the guard: guard.json, and guard.png with the curves."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from rewardkit.training.run import Run
 
 
 def write_verdict(run: Run, checks: Sequence[Check], verdict: Verdict) -> None:
-    """Write the verdict, every check's means, and their picture, into the run's folder."""
+    """Write the verdict, the means of every check, and their figure into the run folder."""
     rows = [row(checks[0], check) for check in checks]
     about = {
         "stopped": verdict.stop,
@@ -35,13 +35,13 @@ def row(start: Check, check: Check) -> dict[str, Any]:
 
 
 def interval(before: Values, after: Values) -> list[float | None]:
-    """Change, lower and upper end; no ends where there are too few images for an interval."""
+    """Change, lower and upper end; the ends are None if there are too few images for an interval."""
     found = change(before, after)
     return [float(x) if abs(x) != float("inf") else None for x in (found.value, found.low, found.high)]
 
 
 def draw(checks: Sequence[Check], verdict: Verdict, path: Path) -> None:
-    """Draw what was trained against what judged it, and the probes below, as changes since the start."""
+    """Plot the trained reward and the judges, and the probes below, as changes since the start."""
     figure = Figure(figsize=(7, 6), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
     start = checks[0]
@@ -58,7 +58,7 @@ def draw(checks: Sequence[Check], verdict: Verdict, path: Path) -> None:
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small")
     above.set_title(verdict.sentence, fontsize="small", wrap=True)
-    below.set_xlabel("update (dashed: best with the judges)")
+    below.set_xlabel("update (dashed: best by the judges)")
     temporary = beside(path)
     figure.savefig(temporary, dpi=120, format="png")
     temporary.replace(path)

@@ -39,7 +39,7 @@ def test_a_reward_that_rises_while_the_judges_fall_stops_the_run_at_the_best() -
     assert "the judges fell since update 10 (-0.30 [" in verdict.sentence
     assert ", while the trained reward rose since update 10 (+1.00 [" in verdict.sentence
     assert verdict.sentence.startswith("stopped: at update 30 ")
-    assert verdict.sentence.endswith("the weights of update 10 stand")
+    assert verdict.sentence.endswith("the weights of update 10 are kept")
     assert "\n" not in verdict.sentence
 
 
@@ -88,7 +88,7 @@ def test_the_end_goes_back_to_the_best_and_stops_nothing() -> None:
     assert (going.reasons, going.stands) == ((), 20)
     assert (ended.stop, ended.stands) == (False, 10)
     assert ended.sentence.startswith("warning: at update 20 the judges fell since update 10 (-0.30 [")
-    assert ended.sentence.endswith("; the weights of update 10 stand")
+    assert ended.sentence.endswith("; the weights of update 10 are kept")
     bad = [check(0, 0.0), check(10, 0.4, 0.5), check(20, 0.1, 1.0)]
     assert (judge(bad, 2, 20).stop, judge(bad, 2, 20).stands, judge(bad, 2, LAST).stands) == (False, 10, 20)
     assert judge(bad, 0, 20).stands == 20
@@ -155,7 +155,7 @@ def test_the_best_is_none_that_one_judge_paid_for() -> None:
     paid = [check(0, (0.0, 0.0)), check(10, (1.0, -0.3))]
     assert (judge(paid, 1, LAST).best, judge(paid, 1, LAST).stop) == (0, False)
     stopped = judge([paid[0], check(10, (1.0, -0.9), 0.5)], 1, LAST).sentence
-    assert stopped.endswith("; the start stands: no look was better")
+    assert stopped.endswith("; the start is kept, no check beat it")
     assert judge([check(0, (0.0, 0.0)), check(10, (1.0, -0.05))], 1, LAST).best == 10
     assert judge([check(0, (0.0, 0.0)), check(10, (1.0, -0.3), spread=2.0)], 1, LAST).best == 0
 
