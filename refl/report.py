@@ -36,7 +36,7 @@ def glance(
 ) -> Section:
     """Progress, cost, and the verdict of the guard."""
     done = rows[-1]["step"] if rows else 0
-    cost = f"{seconds / updates:.2f} s per update of {config.batch_size} images" if updates else "nothing was left to do"
+    cost = f"{seconds / updates:.2f} s per update of {config.batch_size} images" if updates else "no update was left"
     items = [Card("Updates", str(done), f"of {config.updates}"), Card("Time", f"{seconds / 60:.1f} min", cost)]
     if monitor is None:
         return Section("At a glance", [cards(items), text("The guard was off: no --judges were given.")])
