@@ -10,10 +10,10 @@ ARGS ?=
 
 help:
 	@echo "make install   create $(VENV) and install rewardkit with its development tools"
-	@echo "make demo      install, then train and judge the built-in model: runs/demo/report.html"
+	@echo "make demo      install, then train and evaluate on the built-in base: runs/demo/report.html"
 	@echo "make test      the tests (ARGS='tests/commands/test_cli.py -x' for some of them)"
 	@echo "make lint      ruff and mypy"
-	@echo "make format    let ruff mend what it can"
+	@echo "make format    let ruff fix what it can"
 	@echo "make clean     remove caches and builds (never runs/ or $(VENV))"
 
 install: $(STAMP)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Something the user gave is wrong; the message says what, where, and how to mend it, in one line."""
+    """An error that the user can fix; the message says in one line what is wrong, where, and how to fix it."""
 
 
 class Interrupted(KeyboardInterrupt):

@@ -58,7 +58,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def read_object(path: Path, mend: str = "copy the folder again") -> dict[str, Any]:
-    """Read a JSON object; raise `UserError` that names the file and says how to mend it where there is none."""
+    """Read a JSON object. If there is none, raise a `UserError` that names the file and says how to fix it."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

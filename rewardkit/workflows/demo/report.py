@@ -1,4 +1,4 @@
-"""The demo's report: what was trained, what the gold judges say of it, and how it looks."""
+"""The report of the demo: what was trained, its scores by gold judges, and sample images."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -24,9 +24,7 @@ def write_report(out: Path, summary: Mapping[str, Any]) -> Path:
     """Write `report.html` and return its path."""
     sections = [glance(summary), judges(summary), painter(out, summary), writer(out, summary), steps(summary)]
     path = out / "report.html"
-    subtitle = (
-        "Judges, painter and writer, trained in one go on the built-in base and measured by judges they never saw."
-    )
+    subtitle = "Reward models, policy and rewriter, trained on the built-in base and measured by held-out gold judges."
     write_text(path, page("rewardkit demo", sections, subtitle=subtitle))
     return path
 
@@ -41,10 +39,13 @@ def glance(summary: Mapping[str, Any]) -> Section:
     text, rewriting = summary["refl"]["gold"]["text"], summary["pe"]["gold"]
     items = [
         Card(
-            "Judges, of the best possible", percent(min(shares)), "lowest of the three heads", good=min(shares) >= 0.95
+            "Reward models, of the best possible",
+            percent(min(shares)),
+            "lowest of the three heads",
+            good=min(shares) >= 0.95,
         ),
-        change("Painter: text accuracy", text),
-        change("Writer: gold score", rewriting),
+        change("Policy: text accuracy", text),
+        change("Rewriter: gold score", rewriting),
         Card("Quoted text kept", percent(summary["pe"]["quotes_kept"]), "by the rewriter"),
         Card("Time", f"{summary['seconds'] / 60:.1f} min", "all steps"),
     ]
@@ -61,7 +62,7 @@ def change(label: str, figures: Mapping[str, Any]) -> Card:
 
 
 def judges(summary: Mapping[str, Any]) -> Section:
-    """Accuracy of the heads against the ceiling that the labels' noise sets."""
+    """Accuracy of the heads against the ceiling set by the label noise."""
     rows = [
         [
             axis,
@@ -74,9 +75,11 @@ def judges(summary: Mapping[str, Any]) -> Section:
     ]
     words = (
         "Three heads on one encoder, trained on noisy preference pairs. Labels are drawn from gold scores by "
-        "Bradley-Terry noise of a known rate, so the accuracy of the best possible judge is known; ties are left out."
+        "Bradley-Terry noise of a known rate, so the accuracy of the best possible model is known; ties are left out."
     )
-    return Section("Judges", [table(["Axis", "Pairwise accuracy", "Ceiling", "Of the ceiling", "Pairs"], rows)], words)
+    return Section(
+        "Reward models", [table(["Axis", "Pairwise accuracy", "Ceiling", "Of the ceiling", "Pairs"], rows)], words
+    )
 
 
 def painter(out: Path, summary: Mapping[str, Any]) -> Section:
@@ -93,10 +96,10 @@ def painter(out: Path, summary: Mapping[str, Any]) -> Section:
     blocks = [differences, charts(*lines), pictures(prompts, prompts, folders)]
     words = (
         "A LoRA on the diffusion transformer, trained by back-propagating the three heads through one late denoising "
-        "step. Above: change of the gold judges on held-out prompts. Then the rewards it climbed, as z-scores of the "
-        "base's own images, and posters before and after from the same noise, with the gold text accuracy."
+        "step. Above: change of the gold judges on held-out prompts. Then the trained rewards, as z-scores on "
+        "images of the base, and posters before and after from the same noise, with the gold text accuracy."
     )
-    return Section("Painter", blocks, words)
+    return Section("Policy", blocks, words)
 
 
 def smooth(points: list[tuple[int, float]], width: int = 10) -> tuple[list[int], list[float]]:
@@ -136,10 +139,10 @@ def writer(out: Path, summary: Mapping[str, Any]) -> Section:
     typed = [pair["prompt"] for pair in pairs]
     folders = {"as typed": out / "as-typed", "as rewritten": out / "as-rewritten"}
     words = (
-        "A language model rewrites short prompts: taught by SFT on rewrites whose images scored best, then by SimPO on "
-        "best against worst. Images of both wordings start from the same noise and are judged against what was typed."
+        "A language model rewrites short prompts: first by SFT on rewrites whose images scored best, then by SimPO "
+        "on best against worst. Images of both start from the same noise and are scored against the prompt as typed."
     )
-    return Section("Writer", [forest(rows), examples, pictures(typed, typed, folders)], words)
+    return Section("Rewriter", [forest(rows), examples, pictures(typed, typed, folders)], words)
 
 
 def steps(summary: Mapping[str, Any]) -> Section:
