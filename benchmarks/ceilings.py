@@ -21,6 +21,7 @@ import torch
 from torch import Generator, Tensor
 
 from rewardkit.data import PreferenceRecord, Skipped, read_pairs
+from rewardkit.io.jsonl import read_objects
 from rewardkit.posters.preferences import TEMPERATURE
 from rewardkit.stats import ratio_interval
 from rm import RewardModel
@@ -73,7 +74,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="also write the figures here, as JSON")
     args = parser.parse_args()
     records = list(read_pairs(args.pairs / "pairs.jsonl"))
-    gold = [json.loads(line) for line in (args.pairs / "gold.jsonl").read_text().splitlines()]
+    gold = list(read_objects(args.pairs / "gold.jsonl"))
     model = RewardModel.load(args.rm)
     judged = judge_pairs(model, records, Skipped(), Profile(), 64, "scoring")
     found = {axis: figures(records, gold, judged.scores[f"{model.name}.{axis}"], axis) for axis in model.axes}

@@ -16,7 +16,7 @@ from torch import Tensor
 from pe.instructions import Task
 from pe.quotes import keep_quotes
 from pe.rewriter import Rewriter
-from pe.rows import read_rows, write_rows
+from pe.rows import read_rows
 from pe.select import Candidates, Scored, example, pair, split
 from pe.shorten import load_shortener
 from pe.training import on_gpu
@@ -26,6 +26,7 @@ from rewardkit.diffusion.sampling import image_batches
 from rewardkit.errors import UserError
 from rewardkit.images import grid, load_image, save_image, to_pil
 from rewardkit.io.files import write_text
+from rewardkit.io.jsonl import write_rows
 from rewardkit.io.progress import Progress
 from rewardkit.prompts import read_prompts
 from rewardkit.rewards.loaded import AnyReward, score_all

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from pe.instructions import Task
 from pe.rewriter import Rewriter
-from pe.rows import write_rows
 from pe.training import on_gpu
 from rewardkit.errors import UserError
 from rewardkit.io.files import write_text
+from rewardkit.io.jsonl import write_rows
 from rewardkit.prompts import read_prompts
 
 SHOWN = 20

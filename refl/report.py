@@ -1,6 +1,5 @@
 """The report of a run: rewards, judges, images before and after, and cost."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ from refl.config import ReflConfig
 from refl.guard.monitor import Monitor
 from refl.guard.rules import LIMITS, Values, change
 from rewardkit.io.files import write_text
+from rewardkit.io.jsonl import read_objects
 from rewardkit.report.numbers import interval, signed
 from rewardkit.report.page import Card, Html, Row, Section, cards, charts, gallery, page, text
 from rewardkit.report.plots import Interval, Series, curves, forest
@@ -21,7 +21,7 @@ SMOOTH = 10
 
 def write_report(config: ReflConfig, monitor: Monitor | None, updates: int, seconds: float) -> Path:
     """Write `report.html` into the run's folder and return its path; `updates` and `seconds` are of this start."""
-    rows = [json.loads(line) for line in (config.out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = list(read_objects(config.out / "metrics.jsonl"))
     sections = [glance(config, rows, monitor, updates, seconds), rewards(rows)]
     sections += [judged(monitor)] if monitor else []
     sections += [images(config.out / "samples")] if config.grid_every else []

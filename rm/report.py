@@ -1,12 +1,12 @@
 """What a training run says at its end: how the pairs were split, the held-out figures, the learning curve."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from rewardkit.data import PreferenceRecord, shared_images
+from rewardkit.io.jsonl import read_objects
 from rewardkit.training.run import Run
 from rm.best_epoch import BestEpoch
 from rm.evaluation.accuracy import TIE_RULES
@@ -46,7 +46,7 @@ def report(validation: Mapping[str, Validation], best: BestEpoch, run: Run, out:
 
 def curve(metrics: Path, picture: Path) -> None:
     """Draw held-out accuracy by epoch, a line an axis."""
-    rows = [json.loads(line) for line in metrics.read_text().splitlines()]
+    rows = list(read_objects(metrics))
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     for name in (key for key in rows[-1] if key.startswith("accuracy/")):

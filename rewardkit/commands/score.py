@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from rewardkit.data.image_folder import Item, read_image_folder, read_text
 from rewardkit.errors import UserError
 from rewardkit.io.files import write_text
+from rewardkit.io.jsonl import write_rows
 from rewardkit.rewards.calibration import on_scale
 from rewardkit.rewards.loaded import score_axes
 from rewardkit.rewards.registry import load_rewards
@@ -139,12 +139,12 @@ def write(rows: Sequence[Scored], names: Sequence[str], out: Path) -> None:
         | ({"error": row.error} if row.error else {})
         for row in rows
     ]
-    text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-    if out.suffix == ".csv":
+    if out.suffix == ".jsonl":
+        write_rows(out, records)
+    else:
         buffer = io.StringIO()
         writer = csv.DictWriter(buffer, ["image", "prompt", *names, "error"], lineterminator="\n")
         writer.writeheader()
         writer.writerows(records)
-        text = buffer.getvalue()
-    write_text(out, text)
+        write_text(out, buffer.getvalue())
     print(f"scores in {out}")

@@ -16,7 +16,7 @@ from rewardkit.data.records.record import (
     shared_images,
     split,
 )
-from rewardkit.data.records.rows import read_jsonl, read_rows, read_table
+from rewardkit.data.records.rows import read_rows, read_table
 from rewardkit.data.records.skipped import Skipped, write_json
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "labels",
     "probability",
     "read_aloud",
-    "read_jsonl",
     "read_pairs",
     "read_records",
     "read_rows",

@@ -1,6 +1,5 @@
 """`rewardkit generate`: draw images of prompts with a base, and with LoRAs on it."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,7 +11,7 @@ from rewardkit.diffusion.load_lora import load_loras
 from rewardkit.diffusion.sampling import image_batches, image_seed
 from rewardkit.errors import UserError
 from rewardkit.images import grid, load_image, resize, save_image
-from rewardkit.io.files import write_text
+from rewardkit.io.jsonl import write_rows
 from rewardkit.prompts import Prompt, read_prompts
 
 SHEET = 64
@@ -87,7 +86,7 @@ def write_prompts(prompts: list[Prompt], paths: list[Path], seed: int, path: Pat
         {**prompt.tags, "prompt": prompt.text, "image": image.name, "seed": image_seed(seed, index)}
         for index, (prompt, image) in enumerate(zip(prompts, paths, strict=True))
     ]
-    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    write_rows(path, rows)
 
 
 def contact_sheet(paths: list[Path], path: Path) -> None:

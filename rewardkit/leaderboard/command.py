@@ -10,6 +10,7 @@ import tyro
 
 from rewardkit.errors import UserError
 from rewardkit.io.files import write_text
+from rewardkit.io.jsonl import write_rows
 from rewardkit.leaderboard import board
 from rewardkit.leaderboard.compare import (
     Comparison,
@@ -221,7 +222,7 @@ def write_report(
     write_text(config.out / "leaderboard.html", html)
     write_text(config.out / "leaderboard.json", json.dumps(as_json(comparison), ensure_ascii=False, indent=1) + "\n")
     write_text(config.out / "leaderboard.md", markdown(comparison))
-    write_text(config.out / "scores.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in raw))
+    write_rows(config.out / "scores.jsonl", raw)
 
 
 def spread(prompts: Sequence[str], count: int) -> list[str]:

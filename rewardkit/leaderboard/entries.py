@@ -1,6 +1,5 @@
 """What a leaderboard compares: folders of images, or models that draw the same prompts from the same noise now."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from rewardkit.data.image_folder import ImageFolder, read_image_folder
 from rewardkit.diffusion.generate import GenerateConfig, generate
 from rewardkit.diffusion.load import BUILT_IN
 from rewardkit.errors import UserError
-from rewardkit.io.files import write_text
+from rewardkit.io.jsonl import write_rows
 from rewardkit.prompts import Prompt, read_prompts
 
 
@@ -86,7 +85,7 @@ def draw(spec: str, prompts: Sequence[Prompt], drawing: Drawing, out: Path) -> N
     base, *loras = spec.split("+")
     rows = [{**prompt.tags, "prompt": prompt.text} for prompt in prompts]
     chosen = out.with_name(f"{out.name}-prompts.jsonl")
-    write_text(chosen, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    write_rows(chosen, rows)
     generate(
         GenerateConfig(
             out,

@@ -2,13 +2,13 @@
 
 import csv
 import io
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rewardkit.errors import UserError
+from rewardkit.io.jsonl import numbered_rows
 
 COLUMNS = ("prompt", "caption", "text")
 """Column names a prompt is looked for under, in this order, in any case."""
@@ -74,13 +74,7 @@ def _lines(path: Path, text: str) -> Rows:
 
 
 def _jsonl(path: Path, text: str) -> Rows:
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{path}, line {number} is not JSON: {error.msg} at column {error.colno}") from error
+    for number, row in numbered_rows(path):
         if isinstance(row, str):
             row = {"prompt": row}
         if not isinstance(row, dict):

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from pe.pairs import MineConfig, judge, mine, mine_with, propose
 from pe.rewriter import Rewriter
-from pe.rows import write_rows
 from pe.select import Candidates, Scored, example, pair
 from pe.shorten import load_shortener, plain
 from rewardkit.errors import UserError
+from rewardkit.io.jsonl import write_rows
 
 PROMPTS = ["red circle", 'star "GO"', "dull"]
 

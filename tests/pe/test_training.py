@@ -15,8 +15,8 @@ from trl.experimental.cpo import CPOTrainer
 from pe import sft, simpo
 from pe.loss import mean_log_probability
 from pe.rewriter import Rewriter, task_of
-from pe.rows import write_rows
 from rewardkit.errors import Interrupted, UserError
+from rewardkit.io.jsonl import write_rows
 
 PAIRS = [
     {"prompt": "red circle", "chosen": "A poster with a large red circle.", "rejected": "red circle poster"},

@@ -10,6 +10,7 @@ from rewardkit.data.records.cells import CellImage, read_parquet
 from rewardkit.data.records.record import ImageRef
 from rewardkit.data.records.tfrecord import read_tfrecord
 from rewardkit.errors import UserError
+from rewardkit.io.jsonl import read_objects
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
         raise UserError(f"no such file of pairs: {path}")
     match path.suffix.lower():
         case ".jsonl":
-            yield from read_jsonl(path)
+            yield from read_objects(path)
         case ".json":
             yield from read_json(path)
         case ".csv" | ".tsv":
@@ -91,20 +92,6 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
             raise UserError(f"{path}: pairs are {', '.join(SUFFIXES)} files, not {other or 'nameless'}")
 
 
-def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UserError(f"{path}, line {number} is not JSON ({error.msg}); write one object a line") from error
-            if not isinstance(row, dict):
-                raise UserError(f"{path}, line {number} is not a JSON object; write one object a line")
-            yield row
-
-
 def read_json(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the objects of one JSON list, or of the list a top object holds as `pairs`; JSON lines too."""
     text = path.read_text(encoding="utf-8-sig")
@@ -113,7 +100,7 @@ def read_json(path: Path) -> Iterator[dict[str, Any]]:
     except json.JSONDecodeError as error:
         if error.msg != "Extra data":
             raise UserError(f"{path}, line {error.lineno} is not JSON: {error.msg}") from error
-        yield from read_jsonl(path)
+        yield from read_objects(path)
         return
     rows = value.get("pairs", [value]) if isinstance(value, dict) else value
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):

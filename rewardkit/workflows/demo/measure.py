@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rewardkit.errors import UserError
 from rewardkit.images import load_image
-from rewardkit.io.files import write_text
+from rewardkit.io.jsonl import read_objects, write_rows
 from rewardkit.prompts import quoted, read_prompts
 from rewardkit.rewards.loaded import score_all
 from rewardkit.rewards.protocol import AXES, applies
@@ -47,11 +47,11 @@ def write_short_prompts(source: Path, target: Path, count: int) -> None:
 
 def read_rewrites(source: Path, target: Path) -> None:
     """Turn rewrites ({prompt, rewrite} a line) to a file of prompts, in their order."""
-    write_prompts(target, [json.loads(line)["rewrite"] for line in source.read_text().splitlines()])
+    write_prompts(target, [row["rewrite"] for row in read_objects(source)])
 
 
 def write_prompts(path: Path, prompts: Sequence[str]) -> None:
-    write_text(path, "".join(json.dumps({"prompt": prompt}, ensure_ascii=False) + "\n" for prompt in prompts))
+    write_rows(path, [{"prompt": prompt} for prompt in prompts])
 
 
 def rewriting(out: Path, typed: Path, rewritten: Path) -> dict[str, Any]:

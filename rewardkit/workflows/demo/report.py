@@ -1,12 +1,12 @@
 """The report of the demo: what was trained, its scores by gold judges, and sample images."""
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from rewardkit.images import load_image
 from rewardkit.io.files import write_text
+from rewardkit.io.jsonl import read_objects
 from rewardkit.posters.judge import gold_judges
 from rewardkit.prompts import read_prompts
 from rewardkit.report.numbers import interval, number, percent, signed
@@ -85,7 +85,7 @@ def judges(summary: Mapping[str, Any]) -> Section:
 def painter(out: Path, summary: Mapping[str, Any]) -> Section:
     """ReFL: differences by gold judge, curves of the rewards, and images before and after."""
     differences = forest([Interval(axis, estimate(summary["refl"]["gold"][axis])) for axis in AXES])
-    rows = [json.loads(line) for line in (out / "refl/metrics.jsonl").read_text().splitlines()]
+    rows = list(read_objects(out / "refl/metrics.jsonl"))
     names = sorted({name for row in rows for name in row if name.startswith("z/")})
     lines = [
         curves(name.removeprefix("z/"), [Series(name, *smooth([(r["step"], r[name]) for r in rows if name in r]))])
@@ -134,7 +134,7 @@ def writer(out: Path, summary: Mapping[str, Any]) -> Section:
     figures = summary["pe"]
     rows = [Interval("all axes", estimate(figures["gold"]))]
     rows += [Interval(axis, estimate(figures["axes"][axis])) for axis in AXES]
-    pairs = [json.loads(line) for line in (out / "rewritten.jsonl").read_text().splitlines()]
+    pairs = list(read_objects(out / "rewritten.jsonl"))
     examples = table(["As typed", "As rewritten"], [[p["prompt"], p["rewrite"]] for p in pairs[:SHOWN]], numbers=0)
     typed = [pair["prompt"] for pair in pairs]
     folders = {"as typed": out / "as-typed", "as rewritten": out / "as-rewritten"}

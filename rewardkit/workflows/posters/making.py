@@ -12,6 +12,7 @@ from rewardkit.data import PreferenceRecord, read_pairs, write_pairs
 from rewardkit.errors import UserError
 from rewardkit.images import save_image, to_tensor
 from rewardkit.io.files import write_text
+from rewardkit.io.jsonl import write_rows
 from rewardkit.io.progress import Progress
 from rewardkit.posters.draw import draw
 from rewardkit.posters.flaws import flawed, pick_font
@@ -156,8 +157,3 @@ def ceilings(gold_rows: Sequence[dict[str, Any]], prompts: Sequence[str]) -> dic
         n = int((~ties(first, second, seen)).sum())
         report[axis] = {"ceiling": bayes_accuracy(first, second, TEMPERATURE[axis], seen) if n else 0.0, "n": n}
     return report
-
-
-def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write rows as JSON lines, whole or not at all."""
-    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

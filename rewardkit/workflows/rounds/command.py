@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rewardkit.errors import UserError
 from rewardkit.io.files import write_text
+from rewardkit.io.jsonl import write_rows
 from rewardkit.prompts import read_prompts
 from rewardkit.workflows.pipeline import Pipeline
 from rewardkit.workflows.rounds.label import label, read_votes
@@ -140,7 +141,7 @@ def take(source: Path, target: Path, count: int) -> None:
     if len(prompts) < count:
         raise UserError(f"{source} has {len(prompts)} prompts, fewer than the {count} to draw; lower --drawn")
     rows = [prompts[index * len(prompts) // count] for index in range(count)]
-    write_text(target, "".join(json.dumps({"prompt": row.text}, ensure_ascii=False) + "\n" for row in rows))
+    write_rows(target, [{"prompt": row.text} for row in rows])
 
 
 def train_judge(steps: Pipeline, config: RoundsConfig, number: int) -> None:

@@ -1,6 +1,5 @@
 """Labels for mined pairs: by rewards that know better, with noise of a stated rate, or by people's votes."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from torch import Generator, Tensor
 from rewardkit.data import PreferenceRecord, read_pairs, write_pairs
 from rewardkit.errors import UserError
 from rewardkit.images import load_image
+from rewardkit.io.jsonl import read_objects
 from rewardkit.rewards.loaded import AnyReward, score_all, score_axes
 from rewardkit.rewards.protocol import applies
 from rewardkit.rewards.registry import load_rewards
@@ -22,7 +22,7 @@ def label(
     source: Path, target: Path, labellers: Sequence[str], noise: Mapping[str, float], *, seed: int, device: str = "cpu"
 ) -> None:
     """Label every pair on the axis of each labeller; an axis that a prompt does not ask about is a tie."""
-    rows = [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines()]
+    rows = list(read_objects(source))
     rewards = load_rewards(list(labellers), device)
     axes = score_axes(rewards)
     unknown = set(noise) - set(axes.values())
@@ -75,8 +75,8 @@ def read_votes(asked: Path, votes: Path, target: Path) -> bool:
     if not votes.is_file():
         return False
     records = [replace(one, group=one.prompt) for one in read_pairs(votes)]
-    wanted = {json.loads(line)["first"] for line in asked.read_text(encoding="utf-8").splitlines()}
-    found = {str(Path(row["first"])) for row in map(json.loads, votes.read_text(encoding="utf-8").splitlines())}
+    wanted = {row["first"] for row in read_objects(asked)}
+    found = {str(Path(row["first"])) for row in read_objects(votes)}
     missing = sorted(wanted - found)
     if missing:
         raise UserError(f"{votes} has no vote on {len(missing)} of {len(wanted)} pairs, such as that of {missing[0]}")

@@ -3,7 +3,6 @@
 The worst alone would teach a reward model nothing about what is already right, and it would forget.
 """
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rewardkit.data.image_folder import ImageFolder, read_image_folder
-from rewardkit.io.files import write_text
+from rewardkit.io.jsonl import write_rows
 from rewardkit.rewards.panel import Panel
 from rewardkit.rewards.registry import load_rewards
 from rewardkit.rewards.scoring import Scored, score_items
@@ -36,7 +35,7 @@ def mine(folders: Sequence[Path], reward: str, target: Path, *, count: int, seed
         for why, chosen in (("worst", worst), ("random", others))
         for index in chosen
     ]
-    write_text(target, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    write_rows(target, rows)
 
 
 def totals(folder: ImageFolder, reward: str, device: str) -> Tensor:

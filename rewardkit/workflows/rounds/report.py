@@ -9,6 +9,7 @@ from typing import Any
 
 from rewardkit.images import load_image
 from rewardkit.io.files import write_text
+from rewardkit.io.jsonl import read_objects
 from rewardkit.report.numbers import interval, number, signed
 from rewardkit.report.page import Picture, Row, Section, gallery, page, table
 from rewardkit.report.plots import Interval, forest
@@ -24,7 +25,7 @@ CONTROL = "one long round"
 def summarise(out: Path) -> dict[str, Any]:
     """By judge and round: the mean, and the paired difference from the base; by judge that from the control."""
     board = json.loads((out / "compare/leaderboard.json").read_text())
-    rows = [json.loads(line) for line in (out / "compare/scores.jsonl").read_text().splitlines()]
+    rows = list(read_objects(out / "compare/scores.jsonl"))
     judges = {}
     for ranking in board["rankings"]:
         name = ranking["score"]["name"]
@@ -100,7 +101,7 @@ def change_of(estimate: Estimate) -> str:
 def pictures(out: Path, names: list[str]) -> Section:
     """The first held-out prompts after every round, from the same noise."""
     folders = {name: out / "compare/images" / name.replace(" ", "_") for name in names}
-    prompts = [json.loads(line) for line in (folders[names[0]] / "prompts.jsonl").read_text().splitlines()][:SHOWN]
+    prompts = list(read_objects(folders[names[0]] / "prompts.jsonl"))[:SHOWN]
     rows = [Row(row["prompt"], [picture(folders[name] / row["image"], name) for name in names]) for row in prompts]
     return Section("Images", [gallery(rows)], "Same prompts, same noise.")
 

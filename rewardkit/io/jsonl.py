@@ -1,0 +1,52 @@
+"""JSON lines: one object a line, split at the newline alone.
+
+`str.splitlines` would also split at U+2028, U+0085 and form feeds, which are characters of a prompt and stand in the
+lines as they are.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rewardkit.errors import UserError
+from rewardkit.io.files import write_text
+
+
+def numbered_rows(path: Path) -> Iterator[tuple[int, Any]]:
+    """Yield (line number, value) of every line that is not blank; UTF-8, with or without a byte order mark.
+
+    Raises `UserError` that names the file, and the line of the first value that is not JSON.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="\n") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield number, _value(path, number, line)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; check the path") from error
+
+
+def read_objects(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a file; raise `UserError` as `numbered_rows` does, and for a line that is no object."""
+    for number, row in numbered_rows(path):
+        if not isinstance(row, dict):
+            raise UserError(f"{path}, line {number} is not a JSON object; write one object a line")
+        yield row
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write one JSON object a line, whole or not at all: a killed run leaves the old file."""
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def _value(path: Path, number: int, line: str) -> Any:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        where = f"{error.msg} at column {error.colno}"
+        raise UserError(f"{path}, line {number} is not JSON: {where}; write one object a line") from error
+    except (RecursionError, ValueError) as error:
+        raise UserError(f"{path}, line {number} cannot be read as JSON ({error}); write one object a line") from error
