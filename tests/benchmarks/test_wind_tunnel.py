@@ -63,7 +63,7 @@ def test_the_recipe_demo_is_that_of_the_demo(tmp_path: Path) -> None:
     demo = parse(ReflConfig, recorder.said["refl"], prog="refl", description="")
     ours = Tunnel(Path(demo.rewards[0]), demo.prompts.parent, Path("runs"), 1.0, [], []).config("demo", demo.seed)
     apart = {name for name in vars(demo) if getattr(demo, name) != getattr(ours, name)}
-    assert apart <= {"out", "steps", "grid_every", "resume"}
+    assert apart <= {"out", "updates", "grid_every", "resume"}
 
 
 @pytest.mark.parametrize("recipe", list(RECIPES))

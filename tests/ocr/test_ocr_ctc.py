@@ -200,5 +200,5 @@ def test_bands_cover_the_picture() -> None:
 
 def test_it_goes_by_its_name() -> None:
     judge = load_reward("ocr-ctc")
-    assert isinstance(judge, OcrCtcReward)
-    assert (judge.name, judge.axis, judge.differentiable) == ("ocr-ctc", "text", True)
+    assert isinstance(judge.source, OcrCtcReward)
+    assert (judge.name, judge.axes, judge.differentiable) == ("ocr-ctc", {"ocr-ctc": "text"}, True)

@@ -14,7 +14,7 @@ from refl.config import ReflConfig
 from refl.session import begin
 from refl.train import train
 from rewardkit.diffusion.load_lora import WEIGHTS_NAME
-from rewardkit.rewards import protocol as reward_module
+from rewardkit.rewards import loaded as reward_module
 from rewardkit.rewards.panel import Panel
 from rewardkit.seedling.tiny import tiny_pipeline
 

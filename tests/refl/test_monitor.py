@@ -51,7 +51,7 @@ class Peak(Reward):
         return -(redness(images.detach()) - PEAK).abs()
 
 
-class BatchShard(Reward):
+class RedShare(Reward):
     """The truth of the honest run: another measure of the same thing."""
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ def test_a_planted_cheat_is_caught_and_the_best_weights_stand(
 def test_an_honest_run_is_not_stopped_and_learns_the_same_with_or_without_judges(
     config: ReflConfig, tmp_path: Path
 ) -> None:
-    honest = replace(config, judges=("planted:Share",), updates=12)
+    honest = replace(config, judges=("planted:RedShare",), updates=12)
     train(honest)
     said = verdict(honest.out)
     assert not said["stopped"]

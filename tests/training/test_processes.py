@@ -17,25 +17,25 @@ WORKER = """
 import torch
 from rewardkit.training.processes import processes
 
-among = processes("cpu")
-assert (among.count, among.near, among.machine, among.is_main) == (2, 2, 0, among.rank == 0)
-assert among.gather({"rank": among.rank}) == [{"rank": 0}, {"rank": 1}]
-assert list(among.share(range(5))) == [[0, 1], [2, 3, 4]][among.rank]
+ranks = processes("cpu")
+assert (ranks.count, ranks.local_world_size, ranks.machine, ranks.is_main) == (2, 2, 0, ranks.rank == 0)
+assert ranks.gather({"rank": ranks.rank}) == [{"rank": 0}, {"rank": 1}]
+assert list(ranks.share(range(5))) == [[0, 1], [2, 3, 4]][ranks.rank]
 
 both, one, nobody, frozen, half = (torch.nn.Parameter(torch.ones(2, 3)) for _ in range(5))
 frozen.requires_grad_(False)
 half.data = half.data.bfloat16()
-loss = (both * (among.rank + 1)).sum() + half.float().sum()
-if among.rank == 1:
+loss = (both * (ranks.rank + 1)).sum() + half.float().sum()
+if ranks.rank == 1:
     loss = loss + 7 * one.sum()
 loss.backward()
-among.sum_gradients([both, one, nobody, frozen, half])
+ranks.sum_gradients([both, one, nobody, frozen, half])
 assert both.grad.eq(3).all() and both.grad.shape == (2, 3)
 assert one.grad.eq(7).all()
 assert nobody.grad is None and frozen.grad is None
 assert half.grad.dtype == torch.bfloat16 and half.grad.eq(2).all()
-among.wait()
-with among.hush():
+ranks.wait()
+with ranks.hush():
     print("said once", flush=True)
 """
 

@@ -148,6 +148,6 @@ def test_a_spec_or_a_variable_names_the_place(clip_folder: Path, monkeypatch: py
     first = load_reward(f"pickscore:{clip_folder}")
     monkeypatch.setenv("REWARDKIT_PICKSCORE", str(clip_folder))
     second = load_reward("pickscore")
-    assert isinstance(first, Scorer)
-    assert isinstance(second, Scorer)
+    assert isinstance(first.source, Scorer)
+    assert isinstance(second.source, Scorer)
     assert torch.equal(first.score(image, ["a"]), second.score(image, ["a"]))
