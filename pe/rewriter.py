@@ -20,11 +20,11 @@ from transformers import (
 )
 
 from pe.instructions import Task, messages
-from pe.quiet import quiet
 from pe.quotes import keep_quotes
 from rewardkit.errors import UserError
 from rewardkit.io.files import read_object
 from rewardkit.io.progress import Progress
+from rewardkit.io.quiet import quiet
 from rewardkit.seedling import WEIGHTS
 
 BUILT_IN = {"seedling": WEIGHTS / "rewriter"}

@@ -14,10 +14,10 @@ from transformers import PreTrainedTokenizerBase
 from trl import SFTConfig, SFTTrainer
 
 from pe.instructions import Task, messages
-from pe.quiet import quiet
 from pe.rewriter import render, task_of
 from pe.rows import read_rows
 from pe.training import common_arguments, load_policy, run_trainer, save_model, within
+from rewardkit.io.quiet import quiet
 from rewardkit.training.run import Run
 
 

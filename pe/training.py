@@ -26,11 +26,11 @@ from transformers import (
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from pe.instructions import Task
-from pe.quiet import quiet
 from pe.rewriter import TASK_FILE, load_model
 from rewardkit.errors import UserError
 from rewardkit.io.files import new_folder, write_text
 from rewardkit.io.progress import Progress
+from rewardkit.io.quiet import quiet
 from rewardkit.training.interrupt import Interrupt
 from rewardkit.training.run import Run
 

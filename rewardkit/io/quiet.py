@@ -1,20 +1,21 @@
-"""Hide the bars that libraries show for each small part they load; downloads keep theirs."""
+"""Hide the bars that libraries show for each small part they load, map or save; downloads keep theirs."""
 
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-
-from diffusers.utils import logging as diffusers_logging
-from transformers.utils import logging as transformers_logging
+from contextlib import ExitStack, contextmanager
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Switch the loading bars of diffusers and transformers off for the block, and on again if they were."""
-    libraries = [log for log in (diffusers_logging, transformers_logging) if log.is_progress_bar_enabled()]
-    for log in libraries:
-        log.disable_progress_bar()
-    try:
+    """Switch off the bars of those of diffusers, transformers and datasets that are imported; then on again."""
+    with ExitStack() as stack:
+        for name in ("diffusers.utils.logging", "transformers.utils.logging"):
+            log = sys.modules.get(name)
+            if log is not None and log.is_progress_bar_enabled():
+                log.disable_progress_bar()
+                stack.callback(log.enable_progress_bar)
+        datasets = sys.modules.get("datasets")
+        if datasets is not None and not datasets.are_progress_bars_disabled():
+            datasets.disable_progress_bars()
+            stack.callback(datasets.enable_progress_bars)
         yield
-    finally:
-        for log in libraries:
-            log.enable_progress_bar()
