@@ -10,7 +10,7 @@ import torch
 
 from rewardkit.data import CellImage, Skipped, read_pairs, read_records, read_source, write_pairs
 from rewardkit.data.hub import read_hub
-from rewardkit.data.records.tfrecord import masked_crc
+from rewardkit.data.records.tfrecord import example, masked_crc
 from rewardkit.errors import UserError
 from rewardkit.images import load_image
 from rewardkit.images.preprocess import Preprocess
@@ -124,7 +124,10 @@ def record(values: dict[str, bytes | float]) -> bytes:
     for name, value in values.items():
         data = field(1, field(1, value)) if isinstance(value, bytes) else field(2, field(1, struct.pack("<f", value)))
         features += field(1, field(1, name.encode()) + field(2, data))
-    data = field(1, features)
+    return framed(field(1, features))
+
+
+def framed(data: bytes) -> bytes:
     size = struct.pack("<Q", len(data))
     return size + struct.pack("<I", masked_crc(size)) + data + struct.pack("<I", 0)
 
@@ -197,6 +200,24 @@ def test_richhf_refuses_what_is_missing_or_cut(richhf: Callable[..., Path], pick
     path.write_bytes(b"x" + whole)
     with pytest.raises(UserError, match="not a TFRecord file, or is damaged at record 1"):
         read_records(path)
+    size = struct.pack("<Q", 2**63)  # of right checksum: nothing of that size is asked of the memory
+    path.write_bytes(size + struct.pack("<I", masked_crc(size)) + bytes(20))
+    with pytest.raises(UserError, match="in the middle of record 1"):
+        read_records(path)
+    path.write_bytes(framed(b"\xff" * 20))
+    with pytest.raises(UserError, match=r"record 1 is no tf\.Example"):
+        read_records(path)
+
+
+def test_a_tf_example_of_every_kind_of_list() -> None:
+    """Lists may be packed or come one value at a time (a varint's key is number << 3)."""
+    packed = field(3, field(1, varint(300) + varint(2**64 - 1)))
+    single = field(3, b"\x08\x07")
+    two_words = field(1, field(1, b"a") + field(1, b"b"))
+    entries = {b"packed": packed, b"single": single, b"words": two_words}
+    features = b"".join(field(1, field(1, name) + field(2, value)) for name, value in entries.items())
+    assert example(field(1, features)) == {"packed": [300, -1], "single": 7, "words": [b"a", b"b"]}
+    assert example(b"") == {}
 
 
 def test_nothing_left_is_an_error(pickapic: Pick, pick: Callable[..., Any]) -> None:

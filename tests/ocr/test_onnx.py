@@ -3,16 +3,15 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
 
 from rewardkit.errors import UserError
-from rewardkit.io.protobuf import varint
 from rewardkit.ocr import characters, recogniser_file
 from rewardkit.ocr.onnx import Graph, Node, TorchGraph, read_graph, read_notes
 from rewardkit.ocr.onnx.operators import OPERATORS
-from rewardkit.ocr.onnx.wire import integers, message, signed
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +39,36 @@ def test_the_notes_name_the_characters(graph: Graph) -> None:
     assert "봄" not in characters()
 
 
-def test_varints() -> None:
-    assert varint(memoryview(b"\xac\x02\x07"), 0) == (300, 2)
-    assert signed((1 << 64) - 1) == -1
-    assert integers([memoryview(b"\x01\xac\x02"), 5]) == [1, 300, 5]
-    assert message(memoryview(b"\x08\x03\x12\x02hi")) == {1: [3], 2: [b"hi"]}
+def test_every_kind_of_attribute_and_weight_is_read(tmp_path: Path) -> None:
+    attributes = {"axis": -1, "epsilon": 0.5, "mode": "SAME_UPPER", "pads": [1, -2], "scales": [0.5, 2.0]}
+    weights = [np.array([[1.5, -2]], "<f4"), np.array([-(2**40)]), np.array([True]), np.array([0.5], "<f2")]
+    tensors = [onnx.numpy_helper.from_array(value, f"w{index}") for index, value in enumerate(weights)]
+    node = onnx.helper.make_node("Any", ["x", "", "w0"], ["y"], **attributes, value=tensors[0])
+    path = saved(tmp_path, [node], tensors)
+    found = read_graph(path)
+    (read,) = found.nodes
+    assert (found.inputs, found.outputs, found.notes) == (("x",), ("y",), {"by": "us"})
+    assert (read.operator, read.inputs, read.outputs) == ("Any", ("x", "", "w0"), ("y",))
+    assert {name: read.attributes[name] for name in attributes} == attributes
+    assert torch.equal(torch.as_tensor(read.attributes["value"]), torch.tensor([[1.5, -2]]))
+    assert [found.weights[f"w{index}"].tolist() for index in range(4)] == [value.tolist() for value in weights]
+
+
+def test_weights_in_another_file_are_refused_and_never_opened(tmp_path: Path) -> None:
+    weight = onnx.numpy_helper.from_array(np.zeros(2, "<f4"), "w")
+    onnx.external_data_helper.set_external_data(weight, "../../etc/passwd")
+    weight.ClearField("raw_data")
+    with pytest.raises(UserError, match="'w' are in another file; save the model as one file"):
+        read_graph(saved(tmp_path, [], [weight]))
+
+
+def saved(folder: Path, nodes: list[onnx.NodeProto], weights: list[onnx.TensorProto]) -> Path:
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "xy"]
+    model = onnx.helper.make_model(onnx.helper.make_graph(nodes, "ours", ends[:1], ends[1:], weights))
+    onnx.helper.set_model_props(model, {"by": "us"})
+    path = folder / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path
 
 
 @pytest.mark.parametrize("data", [b"", b"no model at all", b"\x3a\x7f\x00", b"\x08"])

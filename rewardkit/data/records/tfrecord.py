@@ -1,9 +1,7 @@
 """TFRecord files of tf.Example, read without TensorFlow.
 
 A record is its length (8 bytes), a checksum of the length (4), the data, a checksum of the data (4), little-endian. The
-data is a protobuf message: Example.features (1) -> Features.feature (1), a map of name (1) to Feature (2) -> one list
-of bytes (1), floats (2) or integers (3), whose values are field 1. The checksum of the length is verified, that of the
-data is not: it would take longer than all the rest.
+checksum of the length is verified, that of the data is not: it would take longer than all the rest.
 """
 
 import struct
@@ -11,8 +9,39 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from google.protobuf import descriptor_pool, message_factory, text_format
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from google.protobuf.message import DecodeError
+
 from rewardkit.errors import UserError
-from rewardkit.io.protobuf import int64, varint
+
+SCHEMA = """
+name: "rewardkit/example.proto" package: "tf" syntax: "proto3"
+message_type { name: "BytesList" field { name: "value" number: 1 type: TYPE_BYTES label: LABEL_REPEATED } }
+message_type { name: "FloatList" field { name: "value" number: 1 type: TYPE_FLOAT label: LABEL_REPEATED } }
+message_type { name: "Int64List" field { name: "value" number: 1 type: TYPE_INT64 label: LABEL_REPEATED } }
+message_type {
+  name: "Feature" oneof_decl { name: "kind" }
+  field { name: "bytes_list" number: 1 type: TYPE_MESSAGE type_name: ".tf.BytesList" oneof_index: 0 }
+  field { name: "float_list" number: 2 type: TYPE_MESSAGE type_name: ".tf.FloatList" oneof_index: 0 }
+  field { name: "int64_list" number: 3 type: TYPE_MESSAGE type_name: ".tf.Int64List" oneof_index: 0 }
+}
+message_type {
+  name: "Features"
+  field { name: "feature" number: 1 type: TYPE_MESSAGE type_name: ".tf.Features.FeatureEntry" label: LABEL_REPEATED }
+  nested_type {
+    name: "FeatureEntry" options { map_entry: true }
+    field { name: "key" number: 1 type: TYPE_STRING }
+    field { name: "value" number: 2 type: TYPE_MESSAGE type_name: ".tf.Feature" }
+  }
+}
+message_type { name: "Example" field { name: "features" number: 1 type: TYPE_MESSAGE type_name: ".tf.Features" } }
+"""
+"""tf.Example as protobuf describes it: a map of a name to a list of bytes, floats or integers."""
+
+POOL = descriptor_pool.DescriptorPool()
+POOL.Add(text_format.Parse(SCHEMA, FileDescriptorProto()))
+EXAMPLE: Any = message_factory.GetMessageClass(POOL.FindMessageTypeByName("tf.Example"))
 
 
 def read_tfrecord(path: Path) -> Iterator[dict[str, Any]]:
@@ -20,6 +49,7 @@ def read_tfrecord(path: Path) -> Iterator[dict[str, Any]]:
 
     Raises `UserError` for a file that is cut short or no TFRecord of tf.Example.
     """
+    left = path.stat().st_size
     with path.open("rb") as file:
         number = 0
         while head := file.read(12):
@@ -27,73 +57,23 @@ def read_tfrecord(path: Path) -> Iterator[dict[str, Any]]:
             if len(head) < 12 or struct.unpack("<I", head[8:])[0] != masked_crc(head[:8]):
                 raise UserError(f"{path} is not a TFRecord file, or is damaged at record {number}")
             size = int.from_bytes(head[:8], "little")
-            data = file.read(size)
-            if len(data) < size or len(file.read(4)) < 4:
+            left -= size + 16
+            if left < 0:
                 raise UserError(f"{path} ends in the middle of record {number}; fetch it again")
             try:
-                yield example(data)
-            except (IndexError, ValueError, struct.error) as error:
+                yield example(file.read(size))
+            except DecodeError as error:
                 raise UserError(f"{path}, record {number} is no tf.Example ({error})") from error
+            file.read(4)
 
 
 def example(data: bytes) -> dict[str, Any]:
     """Parse the bytes of a tf.Example."""
-    found = {}
-    for features in values_of(data, 1):
-        for entry in values_of(features, 1):
-            name, feature = first(entry, 1), first(entry, 2)
-            values = [value for kind in (1, 2, 3) for one in values_of(feature, kind) for value in listed(one, kind)]
-            found[name.decode()] = values[0] if len(values) == 1 else values
+    found: dict[str, Any] = {}
+    for name, feature in EXAMPLE.FromString(data).features.feature.items():
+        values = list(getattr(feature, feature.WhichOneof("kind") or "bytes_list").value)
+        found[name] = values[0] if len(values) == 1 else values
     return found
-
-
-def listed(data: bytes, kind: int) -> list[Any]:
-    """Read a list of bytes (kind 1), floats (2) or integers (3), packed or one by one."""
-    values: list[Any] = []
-    for number, value in fields(data):
-        if number != 1:
-            continue
-        if kind == 1:
-            values.append(value)
-        elif kind == 2:
-            values += struct.unpack(f"<{len(value) // 4}f", value)
-        else:
-            values += [int64(value)] if isinstance(value, int) else list(map(int64, varints(value)))
-    return values
-
-
-def fields(data: bytes) -> Iterator[tuple[int, Any]]:
-    """Yield the fields of a protobuf message: a number and an int (varint) or bytes."""
-    place = 0
-    while place < len(data):
-        key, place = varint(data, place)
-        match key & 7:
-            case 0:
-                value, place = varint(data, place)
-                yield key >> 3, value
-            case 1 | 2 | 5 as wire:
-                size, place = varint(data, place) if wire == 2 else ({1: 8, 5: 4}[wire], place)
-                if place + size > len(data):
-                    raise ValueError("a field is longer than its message")
-                yield key >> 3, data[place : place + size]
-                place += size
-            case wire:
-                raise ValueError(f"wire type {wire}")
-
-
-def values_of(data: bytes, number: int) -> list[bytes]:
-    return [value for found, value in fields(data) if found == number and isinstance(value, bytes)]
-
-
-def first(data: bytes, number: int) -> bytes:
-    return next(iter(values_of(data, number)), b"")
-
-
-def varints(data: bytes) -> Iterator[int]:
-    place = 0
-    while place < len(data):
-        value, place = varint(data, place)
-        yield value
 
 
 def masked_crc(data: bytes) -> int:

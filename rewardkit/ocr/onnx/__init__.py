@@ -1,4 +1,4 @@
-"""Run an ONNX network as a differentiable torch module, from its file, with no onnx package.
+"""Run an ONNX network as a differentiable torch module, from its file.
 
 `read_graph` reads the file, `TorchGraph` runs it. The operators known are those of convolutional and attention
 recognisers (see `operators`); what is not known is refused by name when the graph is loaded.

@@ -1,22 +1,19 @@
-"""Read an ONNX file: its nodes, its weights and its notes. Field numbers are those of onnx.proto (IR version 3 on)."""
+"""Read an ONNX file: its nodes, its weights and its notes, by the onnx package."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 import torch
+from google.protobuf.message import DecodeError
 from torch import Tensor
 
 from rewardkit.errors import UserError
-from rewardkit.ocr.onnx import wire
-from rewardkit.ocr.onnx.wire import Value
 
 Attribute = int | float | str | Tensor | list[int] | list[float]
-
-DTYPES: dict[int, str] = {1: "<f4", 2: "u1", 3: "i1", 6: "<i4", 7: "<i8", 9: "?", 10: "<f2", 11: "<f8"}
-"""TensorProto.DataType -> its layout in raw_data."""
 
 
 @dataclass(frozen=True)
@@ -43,92 +40,56 @@ class Graph:
 
 def read_graph(path: Path) -> Graph:
     """Read an ONNX file; raise `UserError` where it is none, is cut short, or keeps its weights in other files."""
-    with _named(path):
-        model = _model(path)
-        return _graph(wire.message(wire.raw(model[7][0])), _notes(model))
+    model = load(path)
+    try:
+        weights = {tensor.name: values(tensor) for tensor in model.graph.initializer}
+        nodes = tuple(map(node, model.graph.node))
+    except (UserError, ValueError, TypeError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+    inputs = tuple(one.name for one in model.graph.input if one.name not in weights)
+    return Graph(nodes, weights, inputs, tuple(one.name for one in model.graph.output), notes(model))
 
 
 def read_notes(path: Path) -> Mapping[str, str]:
     """Read only the notes (metadata) of an ONNX file; raise `UserError` as `read_graph` does."""
-    with _named(path):
-        return _notes(_model(path))
+    return notes(load(path))
 
 
-@contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Turn whatever is wrong inside a file into a `UserError` that names it."""
+def load(path: Path) -> onnx.ModelProto:
+    """Parse a file, without the files that its weights may name: a path in a model is not to be followed."""
     try:
-        yield
-    except (UserError, LookupError, UnicodeDecodeError, ValueError) as error:
-        raise UserError(f"cannot read {path}: {error}") from error
-
-
-def _model(path: Path) -> wire.Message:
-    model = wire.message(memoryview(path.read_bytes()))
-    if not model.get(7):
-        raise UserError("this is no ONNX file: it holds no graph")
+        model = onnx.load(path, format="protobuf", load_external_data=False)
+    except (DecodeError, OSError) as error:
+        raise UserError(f"cannot read {path}: this is no whole ONNX file ({error}); get it again") from error
+    if not model.HasField("graph"):
+        raise UserError(f"cannot read {path}: this is no ONNX file: it holds no graph")
     return model
 
 
-def _notes(model: wire.Message) -> dict[str, str]:
-    pairs = [wire.message(wire.raw(value)) for value in model.get(14, [])]
-    return {wire.text(pair[1][0]): wire.text(pair[2][0]) for pair in pairs}
+def notes(model: onnx.ModelProto) -> dict[str, str]:
+    return {note.key: note.value for note in model.metadata_props}
 
 
-def _graph(graph: wire.Message, notes: Mapping[str, str]) -> Graph:
-    weights = dict(_tensor(wire.message(wire.raw(value))) for value in graph.get(5, []))
-    return Graph(
-        tuple(_node(wire.message(wire.raw(value))) for value in graph.get(1, [])),
-        weights,
-        tuple(name for name in _names(graph.get(11, [])) if name not in weights),
-        _names(graph.get(12, [])),
-        notes,
-    )
+def node(proto: onnx.NodeProto) -> Node:
+    attributes = {one.name: attribute(one) for one in proto.attribute}
+    return Node(proto.op_type, tuple(proto.input), tuple(proto.output), attributes)
 
 
-def _names(values: list[Value]) -> tuple[str, ...]:
-    return tuple(wire.text(wire.message(wire.raw(value))[1][0]) for value in values)
+def attribute(proto: onnx.AttributeProto) -> Attribute:
+    value: Any = onnx.helper.get_attribute_value(proto)
+    if isinstance(value, onnx.TensorProto):
+        return values(value)
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, int | float) or isinstance(value, list) and all(isinstance(one, int | float) for one in value):
+        return value
+    raise UserError(f"attribute {proto.name!r} is of a kind ({proto.type}) that is not read here")
 
 
-def _node(node: wire.Message) -> Node:
-    attributes = (wire.message(wire.raw(value)) for value in node.get(5, []))
-    return Node(
-        wire.text(node[4][0]),
-        tuple(wire.text(value) for value in node.get(1, [])),
-        tuple(wire.text(value) for value in node.get(2, [])),
-        {wire.text(attribute[1][0]): _attribute(attribute) for attribute in attributes},
-    )
-
-
-def _attribute(attribute: wire.Message) -> Attribute:
-    kind = wire.integer(attribute[20][0])
-    if kind == 1:
-        return wire.floats(attribute[2])[0]
-    if kind == 2:
-        return wire.signed(attribute.get(3, [0])[0])
-    if kind == 3:
-        return wire.text(attribute[4][0])
-    if kind == 4:
-        return _tensor(wire.message(wire.raw(attribute[5][0])))[1]
-    if kind == 6:
-        return wire.floats(attribute.get(7, []))
-    if kind == 7:
-        return wire.integers(attribute.get(8, []))
-    raise UserError(f"attribute {wire.text(attribute[1][0])!r} is of a kind ({kind}) that is not read here")
-
-
-def _tensor(tensor: wire.Message) -> tuple[str, Tensor]:
-    """Read a TensorProto: its name and its values, from raw_data or from the field of its type."""
-    name = wire.text(tensor[8][0]) if tensor.get(8) else ""
-    kind, shape = wire.integer(tensor[2][0]), wire.integers(tensor.get(1, []))
-    if wire.integer(tensor.get(14, [0])[0]) == 1:
-        raise UserError(f"the weights of {name!r} are in another file; save the model as one file")
-    if kind not in DTYPES:
-        raise UserError(f"{name!r} is of ONNX data type {kind}, which is not read here")
-    if tensor.get(9):
-        values = np.frombuffer(wire.raw(tensor[9][0]), dtype=DTYPES[kind])
-    elif kind == 1:
-        values = np.array(wire.floats(tensor.get(4, [])), dtype=DTYPES[kind])
-    else:
-        values = np.array(wire.integers(tensor.get(7, tensor.get(5, []))), dtype=DTYPES[kind])
-    return name, torch.from_numpy(values.copy()).reshape(shape)
+def values(tensor: onnx.TensorProto) -> Tensor:
+    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        raise UserError(f"the weights of {tensor.name!r} are in another file; save the model as one file")
+    found = onnx.numpy_helper.to_array(tensor)
+    if found.dtype.kind not in "biuf" or found.dtype in (np.uint16, np.uint32, np.uint64):
+        raise UserError(f"{tensor.name!r} is of ONNX data type {tensor.data_type}, which is not read here")
+    return torch.from_numpy(found.copy())
