@@ -4,7 +4,6 @@ Seedream 2.0's data for prompt engineering (arXiv:2503.07703, section 4.4). All 
 same noise, and every image is judged against the prompt as typed: a rewrite must not win by asking for something else.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from rewardkit.diffusion.load import load_base
 from rewardkit.diffusion.sampling import image_batches
 from rewardkit.errors import UserError
 from rewardkit.images import grid, load_image, save_image, to_pil
-from rewardkit.io.files import write_text
+from rewardkit.io.files import write_json
 from rewardkit.io.jsonl import write_rows
 from rewardkit.io.progress import Progress
 from rewardkit.prompts import read_prompts
@@ -204,7 +203,7 @@ def report(
     tried = [group for group in groups if group.rewrites]
     gains = [group.best.score - group.original.score for group in tried]
     means = {"best_minus_prompt": sum(gains) / len(gains) if gains else None}
-    write_text(out / "mining.json", json.dumps({**counts, **means}, indent=1) + "\n")
+    write_json(out / "mining.json", {**counts, **means})
     print(f"{counts['prompts']} prompts: {counts['pairs']} pairs, {counts['examples']} examples in {out}")
     for name, what in (("without_pair", "pair"), ("without_example", "example")):
         for reason, count in counts[name].items():

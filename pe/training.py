@@ -5,7 +5,6 @@ the middle of a save resumes from the one before, with the metrics of that momen
 a folder that loads with plain transformers (LoRA is merged in).
 """
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -28,7 +27,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from pe.instructions import Task
 from pe.rewriter import TASK_FILE, load_model
 from rewardkit.errors import UserError
-from rewardkit.io.files import new_folder, write_text
+from rewardkit.io.files import new_folder, write_json
 from rewardkit.io.progress import Progress
 from rewardkit.io.quiet import quiet
 from rewardkit.training.interrupt import Interrupt
@@ -195,4 +194,4 @@ def save_model(
     with new_folder(folder) as temporary, quiet():
         whole.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
-        write_text(temporary / TASK_FILE, json.dumps({"task": task}) + "\n")
+        write_json(temporary / TASK_FILE, {"task": task})

@@ -1,6 +1,5 @@
 """The rewards a run descends: loaded by name, weighted, and normalised once on the base model's own images."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,7 @@ import torch
 from rewardkit.diffusion.base import Base
 from rewardkit.diffusion.rollout import rollout
 from rewardkit.errors import UserError
-from rewardkit.io.files import read_object, write_text
+from rewardkit.io.files import read_object, write_json
 from rewardkit.rewards.panel import Panel, Part
 from rewardkit.rewards.registry import load_rewards
 from rewardkit.training.processes import ALONE, Processes
@@ -68,7 +67,7 @@ def fit(
 
 def write(panel: Panel, path: Path) -> None:
     """Keep weights, targets, means and spreads beside the run."""
-    write_text(path, json.dumps(panel.state(), indent=2) + "\n")
+    write_json(path, panel.state())
 
 
 def read(panel: Panel, path: Path) -> Panel:

@@ -1,6 +1,5 @@
 """The reward model: one encoder, a head an axis, and every score from one forward pass; saved as a folder."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +15,7 @@ from rewardkit.encoders import Encoder, load_encoder
 from rewardkit.errors import UserError
 from rewardkit.images import pixels
 from rewardkit.images.preprocess import FramedPixels, Pixels, floats
-from rewardkit.io.files import new_folder, read_object
+from rewardkit.io.files import new_folder, read_object, write_json
 from rewardkit.rewards.protocol import applies
 from rewardkit.types import Images, Scores
 from rm.ensemble import Ensemble
@@ -140,7 +139,7 @@ class RewardModel(nn.Module):
             if not self.encoder.reference:
                 self.encoder.save(temporary / ENCODER)
             save_file({key: value.contiguous() for key, value in self.heads.state_dict().items()}, temporary / HEADS)
-            (temporary / CONFIG).write_text(json.dumps(self.config(), indent=2) + "\n")
+            write_json(temporary / CONFIG, self.config())
 
     def config(self) -> dict[str, Any]:
         """What `load` needs beside the weights."""

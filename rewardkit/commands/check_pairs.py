@@ -8,8 +8,8 @@ from typing import Any
 from rewardkit.data.check import Depth, Pictures, balance, leaks, look, prompts_over, repeats
 from rewardkit.data.read import Reading, read_source
 from rewardkit.data.records.record import PreferenceRecord
-from rewardkit.data.records.skipped import write_json
 from rewardkit.errors import UserError
+from rewardkit.io.files import write_json
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from rewardkit.data.image_folder import Item, read_image_folder, read_text
 from rewardkit.errors import UserError
 from rewardkit.io.files import write_text
 from rewardkit.io.jsonl import write_rows
+from rewardkit.report.text import aligned
 from rewardkit.rewards.calibration import on_scale
 from rewardkit.rewards.loaded import score_axes
 from rewardkit.rewards.registry import load_rewards
@@ -98,18 +99,10 @@ def as_table(rows: Sequence[Scored], names: Sequence[str]) -> str:
     ]
     means = [mean_cell([row.scores[name] for row in rows if name in row.scores]) for name in names]
     table = [["image", "prompt", *names], *shown, [f"mean of {len(rows)}", "", *means]]
-    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
-    text = [
-        "  ".join(align(cell, width, i > 1) for i, (cell, width) in enumerate(zip(line, widths, strict=True)))
-        for line in table
-    ]
+    text = aligned(table, left=2)
     if len(rows) > TABLE_ROWS:
         text.insert(-1, f"... and {len(rows) - TABLE_ROWS} more")
-    return "\n".join(line.rstrip() for line in text)
-
-
-def align(cell: str, width: int, right: bool) -> str:
-    return cell.rjust(width) if right else cell.ljust(width)
+    return "\n".join(text)
 
 
 def cells(row: Scored, names: Sequence[str]) -> list[str]:

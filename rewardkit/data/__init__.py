@@ -17,7 +17,7 @@ from rewardkit.data.records.record import (
     split,
 )
 from rewardkit.data.records.rows import read_rows, read_table
-from rewardkit.data.records.skipped import Skipped, write_json
+from rewardkit.data.records.skipped import Skipped
 
 __all__ = [
     "OVERALL",
@@ -40,6 +40,5 @@ __all__ = [
     "split",
     "to_record",
     "to_row",
-    "write_json",
     "write_pairs",
 ]

@@ -4,7 +4,6 @@ CLIP towers shrink an image before they see it, and texture (sharpness, noise, c
 This one reads the pixels as they are: a few strided blocks, one vector every 8 x 8 pixels, and statistics over them.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -18,7 +17,7 @@ from torch.nn import functional as F
 from rewardkit.encoders.base import Embedding, Encoder, ImageFeatures, colours
 from rewardkit.errors import UserError
 from rewardkit.images.preprocess import Preprocess
-from rewardkit.io.files import read_object
+from rewardkit.io.files import read_object, write_json
 from rewardkit.types import Images
 
 CONFIG = "conv_config.json"
@@ -86,7 +85,7 @@ class ConvEncoder(Encoder):
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / CONFIG).write_text(json.dumps(asdict(self.config), indent=2) + "\n")
+        write_json(folder / CONFIG, asdict(self.config))
         save_file(self.state_dict(), folder / WEIGHTS)
 
 

@@ -20,6 +20,7 @@ from rewardkit.encoders.base import Embedding, Encoder, ImageFeatures, colours
 from rewardkit.encoders.short_text import causal_embedding, each_once
 from rewardkit.errors import UserError, first_line
 from rewardkit.images.preprocess import Fit, Preprocess
+from rewardkit.io.files import write_json
 from rewardkit.types import Images
 
 CONFIG = "open_clip_config.json"
@@ -112,7 +113,7 @@ class ClipEncoder(Encoder):
         if "hf_model_name" in text_cfg:
             self.clip.text.config.save_pretrained(folder / TEXT_TOWER)  # type: ignore[union-attr, operator]
         config = {"model_cfg": {**self.model_cfg, "text_cfg": text_cfg}, "preprocess_cfg": settings}
-        (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+        write_json(folder / CONFIG, config)
         weights = merged(self.clip).state_dict()
         save_file({name: value.contiguous() for name, value in weights.items()}, folder / WEIGHTS)
 

@@ -20,6 +20,7 @@ from rewardkit.encoders.openclip import LOADING_ERRORS
 from rewardkit.encoders.processor import preprocess_from, settings_of
 from rewardkit.errors import UserError, first_line
 from rewardkit.images.preprocess import Fit, Preprocess
+from rewardkit.io.files import write_json
 from rewardkit.types import Images
 
 PREFIX = "hf:"
@@ -131,7 +132,7 @@ class TransformersEncoder(Encoder):
         model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
         settings = settings_of(self.preprocess, self.family.processor)
-        (folder / "preprocessor_config.json").write_text(json.dumps(settings, indent=2) + "\n")
+        write_json(folder / "preprocessor_config.json", settings)
 
 
 def embedding_of(output: Any) -> Tensor:

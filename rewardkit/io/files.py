@@ -2,9 +2,10 @@
 
 import errno
 import json
+import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,11 +58,26 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def write_json(path: Path, value: object) -> None:
+    """Write a JSON file whole or not at all; a number that is not finite, which JSON has no word for, becomes null."""
+    # What is no Unicode text (half a surrogate pair in a prompt) stays escaped: JSON allows it, UTF-8 does not.
+    text = json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def read_object(path: Path, mend: str = "copy the folder again") -> dict[str, Any]:
     """Read a JSON object. If there is none, raise a `UserError` that names the file and says how to fix it."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"cannot read {path} ({error}); {mend}") from error
     if not isinstance(found, dict):
         raise UserError(f"{path} is no JSON object; {mend}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rewardkit.errors import UserError
-from rewardkit.io.files import write_text
+from rewardkit.io.files import write_bytes
 
 
 def numbered_rows(path: Path) -> Iterator[tuple[int, Any]]:
@@ -39,7 +39,8 @@ def read_objects(path: Path) -> Iterator[dict[str, Any]]:
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write one JSON object a line, whole or not at all: a killed run leaves the old file."""
-    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))  # half a surrogate pair stays escaped, as JSON allows
 
 
 def _value(path: Path, number: int, line: str) -> Any:

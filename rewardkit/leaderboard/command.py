@@ -1,6 +1,5 @@
 """`rewardkit leaderboard`: compare image folders or models by rewards and judges; one page, one JSON, one Markdown."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Annotated, Any
 import tyro
 
 from rewardkit.errors import UserError
-from rewardkit.io.files import write_text
+from rewardkit.io.files import write_json, write_text
 from rewardkit.io.jsonl import write_rows
 from rewardkit.leaderboard import board
 from rewardkit.leaderboard.compare import (
@@ -220,7 +219,7 @@ def write_report(
         for row in scored
     ]
     write_text(config.out / "leaderboard.html", html)
-    write_text(config.out / "leaderboard.json", json.dumps(as_json(comparison), ensure_ascii=False, indent=1) + "\n")
+    write_json(config.out / "leaderboard.json", as_json(comparison))
     write_text(config.out / "leaderboard.md", markdown(comparison))
     write_rows(config.out / "scores.jsonl", raw)
 

@@ -1,8 +1,6 @@
 """`rewardkit plan`: expected memory and time of a ReFL run, from configuration files alone."""
 
-import json
-
-from rewardkit.io.files import write_text
+from rewardkit.io.files import write_json
 from rewardkit.plan.advice import climb
 from rewardkit.plan.config import PlanConfig, check
 from rewardkit.plan.planner import Planner
@@ -22,4 +20,4 @@ def show(config: PlanConfig) -> None:
     rungs = climb(planner, planned)
     print(text(planned, rungs))
     if config.out is not None:
-        write_text(config.out, json.dumps(as_json(planned, rungs), indent=2) + "\n")
+        write_json(config.out, as_json(planned, rungs))

@@ -1,6 +1,5 @@
 """Seedling's CLIP: its configuration, its tokenizer's end sign, and how it is written as an open_clip folder."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,8 @@ from open_clip import CLIP
 from safetensors.torch import save_file
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
+
+from rewardkit.io.files import write_json
 
 MODEL_CFG: dict[str, Any] = {
     "embed_dim": 96,
@@ -36,6 +37,6 @@ def with_end(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
 def save_clip(clip: CLIP, folder: Path) -> None:
     """Write weights (bfloat16, as they are shipped) and configuration beside the tokenizer, in open_clip's layout."""
     config = {"model_cfg": MODEL_CFG, "preprocess_cfg": PREPROCESS_CFG}
-    (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
+    write_json(folder / "open_clip_config.json", config)
     state = {name: value.to(torch.bfloat16).contiguous() for name, value in clip.state_dict().items()}
     save_file(state, folder / "open_clip_model.safetensors")

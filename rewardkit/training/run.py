@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from rewardkit.errors import UserError
-from rewardkit.io.files import new_folder, space_for, write_bytes, write_text
+from rewardkit.io.files import new_folder, space_for, write_bytes, write_json, write_text
 from rewardkit.io.toml import to_toml
 from rewardkit.training.tracker import Tracker, Tracking, track
 from rewardkit.training.versions import versions
@@ -125,7 +125,7 @@ class Run:
         """Write a JSON file into the run folder, whole or not at all."""
         path = self.folder / name
         if self.writes:
-            write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+            write_json(path, value)
         return path
 
     def close(self) -> None:
@@ -187,7 +187,7 @@ def _write_start(folder: Path, config: Any) -> None:
     about = folder / "versions.json"
     starts = json.loads(about.read_text(encoding="utf-8")) if about.exists() else []
     started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    write_text(about, json.dumps([*starts, {"started": started, **versions()}], indent=2) + "\n")
+    write_json(about, [*starts, {"started": started, **versions()}])
 
 
 def _drop_rows(path: Path, step: int) -> None:

@@ -1,6 +1,5 @@
 """Commands run one after the other in a folder, each once, so that a recipe can be stopped and gone on with."""
 
-import json
 import shlex
 import shutil
 import sys
@@ -11,7 +10,7 @@ from typing import Any
 
 from rewardkit.commands.cli import run
 from rewardkit.errors import UserError
-from rewardkit.io.files import read_object, write_text
+from rewardkit.io.files import read_object, write_json
 
 
 class Pipeline:
@@ -52,7 +51,7 @@ class Pipeline:
         work()
         self.passed.append(name)
         self.done[name] = {"what": what, "seconds": round(time.monotonic() - began, 1)}
-        write_text(self.path, json.dumps(self.done, indent=2) + "\n")
+        write_json(self.path, self.done)
 
     @property
     def seconds(self) -> float:

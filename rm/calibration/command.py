@@ -8,15 +8,14 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rewardkit.data import write_json
 from rewardkit.errors import UserError
+from rewardkit.io.files import write_json
 from rewardkit.rewards.calibration import FILE, FORMAT, MARK, Scale
 from rewardkit.rewards.registry import load_reward
 from rewardkit.stats import Estimate
 from rm.calibration.fit import AxisCalibration, fit
 from rm.calibration.measure import HIGHEST, LOWEST, calibration_error, debiased_error, to_scale
 from rm.calibration.rated import Rated, read_rated, score_rated
-from rm.evaluation.text import null_where_not_finite
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def calibrate(config: CalibrateConfig) -> None:
     for axis, one in found.items():
         print(words(axis, one))
     axes = {axis: as_json(one) for axis, one in found.items()}
-    write_json(out, null_where_not_finite({MARK: FORMAT, "model": config.model, "axes": axes}))
+    write_json(out, {MARK: FORMAT, "model": config.model, "axes": axes})
     picture(out.with_suffix(".png"), on_scale, found)
     print(f"calibration in {out}")
 

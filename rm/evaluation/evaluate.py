@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from rewardkit import __version__
-from rewardkit.data import PreferenceRecord, Skipped, axes_of, read_records, read_rows, write_json
+from rewardkit.data import PreferenceRecord, Skipped, axes_of, read_records, read_rows
 from rewardkit.errors import UserError
-from rewardkit.io.files import write_text
+from rewardkit.io.files import write_json, write_text
 from rewardkit.posters.preferences import TEMPERATURE
 from rewardkit.rewards.registry import load_reward
 from rewardkit.stats import Estimate

@@ -1,12 +1,12 @@
 """A leaderboard of judges as text for the terminal, as Markdown, and as plain values for JSON."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from rewardkit.report.markdown import plain, table
 from rewardkit.report.numbers import interval, number, signed
+from rewardkit.report.text import aligned
 from rewardkit.stats import Estimate
 from rm.evaluation.comparison import Comparison, Conventions, Match, Standing
 from rm.evaluation.profile import Profile
@@ -124,18 +124,6 @@ def convention_lines(conventions: Conventions) -> list[str]:
     return [f"{rule}: {convention.words} ({convention.source})" for rule, convention in conventions.items()]
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Pad cells so that columns stand under each other, all but the first to the right."""
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.rjust(width) if place else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-
-
 def markdown(board: Board) -> str:
     """Write the tables for a README or a pull request; the same board always gives the same text."""
     parts = [f"# {plain(board.title)}", "Brackets are 95 % intervals, prompts resampled."]
@@ -160,7 +148,7 @@ def rows_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def as_json(board: Board) -> dict[str, Any]:
-    """Give the board as plain values; what is not a finite number is null."""
+    """Give the board as plain values."""
     conventions = {
         rule: {"words": one.words, "average": one.average, "source": one.source}
         for rule, one in board.conventions.items()
@@ -168,22 +156,11 @@ def as_json(board: Board) -> dict[str, Any]:
     profiles = {
         name: asdict(profile) | {"seconds_per_image": profile.per_image} for name, profile in board.profiles.items()
     }
-    found: dict[str, Any] = null_where_not_finite(
-        {
-            "title": board.title,
-            "tie_rule": next(iter(board.conventions)),
-            "conventions": conventions,
-            "comparisons": [asdict(one) for one in board.comparisons],
-            "costs": profiles,
-            "skipped": board.skipped,
-        }
-    )
-    return found
-
-
-def null_where_not_finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: null_where_not_finite(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [null_where_not_finite(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return {
+        "title": board.title,
+        "tie_rule": next(iter(board.conventions)),
+        "conventions": conventions,
+        "comparisons": [asdict(one) for one in board.comparisons],
+        "costs": profiles,
+        "skipped": board.skipped,
+    }

@@ -1,11 +1,10 @@
 """What was left out of a set of pairs, and why: counted, named in a report, and a stop past a stated share."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rewardkit.errors import UserError
-from rewardkit.io.files import write_text
+from rewardkit.io.files import write_json
 
 
 @dataclass
@@ -35,8 +34,3 @@ class Skipped:
             reason, places = next(iter(self.reasons.items()))
             more = f" (and {self.count - 1} more, listed in {report})" if self.count > 1 and report else ""
             raise UserError(f"{reason}: {places[0]}{more}; mend it, or allow a share of bad ones with --max-bad")
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write JSON whole or not at all."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

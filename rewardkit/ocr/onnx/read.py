@@ -81,7 +81,8 @@ def attribute(proto: onnx.AttributeProto) -> Attribute:
         return values(value)
     if isinstance(value, bytes):
         return value.decode()
-    if isinstance(value, int | float) or isinstance(value, list) and all(isinstance(one, int | float) for one in value):
+    several = value if isinstance(value, list) else [value]
+    if all(isinstance(one, int | float) for one in several):
         return value
     raise UserError(f"attribute {proto.name!r} is of a kind ({proto.type}) that is not read here")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rewardkit.io.files import write_text
+from rewardkit.io.files import write_json
 from rewardkit.workflows.demo.measure import before_and_after, read_rewrites, rewriting, write_short_prompts
 from rewardkit.workflows.demo.report import write_report
 from rewardkit.workflows.pipeline import Pipeline
@@ -38,7 +38,7 @@ def demo(config: DemoConfig) -> None:
     painter(steps, config)
     writer(steps, config)
     summary = summarise(steps, config)
-    write_text(config.out / "summary.json", json.dumps(summary, indent=2) + "\n")
+    write_json(config.out / "summary.json", summary)
     page = write_report(config.out, summary)
     print(
         f"\nall done in {summary['seconds'] / 60:.1f} minutes\nsummary: {config.out / 'summary.json'}\nreport:  {page}"
@@ -106,7 +106,7 @@ def writer(steps: Pipeline, config: DemoConfig) -> None:
     steps.command("as-rewritten", "generate", "--prompts", wordings)
     steps.step(
         "pe-gold", "score both against the prompts as typed, by the gold judges",
-        lambda: write_text(out / "pe-gold.json", json.dumps(rewriting(out, typed, wordings), indent=2) + "\n"),
+        lambda: write_json(out / "pe-gold.json", rewriting(out, typed, wordings)),
     )  # fmt: skip
 
 

@@ -1,6 +1,5 @@
 """The three things `rewardkit posters` makes: images with captions, prompt files, preference pairs."""
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from torch import Generator, Tensor
 from rewardkit.data import PreferenceRecord, read_pairs, write_pairs
 from rewardkit.errors import UserError
 from rewardkit.images import save_image, to_tensor
-from rewardkit.io.files import write_text
+from rewardkit.io.files import write_json
 from rewardkit.io.jsonl import write_rows
 from rewardkit.io.progress import Progress
 from rewardkit.posters.draw import draw
@@ -77,7 +76,7 @@ def pairs(config: PostersConfig, fonts: Fonts, generator: Generator) -> None:
     write_rows(config.out / "gold.jsonl", gold_rows)
     write_pairs(config.out / "pairs.jsonl", records)
     report = ceilings(gold_rows, [record.prompt for record in records])
-    write_text(config.out / "ceilings.json", json.dumps(report, indent=2) + "\n")
+    write_json(config.out / "ceilings.json", report)
     for axis, found in report.items():
         print(
             f"{axis}: Bayes ceiling {found['ceiling']:.3f} on {found['n']} pairs without ties (T = {TEMPERATURE[axis]})"

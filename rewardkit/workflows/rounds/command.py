@@ -1,11 +1,10 @@
 """The steps of a round and of the whole, each a command that anybody can run by hand."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rewardkit.errors import UserError
-from rewardkit.io.files import write_text
+from rewardkit.io.files import write_json
 from rewardkit.io.jsonl import write_rows
 from rewardkit.prompts import read_prompts
 from rewardkit.workflows.pipeline import Pipeline
@@ -71,7 +70,7 @@ def rounds(config: RoundsConfig) -> None:
         tune(steps, config, "control/refl", judge(config, 0), config.rounds * config.updates, "", config.seed)
     compare(steps, config)
     summary = summarise(config.out)
-    write_text(config.out / "summary.json", json.dumps(summary, indent=2) + "\n")
+    write_json(config.out / "summary.json", summary)
     print(f"report: {write_report(config.out, summary)}")
 
 

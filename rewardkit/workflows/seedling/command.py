@@ -5,7 +5,6 @@ language model of the rewriter. A part that is done is not done again, and the l
 checkpoint, so the command can be stopped and started at will.
 """
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any
 import torch
 
 from rewardkit.images import grid, save_image
-from rewardkit.io.files import read_object, write_text
+from rewardkit.io.files import read_object, write_json
 from rewardkit.seedling.pipeline import SeedlingPipeline
 from rewardkit.seedling.vae import SeedlingVAE
 from rewardkit.training.versions import versions
@@ -101,7 +100,7 @@ def train(config: SeedlingConfig) -> None:
         ("rewriter", config.rewriter_updates, rewriter),
     ):
         figures.once(name, {"steps": steps, "seed": config.seed, "device": config.device}, work)
-    write_text(weights / "figures.json", json.dumps(figures.parts, indent=2) + "\n")
+    write_json(weights / "figures.json", figures.parts)
     print(f"weights in {weights}")
 
 
@@ -121,7 +120,7 @@ class Figures:
         taken = {"seconds": round(time.monotonic() - began), "versions": versions()}
         self.parts[name] = settings | taken | reached
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(self.path, json.dumps(self.parts, indent=2) + "\n")
+        write_json(self.path, self.parts)
 
 
 @torch.no_grad()
