@@ -22,8 +22,7 @@ from benchmarks.timing import Row, in_turns, speed_up, wall_seconds
 from rewardkit.data import PreferenceRecord
 from rewardkit.encoders import ClipEncoder
 from rewardkit.images.ahead import THREADS
-from rewardkit.images.preprocess import Preprocess
-from rewardkit.rewards.published.framing import CLIP_MEAN, CLIP_STD
+from rewardkit.images.preprocess import CLIP_MEAN, CLIP_STD, Preprocess
 from rewardkit.training.processes import ALONE
 from rewardkit.training.run import Run
 from rm import RewardModel

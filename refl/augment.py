@@ -7,6 +7,7 @@ random change every time, they pay less than what survives the change.
 import torch
 from torch import nn
 
+from rewardkit.images.shift import shift
 from rewardkit.training.batch_shard import BatchShard
 from rewardkit.types import Images
 
@@ -30,14 +31,6 @@ def augment(
     images = shift(images, (amounts[:, :2] * 2 - 1) * SHIFT * strength)
     images = blur(images, amounts[:, 2] * BLUR * strength)
     return (images + noise * (amounts[:, 3] * NOISE * strength).view(-1, 1, 1, 1)).clamp(0, 1)
-
-
-def shift(images: Images, offsets: torch.Tensor) -> Images:
-    """Move each image by its offset (B, 2), in shares of its width and height; the border is repeated."""
-    theta = torch.eye(2, 3).to(images).repeat(len(images), 1, 1)
-    theta[:, :, 2] = 2 * offsets
-    grid = nn.functional.affine_grid(theta, list(images.shape), align_corners=False)
-    return nn.functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
 def blur(images: Images, sigmas: torch.Tensor) -> Images:

@@ -23,7 +23,7 @@ from rewardkit.diffusion.checkpointing import decode_by_image, save_memory
 from rewardkit.diffusion.load import load_base
 from rewardkit.encoders import load_encoder
 from rewardkit.errors import UserError
-from rewardkit.prompts import read_prompts
+from rewardkit.prompts import evenly, read_prompts
 from rewardkit.rewards.panel import Panel
 from rewardkit.rewards.registry import load_rewards
 from rewardkit.training.batch_shard import BatchShard
@@ -152,7 +152,7 @@ def build_monitor(
     """Choose the prompts that the judges see at every look."""
     seen = read(config.guard_prompts) if config.guard_prompts else texts
     subject = HeldOut(
-        base, trained, judges, load_encoder(GUARD_ENCODER).to(world.device), spread(seen, config.guard_images),
+        base, trained, judges, load_encoder(GUARD_ENCODER).to(world.device), evenly(seen, config.guard_images),
         config.steps, config.guidance, config.seed + GUARD_SEED, config.batch_size, world,
     )  # fmt: skip
     return Monitor(subject, config.patience if config.guard else 0, config.updates, config.guard_every)
@@ -163,14 +163,9 @@ def scaled(trained: Panel, base: Base, texts: Sequence[str], config: ReflConfig,
     if all(world.gather(config.resume and path.is_file())):  # asked of all before any writes it
         return panel.read(trained, path)
     trained = panel.fit(
-        trained, base, spread(texts, FIT_IMAGES), steps=config.steps, guidance=config.guidance,
+        trained, base, evenly(texts, FIT_IMAGES), steps=config.steps, guidance=config.guidance,
         seed=config.seed, batch_size=config.batch_size, world=world,
     )  # fmt: skip
     if world.is_main:
         panel.write(trained, path)
     return trained
-
-
-def spread(texts: Sequence[str], count: int) -> list[str]:
-    """Take `count` prompts evenly from a file (its kinds often stand in blocks), or repeat a short one."""
-    return [texts[index * len(texts) // count] for index in range(count)]

@@ -22,7 +22,7 @@ from refl.objectives.nft import nft
 from refl.objectives.table import estimator
 from refl.plan import show_plan
 from refl.report import write_report
-from refl.session import Session, begin, spread
+from refl.session import Session, begin
 from refl.tuned_text import encoders
 from rewardkit.diffusion import lora
 from rewardkit.diffusion.rollout import rollout
@@ -30,6 +30,7 @@ from rewardkit.diffusion.sampling import guided
 from rewardkit.images import grid, save_image
 from rewardkit.io.files import new_folder
 from rewardkit.io.progress import Progress
+from rewardkit.prompts import evenly
 from rewardkit.rewards.panel import Panel
 from rewardkit.training import order
 from rewardkit.training.interrupt import Interrupt
@@ -201,7 +202,7 @@ def draw_grid(session: Session) -> None:
         return
     with session.learner.averaged():
         images = rollout(
-            session.base, spread(session.texts, count), lambda images, _: {"images": images},
+            session.base, evenly(session.texts, count), lambda images, _: {"images": images},
             steps=config.steps, guidance=config.guidance, seed=config.seed, batch_size=config.batch_size,
             world=session.share.world,
         )["images"]  # fmt: skip

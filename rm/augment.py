@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from rewardkit.images.shift import shift
 from rewardkit.types import Images
 
 NOISE = 0.05
@@ -22,7 +23,7 @@ def light(images: Images, generator: Generator) -> Images:
     """Shift, soften and noise each image by its own small random amounts."""
     count, _, height, width = images.shape
     softness, noise = (draw(count, generator, images) for _ in range(2))
-    images = shift(images, torch.rand(count, 2, generator=generator).to(images) * 2 - 1)
+    images = shift(images, SHIFT * (torch.rand(count, 2, generator=generator).to(images) * 2 - 1))
     mean = F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
     images = torch.lerp(images, mean, SOFT * softness)
     pixels = torch.randn(count, 3, height, width, generator=generator).to(images)
@@ -33,14 +34,6 @@ def draw(count: int, generator: Generator, like: Tensor) -> Tensor:
     """A strength an image; half of them are 0, so that every change is also seen alone."""
     strength = torch.rand(count, 1, 1, 1, generator=generator)
     return (strength * 2 - 1).clamp_min(0).to(like)
-
-
-def shift(images: Images, direction: Tensor) -> Images:
-    """Move each image by up to `SHIFT` of its side, its border repeated; `direction` is (B, 2) in [-1, 1]."""
-    identity = torch.eye(2, 3).to(images).expand(len(images), 2, 3).clone()
-    identity[:, :, 2] = 2 * SHIFT * direction
-    where = F.affine_grid(identity, list(images.shape), align_corners=False)
-    return F.grid_sample(images, where, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def flip(images: Images, generator: Generator) -> Images:

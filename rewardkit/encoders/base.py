@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from rewardkit.errors import UserError
 from rewardkit.images.preprocess import Preprocess
+from rewardkit.images.statistics import opponent_colours
 from rewardkit.types import Images
 
 Tokens = Float[Tensor, "batch tokens width"]
@@ -27,8 +28,7 @@ def colours(images: Images) -> Colours:
 
     The opponent channels are those of colourfulness (Hasler and Suesstrunk 2003). Differentiable.
     """
-    red, green, blue = images.unbind(1)
-    channels = torch.stack([red, green, blue, red - green, (red + green) / 2 - blue], dim=1).flatten(2)
+    channels = torch.cat([images, opponent_colours(images).transpose(0, 1)], dim=1).flatten(2)
     return torch.cat([channels.mean(-1), (channels.var(-1, correction=0) + 1e-6).sqrt()], dim=-1)
 
 

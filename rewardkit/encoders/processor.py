@@ -3,16 +3,13 @@
 from typing import Any, Literal
 
 from rewardkit.errors import UserError
-from rewardkit.images.preprocess import Fit, Preprocess
+from rewardkit.images.preprocess import CLIP_MEAN, CLIP_STD, Fit, Preprocess
 
 INTERPOLATIONS: dict[int, Literal["bilinear", "bicubic"]] = {2: "bilinear", 3: "bicubic"}
 """PIL's numbers of the two ways of resizing that can be done differentiably."""
 
 FIT = "rewardkit_fit"
 """Our own key, for the ways of fitting that transformers has no words for."""
-
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 def preprocess_from(settings: dict[str, Any], side: int, *, crops: bool, fit: Fit | None) -> Preprocess:

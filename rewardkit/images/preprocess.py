@@ -24,6 +24,10 @@ Pixels = Num[Tensor, "batch 3 height width"]
 FramedPixels = Num[Tensor, "batch 3 framed_height framed_width"]
 """The same at the size of an encoder."""
 
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+"""Of red, green and blue over the images that CLIP was trained on (arXiv 2103.00020)."""
+
 Fit = Literal["crop", "stretch", "pad", "native"]
 
 

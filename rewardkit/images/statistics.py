@@ -1,11 +1,18 @@
 """What betrays a cheat without knowing the reward: clipped and gaudy pixels, fine patterns, images all alike."""
 
 import torch
+from torch import Tensor
 
 from rewardkit.types import Images, PerImage
 
 CLIPPED = 1 / 255
 """How near to 0 or 1 a value counts as clipped."""
+
+
+def opponent_colours(images: Tensor) -> Tensor:
+    """Red-green and yellow-blue, (2, batch, height, width) (Hasler and Suesstrunk 2003). Differentiable."""
+    red, green, blue = images.unbind(1)
+    return torch.stack([red - green, (red + green) / 2 - blue])
 
 
 def probe(images: Images) -> dict[str, PerImage]:
@@ -33,7 +40,7 @@ def high_frequency(images: Images) -> PerImage:
     return ((power * high).sum((1, 2)) + 1e-6).log()
 
 
-def diversity(features: torch.Tensor) -> PerImage:
+def diversity(features: Tensor) -> PerImage:
     """Mean cosine distance of each image's features (B, D) to those of the others; 0 for copies of one image."""
     unit = torch.nn.functional.normalize(features.flatten(1), dim=-1)
     apart = 1 - unit @ unit.T

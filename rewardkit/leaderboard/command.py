@@ -23,7 +23,7 @@ from rewardkit.leaderboard.compare import (
 )
 from rewardkit.leaderboard.entries import Drawing, Entry, parse_entries, read_entry
 from rewardkit.leaderboard.markdown import markdown
-from rewardkit.prompts import has_text, language
+from rewardkit.prompts import evenly, has_text, language
 from rewardkit.report import thumbnails
 from rewardkit.report.page import Picture, page
 from rewardkit.rewards.calibration import on_scale
@@ -198,7 +198,8 @@ def write_report(
     def draw(entry: str, prompt: str, facts: Mapping[str, str]) -> Picture:
         return thumbnails.picture(files.get((entry, prompt)), entry, facts, config.thumbnail)
 
-    shown = spread(shared_prompts(list(scores.values())), config.gallery)
+    shared = shared_prompts(list(scores.values()))
+    shown = evenly(shared, min(config.gallery, len(shared)))
     parts = board.sections(comparison, scores, shown, draw)
     names = ", ".join(entry.name for entry in comparison.entries)
     html = page(
@@ -222,13 +223,6 @@ def write_report(
     write_json(config.out / "leaderboard.json", as_json(comparison))
     write_text(config.out / "leaderboard.md", markdown(comparison))
     write_rows(config.out / "scores.jsonl", raw)
-
-
-def spread(prompts: Sequence[str], count: int) -> list[str]:
-    """Take `count` prompts evenly spread over all, so that no one picks them."""
-    if count >= len(prompts):
-        return list(prompts)
-    return [prompts[int(i * len(prompts) / count)] for i in range(count)]
 
 
 def safe_name(name: str) -> str:

@@ -9,6 +9,7 @@ from rewardkit.diffusion.generate import GenerateConfig, generate
 from rewardkit.diffusion.load import BUILT_IN
 from rewardkit.errors import UserError
 from rewardkit.io.jsonl import write_rows
+from rewardkit.io.named import split_name
 from rewardkit.prompts import Prompt, read_prompts
 
 
@@ -34,9 +35,9 @@ class Entry:
 
 def parse_entry(text: str) -> tuple[str, str]:
     """Split `NAME=SOURCE`; without a name, the last part of the source names it."""
-    name, found, source = text.partition("=")
-    if not found:
-        name, source = Path(text).name or text, text
+    name, source = split_name(text)
+    if source == text:
+        name = Path(text).name or text
     if not name.strip() or not source.strip():
         raise UserError(f"an entry is NAME=FOLDER or NAME=MODEL, like base=runs/base/images; got {text!r}")
     return name.strip(), source.strip()

@@ -90,4 +90,4 @@ def pick_font(fonts: Sequence[Path], text: str | None, generator: Generator) -> 
     """Choose one of the user's fonts for Latin text; `None` is the built-in one, and Chinese always has its own."""
     if not fonts or text is None or not text.isascii():
         return None
-    return fonts[int(torch.randint(len(fonts), (), generator=generator))]
+    return pick(fonts, generator)

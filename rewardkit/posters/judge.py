@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from rewardkit.images.statistics import opponent_colours
 from rewardkit.ocr import Engine, OcrReward
 from rewardkit.posters.captions import parse
 from rewardkit.posters.measure import measure
@@ -67,8 +68,7 @@ class PostersAesthetic:
 
 def colourfulness(images: Images) -> Scores:
     """Hasler & Süsstrunk's M3 on the scale of 0 to 255: spread plus 0.3 times the mean of two opponent colours."""
-    red, green, blue = (255 * images).flatten(2).unbind(1)
-    opponents = torch.stack([red - green, (red + green) / 2 - blue])
+    opponents = opponent_colours(255 * images).flatten(2)
     spread = opponents.var(-1, correction=0).sum(0).sqrt()
     return spread + 0.3 * opponents.mean(-1).square().sum(0).sqrt()
 

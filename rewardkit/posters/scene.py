@@ -1,9 +1,13 @@
 """A poster as a specification: what is drawn, before it is said (captions) or shown (draw)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
 import torch
 from torch import Generator
+
+T = TypeVar("T")
 
 SHAPES = ("circle", "square", "triangle", "star")
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple")
@@ -59,7 +63,7 @@ class Scene:
         return replace(self, **dict.fromkeys(names))
 
 
-def pick(choices: tuple[str, ...], generator: Generator) -> str:
+def pick(choices: Sequence[T], generator: Generator) -> T:
     """Choose one, uniformly."""
     return choices[int(torch.randint(len(choices), (), generator=generator))]
 

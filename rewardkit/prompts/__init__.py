@@ -3,6 +3,7 @@
 from rewardkit.prompts.files import COLUMNS, Prompt, Rows, read_prompts
 from rewardkit.prompts.language import Language, has_hangul, language
 from rewardkit.prompts.quotes import Quote, has_text, quoted, quotes, wanted_text, without_quotes
+from rewardkit.prompts.sample import evenly
 
 __all__ = [
     "COLUMNS",
@@ -10,6 +11,7 @@ __all__ = [
     "Prompt",
     "Quote",
     "Rows",
+    "evenly",
     "has_hangul",
     "has_text",
     "language",

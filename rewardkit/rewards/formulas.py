@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
+from rewardkit.images.statistics import opponent_colours
 from rewardkit.types import Images, Scores
 
 
@@ -12,8 +13,7 @@ def colourfulness(images: Images) -> Scores:
 
     About 0 for grey, 0.3 for colourful photographs, above 0.4 for extremely colourful ones. Differentiable.
     """
-    red, green, blue = images.flatten(2).unbind(1)
-    opponents = torch.stack([red - green, (red + green) / 2 - blue])  # (2, batch, pixels)
+    opponents = opponent_colours(images).flatten(2)  # (2, batch, pixels)
     spread = norm(opponents.std(-1, correction=0))
     return spread + 0.3 * norm(opponents.mean(-1))
 

@@ -1,11 +1,12 @@
 """Gather what a leaderboard of judges compares: rewards scored on sets of pairs, and ready scores."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rewardkit.data import PreferenceRecord, Skipped, axes_of
 from rewardkit.errors import UserError
+from rewardkit.io.named import split_name
 from rewardkit.rewards.loaded import LoadedReward
 from rewardkit.rewards.registry import load_rewards
 from rm.evaluation.profile import Profile, watched
@@ -27,14 +28,6 @@ class Gathered:
         if judge in there:
             raise UserError(f"two judges are called {judge!r}; name one of them, like: NAME={judge}")
         there[judge] = list(rankings)
-
-
-def named_specs(specs: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Split NAME=SPEC; the name is empty where none is given."""
-    for spec in specs:
-        name, equals, rest = spec.partition("=")
-        named = bool(equals) and "/" not in name
-        yield (name, rest) if named else ("", spec)
 
 
 def judge_names(reward: LoadedReward, name: str) -> dict[str, tuple[str, str]]:
@@ -64,7 +57,7 @@ def gather_rewards(
     device: str,
 ) -> None:
     """Load one reward at a time, so that memory and time are its own, and score all sets by it."""
-    for name, spec in named_specs(specs):
+    for name, spec in map(split_name, specs):
         with watched(device) as profile:
             (reward,) = load_rewards([spec], device)
             skipped = Skipped()

@@ -7,7 +7,7 @@ import torch
 from rewardkit.data.image_folder import ImageFolder, Item
 from rewardkit.errors import UserError
 from rewardkit.images import save_image
-from rewardkit.leaderboard.command import LeaderboardConfig, compare, run, spread
+from rewardkit.leaderboard.command import LeaderboardConfig, compare, run
 from rewardkit.leaderboard.compare import Score
 from rewardkit.leaderboard.entries import Entry, is_images, parse_entries
 from rewardkit.rewards.scoring import Scored
@@ -120,8 +120,3 @@ def test_images_and_models_are_told_apart(tmp_path: Path) -> None:
 def test_a_model_needs_prompts(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--prompts"):
         run(config(tmp_path, "base=seedling"))
-
-
-def test_the_gallery_spreads_over_all_prompts() -> None:
-    assert spread(list("abcdefgh"), 4) == ["a", "c", "e", "g"]
-    assert spread(list("ab"), 4) == ["a", "b"]

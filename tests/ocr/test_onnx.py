@@ -1,6 +1,7 @@
 """The ONNX reader and runner: against onnxruntime on the real recogniser, and on files that are none."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -40,7 +41,13 @@ def test_the_notes_name_the_characters(graph: Graph) -> None:
 
 
 def test_every_kind_of_attribute_and_weight_is_read(tmp_path: Path) -> None:
-    attributes = {"axis": -1, "epsilon": 0.5, "mode": "SAME_UPPER", "pads": [1, -2], "scales": [0.5, 2.0]}
+    attributes: dict[str, Any] = {
+        "axis": -1,
+        "epsilon": 0.5,
+        "mode": "SAME_UPPER",
+        "pads": [1, -2],
+        "scales": [0.5, 2.0],
+    }
     weights = [np.array([[1.5, -2]], "<f4"), np.array([-(2**40)]), np.array([True]), np.array([0.5], "<f2")]
     tensors = [onnx.numpy_helper.from_array(value, f"w{index}") for index, value in enumerate(weights)]
     node = onnx.helper.make_node("Any", ["x", "", "w0"], ["y"], **attributes, value=tensors[0])

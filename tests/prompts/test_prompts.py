@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rewardkit.errors import UserError
-from rewardkit.prompts import Prompt, has_text, language, quoted, read_prompts, wanted_text, without_quotes
+from rewardkit.prompts import Prompt, evenly, has_text, language, quoted, read_prompts, wanted_text, without_quotes
 
 
 @pytest.mark.parametrize(
@@ -168,3 +168,10 @@ def test_missing_file_and_wrong_encoding(tmp_path: Path) -> None:
     (tmp_path / "gbk.txt").write_bytes("一个红色的圆".encode("gbk"))
     with pytest.raises(UserError, match="not UTF-8"):
         read_prompts(tmp_path / "gbk.txt")
+
+
+def test_evenly_takes_from_all_of_a_list_and_repeats_a_short_one() -> None:
+    assert evenly(["a", "b", "c", "d"], 2) == ["a", "c"]
+    assert evenly("abcdefgh", 4) == ["a", "c", "e", "g"]
+    assert evenly(["a", "b"], 4) == ["a", "a", "b", "b"]
+    assert evenly([], 0) == []

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from refl.augment import augment, blur, shift
+from refl.augment import augment, blur
+from rewardkit.images.shift import shift
 
 
 def test_augmenting_changes_little_and_passes_gradients() -> None:

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from refl.config import ReflConfig, kl, window
 from refl.objectives.names import ObjectiveName
-from refl.session import spread
 from refl.train import train
 from rewardkit.commands.config import parse
 from rewardkit.diffusion.generate import GenerateConfig, generate
@@ -241,11 +240,6 @@ def test_cached_embeddings_are_those_of_the_prompt(folder: Path) -> None:
     first = cache.encode(["a", "b", "a"], torch.device("cpu"))
     assert torch.equal(first["embeds"][0], first["embeds"][2])
     torch.testing.assert_close(first["embeds"][1:2], base.encode(["b"])["embeds"])
-
-
-def test_spread_takes_from_all_of_a_file() -> None:
-    assert spread(["a", "b", "c", "d"], 2) == ["a", "c"]
-    assert spread(["a", "b"], 4) == ["a", "a", "b", "b"]
 
 
 def test_colourfulness_is_the_published_formula() -> None:

@@ -13,7 +13,7 @@ from rewardkit.io.progress import Progress
 from rewardkit.posters.captions import LANGUAGES, long_caption
 from rewardkit.posters.draw import draw
 from rewardkit.posters.flaws import weathered
-from rewardkit.posters.scene import Scene, chance
+from rewardkit.posters.scene import Scene, chance, pick
 from rewardkit.posters.text_pairs.flaws import KINDS, LANGUAGE, MALFORMED, SLIPS
 from rewardkit.posters.text_pairs.typefaces import Typeface, built_in, read_folder, select
 from rewardkit.posters.text_pairs.words import foreign, texts_of
@@ -122,7 +122,7 @@ def gather(config: TextPairsConfig, skipped: Skipped) -> Supply:
 def draw_pair(config: TextPairsConfig, supply: Supply, kind: str, generator: Generator) -> Pair | None:
     """Draw a poster with right and wrong text; `None` when every attempt looked the same."""
     for _ in range(ATTEMPTS):
-        text = supply.texts[int(torch.randint(len(supply.texts), (), generator=generator))]
+        text = pick(supply.texts, generator)
         scene = replace(Scene().filled(generator), text=text)
         face = select(supply.faces, text, generator)
         if face is None:
@@ -149,7 +149,7 @@ def draw_wrong(
     if kind in MALFORMED:
         return weathered(MALFORMED[kind](scene, config.size, face, generator), Generator().manual_seed(wear))
     if kind == LANGUAGE:
-        text = supply.others[int(torch.randint(len(supply.others), (), generator=generator))]
+        text = pick(supply.others, generator)
         other = select(supply.all_faces, text, generator)
     else:
         slip = SLIPS[kind](str(scene.text), generator)

@@ -16,7 +16,7 @@ from rewardkit.images import to_pil, to_tensor
 from rewardkit.posters.draw import GRID, INK, draw
 from rewardkit.posters.flaws import erase_strokes
 from rewardkit.posters.fonts import load_font
-from rewardkit.posters.scene import Scene, chance
+from rewardkit.posters.scene import Scene, chance, pick
 from rewardkit.posters.text_pairs.typefaces import Typeface
 
 TEXT_TOP = 42
@@ -51,7 +51,7 @@ def _letters(text: str) -> list[int]:
 
 
 def _one_of(places: list[int], generator: Generator) -> int | None:
-    return places[int(torch.randint(len(places), (), generator=generator))] if places else None
+    return pick(places, generator) if places else None
 
 
 def strokes(scene: Scene, size: int, face: Typeface, generator: Generator) -> Image.Image:

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import torch
 from matplotlib.ft2font import FT2Font
 from torch import Generator
 
 from rewardkit.data import Skipped
 from rewardkit.errors import UserError
 from rewardkit.posters.fonts import cjk_font, font_files, latin_font
+from rewardkit.posters.scene import pick
 
 
 @dataclass(frozen=True)
@@ -57,4 +57,4 @@ def select(faces: Sequence[Typeface], texts: Iterable[str], generator: Generator
     """Draw one of the faces that have every letter of these texts; `None` where none has."""
     joined = "".join(texts)
     able = [face for face in faces if face.has(joined)]
-    return able[int(torch.randint(len(able), (), generator=generator))] if able else None
+    return pick(able, generator) if able else None

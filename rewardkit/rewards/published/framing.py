@@ -7,10 +7,7 @@ from PIL import Image
 from torch import Tensor
 
 from rewardkit.images import to_tensor
-from rewardkit.images.preprocess import FramedPixels, Pixels, Preprocess, floats
-
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+from rewardkit.images.preprocess import CLIP_MEAN, CLIP_STD, FramedPixels, Pixels, Preprocess, floats
 
 Size = tuple[int, int]
 """Height and width."""

@@ -19,9 +19,9 @@ from transformers import AutoTokenizer, Qwen2VLConfig, Qwen2VLModel
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
 from rewardkit.errors import UserError
-from rewardkit.images.preprocess import Framed, FramedPixels, Pixels
+from rewardkit.images.preprocess import CLIP_MEAN, CLIP_STD, Framed, FramedPixels, Pixels
 from rewardkit.io.files import read_object
-from rewardkit.rewards.published.framing import CLIP_MEAN, CLIP_STD, Framing, Size
+from rewardkit.rewards.published.framing import Framing, Size
 from rewardkit.rewards.published.scorer import Scorer, between
 from rewardkit.rewards.published.weights import Source, State, fitted, locate, read_state, weight_file
 from rewardkit.types import Scores

@@ -6,7 +6,7 @@ from pathlib import Path
 from rewardkit.errors import UserError
 from rewardkit.io.files import write_json
 from rewardkit.io.jsonl import write_rows
-from rewardkit.prompts import read_prompts
+from rewardkit.prompts import evenly, read_prompts
 from rewardkit.workflows.pipeline import Pipeline
 from rewardkit.workflows.rounds.label import label, read_votes
 from rewardkit.workflows.rounds.mine import mine
@@ -139,7 +139,7 @@ def take(source: Path, target: Path, count: int) -> None:
     prompts = read_prompts(source)
     if len(prompts) < count:
         raise UserError(f"{source} has {len(prompts)} prompts, fewer than the {count} to draw; lower --drawn")
-    rows = [prompts[index * len(prompts) // count] for index in range(count)]
+    rows = evenly(prompts, count)
     write_rows(target, [{"prompt": row.text} for row in rows])
 
 

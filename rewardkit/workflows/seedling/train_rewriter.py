@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from rewardkit.io.progress import Progress
 from rewardkit.posters.captions import LANGUAGES, long_caption, short_caption, shorten
-from rewardkit.posters.scene import chance, random_scene
+from rewardkit.posters.scene import chance, pick, random_scene
 from rewardkit.seedling.rewriter import build_rewriter
 from rewardkit.seedling.text import build_tokenizer, sample_captions
 
@@ -21,7 +21,7 @@ from rewardkit.seedling.text import build_tokenizer, sample_captions
 def training_text(generator: Generator, tokenizer: PreTrainedTokenizerFast) -> str:
     """One text: a bare caption, or a short prompt answered by a long one."""
     scene = random_scene(generator)
-    language = LANGUAGES[int(torch.randint(len(LANGUAGES), (), generator=generator))]
+    language = pick(LANGUAGES, generator)
     long, short = long_caption(scene, language, generator), short_caption(shorten(scene, generator), language)
     if chance(0.3, generator):
         return (long if chance(0.7, generator) else short) + str(tokenizer.eos_token)

@@ -14,11 +14,12 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, Qwen2VLImage
 
 from rewardkit.errors import UserError
 from rewardkit.images import to_pil, to_tensor
+from rewardkit.images.preprocess import CLIP_MEAN, CLIP_STD
 from rewardkit.rewards.published import hpsv2 as hps
 from rewardkit.rewards.published.aesthetic import linear_chain
 from rewardkit.rewards.published.blip import BERT, Blip, VitSize
 from rewardkit.rewards.published.clip import VIT_H14, VIT_L14
-from rewardkit.rewards.published.framing import CLIP_MEAN, CLIP_STD, Framing, clip_crop, clip_pad
+from rewardkit.rewards.published.framing import Framing, clip_crop, clip_pad
 from rewardkit.rewards.published.hpsv3 import SmartResize, patches
 from rewardkit.rewards.published.mps import CrossModel
 from rewardkit.rewards.published.scorer import Scorer
