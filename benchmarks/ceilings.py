@@ -22,7 +22,7 @@ from torch import Generator, Tensor
 
 from rewardkit.data import PreferenceRecord, Skipped, read_pairs
 from rewardkit.io.jsonl import read_objects
-from rewardkit.posters.preferences import TEMPERATURE
+from rewardkit.posters.names import TEMPERATURE
 from rewardkit.stats import ratio_interval
 from rm import RewardModel
 from rm.evaluation.profile import Profile

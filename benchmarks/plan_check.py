@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from rewardkit.diffusion import lora
 from rewardkit.diffusion.base import Base
-from rewardkit.diffusion.checkpointing import Saving, save_memory
+from rewardkit.diffusion.checkpointing import save_memory
+from rewardkit.diffusion.config import Saving
 from rewardkit.diffusion.tiny.pipelines import tiny_flux, tiny_sd3
 from rewardkit.plan import simulate
 from rewardkit.plan.bases import build, recipe

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from refl.config import window
+from refl.check import window
 from refl.objectives.chain import late_step
 from refl.session import Session
 from refl.train import update

@@ -24,7 +24,8 @@ import torch
 from benchmarks.same_scale import begin_on
 from benchmarks.wind_recipes import RANDOM_DEPTH, RECIPES
 from benchmarks.wind_report import write_report
-from refl.config import ReflConfig, check
+from refl.check import check
+from refl.config import ReflConfig
 from refl.session import Session
 from refl.train import update
 from rewardkit.diffusion.sampling import generate_images

@@ -5,14 +5,13 @@ same noise, and every image is judged against the prompt as typed: a rewrite mus
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pe.instructions import Task
+from pe.config import MineConfig
 from pe.quotes import keep_quotes
 from pe.rewriter import Rewriter
 from pe.rows import read_rows
@@ -39,56 +38,8 @@ SHOWN = 12
 """Pairs in the picture."""
 
 
-@dataclass(frozen=True)
-class MineConfig:
-    """Mine preference pairs and examples for the rewriter."""
-
-    prompts: Path
-    """Short prompts: a .txt (one per line), .jsonl, .csv or .tsv file."""
-    rewards: tuple[str, ...]
-    """Rewards: names, reward model folders or module:Class; their z-scores are averaged."""
-    out: Path = Path("runs/pe-pairs")
-    """Folder for pairs.jsonl, sft.jsonl, mining.json, pairs.png and the images."""
-    base: str = "seedling"
-    """Image model: seedling, a folder in diffusers format or a hub id."""
-    rewriter: str = "seedling"
-    """Rewriter; "none" uses only the rewrites of `candidates_file`."""
-    task: Task | None = None
-    """System prompt: plain (none), expand or shorten; by default that of the rewriter."""
-    candidates: int = 4
-    """Rewrites sampled per prompt."""
-    candidates_file: Path | None = None
-    """JSONL file of other rewrites: one `prompt` and `rewrite` per line, any number of lines per prompt."""
-    temperature: float = 1.0
-    """Sampling temperature of the rewrites."""
-    noises: int = 1
-    """Images generated per rewrite; their scores are averaged."""
-    steps: int = 20
-    """Sampling steps of an image."""
-    guidance: float = 1.0
-    """Guidance scale."""
-    margin: float = 0.25
-    """Smallest lead of the best rewrite over the worst (pairs) or the original prompt (examples), in standard
-    deviations."""
-    limit: int | None = None
-    """Use only this many prompts from the start of the file."""
-    captions: Path | None = None
-    """File of long captions, in the format of `prompts`; shortened, they give more examples for sft.jsonl."""
-    shorten: str = "pe.shorten:plain"
-    """Function that shortens a caption, as module:function."""
-    batch_size: int = 32
-    """Images generated, and prompts rewritten, at once."""
-    device: str = "auto"
-    """Device: auto, cpu or cuda."""
-    seed: int = 0
-    """Random seed of the rewrites and of the noise."""
-
-
 def mine(config: MineConfig) -> None:
-    """Rewrite each prompt several ways, generate and score images, and keep the best and the worst rewrite.
-
-    Writes pairs.jsonl ({prompt, chosen, rejected, ...}) and sft.jsonl ({prompt, completion, ...}).
-    """
+    """Mine preference pairs and examples for the rewriter."""
     if config.rewriter == "none" and config.candidates_file is None:
         raise UserError("nothing to choose from: --rewriter is none and there is no --candidates-file")
     device = "cuda" if on_gpu(config.device) else "cpu"

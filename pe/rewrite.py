@@ -1,9 +1,8 @@
 """`rewardkit pe rewrite`: rewrite prompts, from the command line or a file, and show before and after."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
-from pe.instructions import Task
+from pe.config import RewriteConfig
 from pe.rewriter import Rewriter
 from pe.training import on_gpu
 from rewardkit.errors import UserError
@@ -15,36 +14,8 @@ SHOWN = 20
 """Prompts shown when the rewrites go to a file."""
 
 
-@dataclass(frozen=True)
-class RewriteConfig:
-    """Rewrite short prompts to detailed ones; quoted text is never changed."""
-
-    prompt: tuple[str, ...] = ()
-    """Prompts on the command line."""
-    prompts: Path | None = None
-    """File of prompts: .txt (one per line), .jsonl, .csv or .tsv."""
-    rewriter: str = "seedling"
-    """Rewriter: seedling, the run folder of `pe simpo` or `pe sft`, another folder or a hub id."""
-    task: Task | None = None
-    """System prompt: plain (none), expand or shorten; by default that of the rewriter."""
-    out: Path | None = None
-    """File for the rewrites: .jsonl ({prompt, rewrite}) or .txt (one per line). By default they are only printed."""
-    n: int = 1
-    """Rewrites per prompt; more than one needs a temperature above 0."""
-    temperature: float = 0.0
-    """Sampling temperature; 0 is greedy decoding."""
-    max_new_tokens: int = 256
-    """Maximum length of a rewrite in tokens."""
-    batch_size: int = 32
-    """Prompts rewritten at once."""
-    device: str = "auto"
-    """Device: auto, cpu or cuda."""
-    seed: int = 0
-    """Random seed of the sampling."""
-
-
 def rewrite(config: RewriteConfig) -> None:
-    """Rewrite prompts, print each before and after, and optionally write the rewrites to a file."""
+    """Rewrite short prompts to detailed ones; quoted text is never changed."""
     if config.n > 1 and config.temperature <= 0:
         raise UserError(f"--n {config.n} needs --temperature above 0: without it all rewrites are the same")
     if config.out is not None and config.out.suffix not in (".jsonl", ".txt"):

@@ -5,14 +5,13 @@ the loss is on the completion alone.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 from trl import SFTConfig, SFTTrainer
 
+from pe.config import RewriterSftConfig
 from pe.instructions import Task, messages
 from pe.rewriter import render, task_of
 from pe.rows import read_rows
@@ -21,42 +20,8 @@ from rewardkit.io.quiet import quiet
 from rewardkit.training.run import Run
 
 
-@dataclass(frozen=True)
-class RewriterSftConfig:
-    """Fine-tune a rewriter on written examples."""
-
-    rows: Path
-    """JSONL file with one `prompt` and `completion` per line, such as the sft.jsonl of `rewardkit pe pairs`."""
-    out: Path = Path("runs/pe-sft")
-    """Run folder; the trained rewriter is written to its `model` folder."""
-    rewriter: str = "seedling"
-    """Model to start from: seedling, a folder or a hub id (a causal language model with a chat template)."""
-    epochs: float = 3.0
-    """Passes over the rows."""
-    batch_size: int = 16
-    """Rows per forward pass."""
-    accumulate: int = 1
-    """Forward passes per step (gradient accumulation)."""
-    lr: float = 1e-4
-    """Peak learning rate: linear warm-up over the first tenth, then cosine decay. Use about 1e-5 for large models."""
-    max_length: int = 512
-    """Longest row in tokens, prompt and completion together; longer rows are skipped and counted."""
-    lora_rank: int = 0
-    """Rank of a LoRA on all linear layers, merged at the end; 0 trains all weights."""
-    task: Task | None = None
-    """System prompt used in training: plain (none), expand or shorten; by default that of the starting model."""
-    device: str = "auto"
-    """Device: auto, cpu or cuda."""
-    save_every: int = 200
-    """Steps between checkpoints."""
-    seed: int = 0
-    """Random seed of the row order and of a new LoRA."""
-    resume: bool = False
-    """Continue from the last checkpoint in `out`."""
-
-
 def train(config: RewriterSftConfig) -> None:
-    """Train the prompt rewriter by supervised fine-tuning; write checkpoints, metrics.jsonl and the model folder."""
+    """Fine-tune a rewriter on written examples."""
     rows = read_rows(config.rows, ("prompt", "completion"))
     run = Run.start(config.out, config, resume=config.resume)
     model, tokenizer, lora = load_policy(config)

@@ -7,14 +7,13 @@ loop is TRL's `CPOTrainer`, where SimPO lives; `pe.loss` states the formula it i
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 from trl.import_utils import TRLExperimentalWarning
 
+from pe.config import SimpoConfig
 from pe.instructions import Task
 from pe.rewriter import render, task_of
 from pe.rows import read_rows
@@ -28,46 +27,8 @@ with warnings.catch_warnings():
     from trl.experimental.cpo import CPOConfig, CPOTrainer
 
 
-@dataclass(frozen=True)
-class SimpoConfig:
-    """Train a rewriter on pairs of rewrites, the better one and the worse one."""
-
-    rows: Path
-    """JSONL file with one `prompt`, `chosen` and `rejected` per line, such as pairs.jsonl of `rewardkit pe pairs`."""
-    out: Path = Path("runs/pe-simpo")
-    """Run folder; the trained rewriter is written to its `model` folder."""
-    rewriter: str = "runs/pe-sft"
-    """Model to start from: the run folder of `pe sft`, seedling, another folder or a hub id."""
-    beta: float = 2.0
-    """Scale of the difference of the mean log-probabilities in the loss."""
-    gamma: float = 1.0
-    """Target margin of the chosen rewrite; half of beta is a good start."""
-    epochs: float = 1.0
-    """Passes over the pairs."""
-    batch_size: int = 8
-    """Pairs per forward pass."""
-    accumulate: int = 1
-    """Forward passes per step (gradient accumulation)."""
-    lr: float = 1e-5
-    """Peak learning rate: linear warm-up over the first tenth, then cosine decay. Use 3e-7 to 1e-6 for large models."""
-    max_length: int = 512
-    """Longest rewrite in tokens, including the prompt; pairs with a longer one are skipped and counted."""
-    lora_rank: int = 0
-    """Rank of a LoRA on all linear layers, merged at the end; 0 trains all weights."""
-    task: Task | None = None
-    """System prompt used in training: plain (none), expand or shorten; by default that of the starting model."""
-    device: str = "auto"
-    """Device: auto, cpu or cuda."""
-    save_every: int = 200
-    """Steps between checkpoints."""
-    seed: int = 0
-    """Random seed of the pair order and of a new LoRA."""
-    resume: bool = False
-    """Continue from the last checkpoint in `out`."""
-
-
 def train(config: SimpoConfig) -> None:
-    """Train the prompt rewriter on preference pairs (SimPO); write checkpoints, metrics.jsonl and the model folder."""
+    """Train a rewriter on pairs of rewrites, the better one and the worse one."""
     rows = read_rows(config.rows, ("prompt", "chosen", "rejected"))
     run = Run.start(config.out, config, resume=config.resume)
     model, tokenizer, lora = load_policy(config)

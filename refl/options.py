@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from refl.objectives.names import ObjectiveName
-from rewardkit.diffusion.checkpointing import Saving
+from rewardkit.diffusion.config import Saving
 from rewardkit.training.tracker import Tracker
 
 

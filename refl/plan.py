@@ -4,8 +4,9 @@ from pathlib import Path
 
 from refl.config import ReflConfig
 from rewardkit.errors import UserError
+from rewardkit.plan.check import check_card
 from rewardkit.plan.command import show
-from rewardkit.plan.config import PlanConfig, check_card
+from rewardkit.plan.config import PlanConfig
 from rewardkit.plan.towers import encoder
 
 STEPS = {

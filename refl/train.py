@@ -13,7 +13,8 @@ from typing import Literal
 from torch import Tensor
 
 from refl.augment import augment
-from refl.config import ReflConfig, check, kl, window
+from refl.check import check, kl, window
+from refl.config import ReflConfig
 from refl.guard.verdict import write_verdict
 from refl.objectives.backpropagate import Outcome, backpropagate, of_all
 from refl.objectives.chain import Chain
@@ -41,7 +42,7 @@ GRID_IMAGES = 16
 
 
 def train(config: ReflConfig) -> None:
-    """Fine-tune a text-to-image model through rewards; the LoRA is written to the lora folder of the run."""
+    """Fine-tune a LoRA through rewards; `ReflConfig` holds the options."""
     if config.plan:
         check(config)
         show_plan(config)

@@ -6,9 +6,10 @@ from rewardkit.errors import UserError
 from rm.options import Judgement, Machine, Task, Tower, Updates
 
 
+# The sections are listed from last to first: see `rewardkit.commands.option_groups`.
 @dataclass(frozen=True, kw_only=True)
 class RmConfig(Machine, Updates, Judgement, Tower, Task):
-    """Options of `rewardkit train-rm`. The sections are in `rm.options`; `commands.option_groups` orders them."""
+    """Train a reward model, print its held-out accuracy, and write it to the sub-folder rm of the run folder."""
 
 
 def check(config: RmConfig) -> None:

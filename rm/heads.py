@@ -7,7 +7,6 @@ the image only.
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -17,8 +16,7 @@ from torch.nn import functional as F
 from rewardkit.encoders import Colours, Embedding, Tokens
 from rewardkit.types import Scores
 from rm.glyphs import PAD, Glyphs
-
-Kind = Literal["heads", "cosine"]
+from rm.names import Kind
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,9 @@ from rewardkit.rewards.protocol import applies
 from rewardkit.types import Images, Scores
 from rm.ensemble import Ensemble
 from rm.glyphs import glyphs
-from rm.heads import Features, Kind, Shapes, build_head
+from rm.heads import Features, Shapes, build_head
 from rm.losses import Gaussian, MemberScores
+from rm.names import Kind
 from rm.uncertainty import HeadWithUncertainty
 
 FORMAT = 1

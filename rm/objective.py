@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -26,9 +26,8 @@ from rm.losses import (
     rao_kupper,
 )
 from rm.model import PROMPT_AXES, RewardModel
+from rm.names import Loss
 from rm.negatives import mismatch_loss, wrong_prompt_loss
-
-Loss = Literal["bradley-terry", "rao-kupper", "davidson", "plackett-luce", "gaussian"]
 
 Labels = Float[Tensor, " pairs"]
 """P(first is better) of each pair; its images are twice as many."""

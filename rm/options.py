@@ -4,9 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from rm.heads import Kind
-from rm.objective import Loss
-from rm.sources import DType
+from rm.names import DType, Kind, Loss
 
 
 @dataclass(frozen=True, kw_only=True)

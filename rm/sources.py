@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -16,13 +16,13 @@ from rewardkit.training.processes import Processes
 from rewardkit.types import Images
 from rm.augment import flip, light
 from rm.image_cache import ImageStore, Rows, chunks, shared_tensor
+from rm.names import DType
 
 GeneratorOf = Callable[[int, str], Generator]
 """A run's generators: by step and by stream."""
 
 Augment = Callable[[Images, Generator], Images]
 
-DType = Literal["float32", "bfloat16"]
 
 AUGMENT: dict[str, Augment | None] = {"light": light, "flip": flip, "none": None}
 

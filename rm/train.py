@@ -24,7 +24,7 @@ from rm.validation import measure, set_typical
 
 
 def train(config: RmConfig) -> None:
-    """Train a reward model, print its held-out accuracy, and write it to the sub-folder rm of the run folder."""
+    """Train a reward model; `RmConfig` holds the options."""
     world = processes(config.device)
     with world.hush():
         train_among(config, world)

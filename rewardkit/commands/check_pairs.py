@@ -1,37 +1,18 @@
 """`rewardkit pairs check`: what a set of preference pairs holds, and what is wrong with it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from rewardkit.data.check import Depth, Pictures, balance, leaks, look, prompts_over, repeats
+from rewardkit.data.check import Pictures, balance, leaks, look, prompts_over, repeats
+from rewardkit.data.config import CheckConfig, Depth
 from rewardkit.data.read import Reading, read_source
 from rewardkit.data.records.record import PreferenceRecord
 from rewardkit.errors import UserError
 from rewardkit.io.files import write_json
 
 
-@dataclass(frozen=True)
-class CheckConfig:
-    """Check preference pairs before training on them."""
-
-    data: tuple[Path, ...]
-    """Files, folders, globs or hub ids (hub:OWNER/NAME@SPLIT[:N]) of pairs."""
-    against: tuple[Path, ...] = ()
-    """Another split to check against: prompts and images in both are reported as leaks."""
-    axis: str | None = None
-    """Name of the axis if the data does not name one."""
-    images: Depth = "decode"
-    """decode: read and decode every image; hash: only read them; none: trust them."""
-    encoder: str = "clip"
-    """Encoder whose prompt length limit is checked: clip (77 tokens), or any encoder of train-rm, such as seedling."""
-    out: Path | None = None
-    """JSON file for the full report, with the name of every bad image and leak."""
-
-
 def check(config: CheckConfig) -> None:
-    """Report format, label balance, ties, position bias, repeats, leaks between splits, long prompts and bad images."""
+    """Check preference pairs before training on them."""
     readings = [read_source(path, config.axis) for path in config.data]
     records = [record for reading in readings for record in reading.records]
     pictures = look(records, config.images)

@@ -3,7 +3,6 @@
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from rewardkit.data.image_folder import Item, read_image_folder, read_text
@@ -12,6 +11,7 @@ from rewardkit.io.files import write_text
 from rewardkit.io.jsonl import write_rows
 from rewardkit.report.text import aligned
 from rewardkit.rewards.calibration import on_scale
+from rewardkit.rewards.config import ScoreConfig
 from rewardkit.rewards.loaded import score_axes
 from rewardkit.rewards.registry import load_rewards
 from rewardkit.rewards.scoring import Scored, score_items
@@ -19,30 +19,8 @@ from rewardkit.rewards.scoring import Scored, score_items
 TABLE_ROWS = 20
 
 
-@dataclass(frozen=True)
-class ScoreConfig:
-    """Score images by one or more rewards."""
-
-    images: tuple[Path, ...]
-    """Image files, or folders of them."""
-    rewards: tuple[str, ...]
-    """Rewards by name, folder or "module:Class"."""
-    prompt: tuple[str, ...] = ()
-    """Prompt of every image; with several, each image is scored under each. By default folders provide their own."""
-    prompts: Path | None = None
-    """Prompt file for a folder without a prompts.jsonl."""
-    calibration: dict[str, Path] = field(default_factory=dict)
-    """Show a reward on the 1-5 scale: its name and a file written by `rewardkit calibrate`."""
-    out: Path | None = None
-    """Also write the scores here: .jsonl or .csv."""
-    batch_size: int = 16
-    """Images scored at once."""
-    device: str = "cpu"
-    """Device of the rewards."""
-
-
 def score(config: ScoreConfig) -> None:
-    """Score images against their prompts and print a table. Unreadable images are reported at the end (exit code 2)."""
+    """Score images by one or more rewards."""
     check_out(config.out)
     items = find_items(config)
     rewards = on_scale(load_rewards(list(config.rewards), config.device), config.calibration)

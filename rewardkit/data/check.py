@@ -6,16 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from rewardkit.data.config import Depth
 from rewardkit.data.records.record import ImageRef, PreferenceRecord, axes_of
 from rewardkit.errors import UserError
 from rewardkit.images import load_image
 from rewardkit.io.progress import Progress
 from rewardkit.stats import proportion_interval
-
-Depth = Literal["decode", "hash", "none"]
-"""What is done to images: read and decode, read only, or nothing."""
 
 
 @dataclass

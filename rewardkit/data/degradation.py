@@ -8,7 +8,6 @@ shows a reward model a photo it will be tested on.
 
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -18,6 +17,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from rewardkit.data import PreferenceRecord, Skipped, write_pairs
+from rewardkit.data.config import DegradeConfig, Range
 from rewardkit.errors import UserError
 from rewardkit.images import OneImage, list_images, load_image, to_pil, to_tensor
 from rewardkit.io.progress import Progress
@@ -26,44 +26,13 @@ AXIS = "texture"
 ATTEMPTS = 20
 """Draws of a crop and a degradation before a pair is given up."""
 
-Range = tuple[float, float]
 
 Crop = Float[Tensor, "3 size size"]
 """A square of a photo; RGB in [0, 1]."""
 
 
-@dataclass(frozen=True)
-class DegradeConfig:
-    """Cut crops from photos and pair each with a degraded copy."""
-
-    photos: tuple[Path, ...]
-    """Folders of photos."""
-    out: Path
-    """Folder to write: pairs.jsonl and images/."""
-    crops: int = 40
-    """Pairs per photo."""
-    size: int = 96
-    """Width and height of a crop in pixels; smaller photos are skipped and counted."""
-    kinds: tuple[str, ...] = ("blur", "jpeg", "noise", "low_resolution")
-    """Kinds of degradation."""
-    blur: Range = (0.8, 2.5)
-    """Standard deviation of the Gaussian blur, in pixels."""
-    jpeg: Range = (10.0, 50.0)
-    """JPEG quality, 1 to 95."""
-    noise: Range = (6.0, 25.0)
-    """Standard deviation of Gaussian noise, in levels of 255."""
-    low_resolution: Range = (1.5, 4.0)
-    """Factor by which the copy is shrunk before it is enlarged again."""
-    min_change: float = 2.0
-    """Smallest root mean square difference of photo and copy, in levels of 255; copies closer than this are redrawn."""
-    max_bad: float = 0.0
-    """Largest accepted fraction of unreadable photos."""
-    seed: int = 0
-    """Random seed; the same seed gives the same pairs."""
-
-
 def degrade(config: DegradeConfig) -> None:
-    """Make preference pairs of photos and degraded copies; print how many were written and skipped."""
+    """Cut crops from photos and pair each with a degraded copy."""
     check(config)
     photos = [path for folder in config.photos for path in list_images(folder)]
     generator = torch.Generator().manual_seed(config.seed)

@@ -1,17 +1,15 @@
 """Gradient checkpointing for any family: the graph keeps the inputs of a block and computes its inside again."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from rewardkit.diffusion.config import Saving
 from rewardkit.errors import UserError
 from rewardkit.types import Images, Latents
-
-Saving = Literal["none", "decoder", "all"]
-"""Where memory is saved by computing twice: nowhere, in the image decoder, or in the denoiser as well."""
 
 
 def checkpoint_blocks(network: nn.Module) -> None:

@@ -1,11 +1,10 @@
 """`rewardkit generate`: draw images of prompts with a base, and with LoRAs on it."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 
+from rewardkit.diffusion.config import GenerateConfig
 from rewardkit.diffusion.load import load_base
 from rewardkit.diffusion.load_lora import load_loras
 from rewardkit.diffusion.sampling import image_batches, image_seed
@@ -18,38 +17,8 @@ SHEET = 64
 """Most images on the contact sheet."""
 
 
-@dataclass(frozen=True)
-class GenerateConfig:
-    """Options of `rewardkit generate`."""
-
-    out: Path
-    """Folder to write to: 00000.png, ..., prompts.jsonl and the contact sheet grid.png."""
-    prompts: Path | None = None
-    """File of prompts: .txt, .jsonl, .csv or .tsv."""
-    prompt: tuple[str, ...] = ()
-    """Prompts on the command line, instead of a file."""
-    base: str = "seedling"
-    """The model: "seedling", a folder in diffusers format, or a hub id."""
-    lora: tuple[Path, ...] = ()
-    """LoRA folders to load, such as the `lora` folder of a refl run."""
-    steps: int = 10
-    """Sampling steps from noise to image."""
-    guidance: float = 1.0
-    """Classifier-free guidance scale; 1 means none."""
-    seed: int = 0
-    """Random seed; the noise of image i depends only on this seed and on i."""
-    size: int = 0
-    """Height and width in pixels; 0 uses the default of the base."""
-    batch_size: int = 16
-    """Images generated at once."""
-    device: str = "cpu"
-    """Device: cpu, cuda, cuda:1 or mps."""
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Precision of the base."""
-
-
 def generate(config: GenerateConfig) -> None:
-    """Generate one image per prompt. Every batch is written as soon as it is done."""
+    """Generate images of prompts with a base, and with LoRAs on it."""
     prompts = wanted(config)
     base = load_base(config.base, config.device, getattr(torch, config.dtype))
     load_loras(base, config.lora)

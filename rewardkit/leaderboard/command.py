@@ -1,11 +1,7 @@
 """`rewardkit leaderboard`: compare image folders or models by rewards and judges; one page, one JSON, one Markdown."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated, Any
-
-import tyro
+from typing import Any
 
 from rewardkit.errors import UserError
 from rewardkit.io.files import write_json, write_text
@@ -21,6 +17,7 @@ from rewardkit.leaderboard.compare import (
     rank,
     shared_prompts,
 )
+from rewardkit.leaderboard.config import LeaderboardConfig
 from rewardkit.leaderboard.entries import Drawing, Entry, parse_entries, read_entry
 from rewardkit.leaderboard.markdown import markdown
 from rewardkit.prompts import evenly, has_text, language
@@ -32,44 +29,8 @@ from rewardkit.rewards.registry import load_rewards
 from rewardkit.rewards.scoring import Scored, score_items
 
 
-@dataclass(frozen=True)
-class LeaderboardConfig:
-    """Compare image folders or models on the prompts they share."""
-
-    entry: Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
-    """NAME=FOLDER of images, or NAME=MODEL or NAME=MODEL+LORA to generate. Repeatable; the first is the baseline."""
-    judges: tuple[str, ...] = ("ocr", "colourfulness")
-    """Rewards that no entry was trained with. They decide the ranking."""
-    rewards: tuple[str, ...] = ()
-    """Rewards that an entry was trained with, shown separately."""
-    calibration: dict[str, Path] = field(default_factory=dict)
-    """Show a reward on the 1-5 scale: its name and a file written by `rewardkit calibrate`."""
-    prompts: Path | None = None
-    """Prompt file for models, and for folders without a prompts.jsonl."""
-    out: Path = Path("runs/leaderboard")
-    """Folder for leaderboard.html, .json, .md and scores.jsonl."""
-    title: str = "Leaderboard"
-    """Title of the page."""
-    limit: int = 0
-    """Compare only this many prompts from the start; 0 means all."""
-    gallery: int = 12
-    """Number of prompts shown with their images."""
-    thumbnail: int = 320
-    """Longest side of an image on the page, in pixels."""
-    steps: int = 10
-    """Sampling steps of models."""
-    guidance: float = 1.0
-    """Guidance scale of models."""
-    seed: int = 0
-    """Random seed of the noise, the same for all models."""
-    batch_size: int = 16
-    """Images generated or scored at once."""
-    device: str = "cpu"
-    """Device of models and rewards."""
-
-
 def run(config: LeaderboardConfig) -> None:
-    """Read or generate the images of every entry, score and compare them, and write the report."""
+    """Compare image folders or models on the prompts they share."""
     sources = parse_entries(config.entry)
     judges = load_rewards(list(config.judges), config.device)
     rewards = load_rewards(list(config.rewards), config.device)

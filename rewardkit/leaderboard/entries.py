@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rewardkit.data.image_folder import ImageFolder, read_image_folder
-from rewardkit.diffusion.generate import GenerateConfig, generate
+from rewardkit.diffusion.config import GenerateConfig
+from rewardkit.diffusion.generate import generate
 from rewardkit.diffusion.load import BUILT_IN
 from rewardkit.errors import UserError
 from rewardkit.io.jsonl import write_rows

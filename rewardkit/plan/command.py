@@ -2,13 +2,14 @@
 
 from rewardkit.io.files import write_json
 from rewardkit.plan.advice import climb
-from rewardkit.plan.config import PlanConfig, check
+from rewardkit.plan.check import check
+from rewardkit.plan.config import PlanConfig
 from rewardkit.plan.planner import Planner
 from rewardkit.plan.report import as_json, text
 
 
 def plan(config: PlanConfig) -> None:
-    """Estimate what a ReFL run needs, without loading weights: memory by phase, time, and what to change."""
+    """Check the options and print the plan."""
     check(config)
     show(config)
 

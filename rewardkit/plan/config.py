@@ -1,17 +1,15 @@
-"""Options of `rewardkit plan`, and which numbers make no plan."""
+"""Options of `rewardkit plan`."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from rewardkit.diffusion.checkpointing import Saving
-from rewardkit.errors import UserError, did_you_mean
-from rewardkit.plan.cards import CARDS
+from rewardkit.diffusion.config import Saving
 
 
 @dataclass(frozen=True)
 class PlanConfig:
-    """Options of `rewardkit plan`. Those it shares with `refl` have the same meaning."""
+    """Estimate what a ReFL run needs, without loading weights: memory by phase, time, and what to change."""
 
     base: str = "sd3.5-medium"
     """A known size (sd3.5-medium, sd3.5-large, flux.1-dev, qwen-image, pixart-sigma, sana, lumina2, hunyuanimage-2.1,
@@ -56,25 +54,3 @@ class PlanConfig:
     """Assumed fraction of the peak FLOP/s of the card that is reached; measure yours."""
     out: Path | None = None
     """JSON file for the full plan."""
-
-
-def check(config: PlanConfig) -> None:
-    """Refuse numbers that make no run."""
-    for name in ("batch_size", "updates", "steps", "grad_steps", "rank", "prompt_tokens"):
-        if getattr(config, name) < 1:
-            raise UserError(f"{name} must be 1 or more; got {getattr(config, name)}")
-    if config.grad_steps > config.steps:
-        raise UserError(f"grad_steps must be at most {config.steps}, the sampling steps; got {config.grad_steps}")
-    if not 0 < config.share <= 1:
-        raise UserError(f"share must be above 0 and at most 1; got {config.share}")
-    if config.memory < 0 or config.size < 0:
-        raise UserError("memory and size must not be negative; 0 takes the card's and the base's own")
-    check_card(config.card)
-    if not config.rewards:
-        raise UserError("give at least one backbone after --rewards")
-
-
-def check_card(card: str) -> None:
-    """Refuse a card whose figures are not known."""
-    if card not in CARDS:
-        raise UserError(f"no card {card!r}; {did_you_mean(card, CARDS)}")

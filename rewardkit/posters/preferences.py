@@ -11,8 +11,6 @@ from torch import Generator, Tensor
 
 from rewardkit.types import PerImage, Scores
 
-TEMPERATURE: Mapping[str, float] = {"alignment": 0.1, "aesthetic": 0.02, "text": 0.15}
-"""Noise of the labels, in units of the gold score; ceilings are about 0.9 to 0.95 on `rewardkit posters` pairs."""
 INVISIBLE: Mapping[str, float] = {"alignment": 0.03, "aesthetic": 0.005, "text": 0.0}
 """Differences of gold up to this are a tie: they are the measurement's, and nobody would see them."""
 TIE = 0.5

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from torch import Generator
 
 from rewardkit.errors import UserError
 from rewardkit.posters.captions import LANGUAGES, long_caption, short_caption, shorten
 from rewardkit.posters.fonts import cjk_font
+from rewardkit.posters.names import Style
 from rewardkit.posters.scene import WORDS, WORDS_ZH, Scene, chance, pick, random_scene
 
-Style = Literal["long", "short", "mixed"]
 NO_CJK = "no CJK font found: Chinese text lines are left out; install e.g. fonts-noto-cjk"
 PATIENCE = 200
 """Draws without a new scene after which the world is said to be used up."""

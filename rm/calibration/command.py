@@ -1,7 +1,7 @@
 """`rewardkit calibrate`: raw scores to a 1-5 scale, and scores to probabilities that come true as said."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,44 +13,14 @@ from rewardkit.io.files import write_json
 from rewardkit.rewards.calibration import FILE, FORMAT, MARK, Scale
 from rewardkit.rewards.registry import load_reward
 from rewardkit.stats import Estimate
+from rm.calibration.config import CalibrateConfig
 from rm.calibration.fit import AxisCalibration, fit
 from rm.calibration.measure import HIGHEST, LOWEST, calibration_error, debiased_error, to_scale
 from rm.calibration.rated import Rated, read_rated, score_rated
 
 
-@dataclass(frozen=True)
-class CalibrateConfig:
-    """Fit a reward's scores to the ratings people gave the same images."""
-
-    model: str = ""
-    """A reward by name, folder or "module:Class"; not needed with --scores."""
-    data: tuple[Path, ...] = ()
-    """Rated images: files or folders of a public set with ratings (ImageRewardDB, GenAI-Bench, RichHF-18K)."""
-    scores: tuple[Path, ...] = ()
-    """Or precomputed scores: .jsonl, one row per prompt with prompt, scores, ratings and optionally axis."""
-    low: float = 1.0
-    """Lowest value of the rating scale."""
-    high: float = 5.0
-    """Highest value of the rating scale."""
-    out: Path | None = None
-    """JSON file to write; by default calibration.json in the folder of the reward model."""
-    held_out: float = 0.3
-    """Fraction of the prompts held out for the printed results. The saved calibration is then fitted on all."""
-    bins: int = 10
-    """Bins of the reliability diagram, of equal size."""
-    batch_size: int = 64
-    """Images per forward pass."""
-    max_bad: float = 0.0
-    """Largest accepted fraction of unreadable images."""
-    device: str = "cpu"
-    """Device: cpu, cuda or mps."""
-
-
 def calibrate(config: CalibrateConfig) -> None:
-    """Fit a monotone map to the 1-5 scale and a temperature, print their quality on held-out prompts, and save both.
-
-    A figure next to the JSON file shows ratings against scores, and the reliability of the probabilities.
-    """
+    """Fit a reward's scores to the ratings people gave the same images."""
     out = where(config)
     if config.scores:
         rated = merged([read_rated(path) for path in config.scores])

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from rewardkit.stats import Estimate, proportion_interval, ratio_interval
 from rewardkit.types import PerImage, Scores
-from rm.evaluation.conventions import CONVENTIONS, Convention, Right, TieRule
+from rm.evaluation.config import TieRule
+from rm.evaluation.conventions import CONVENTIONS, Convention, Right
 from rm.evaluation.rankings import Pairs, Places
 
 Judged = Float[Tensor, " judged"]

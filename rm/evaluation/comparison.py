@@ -10,7 +10,8 @@ import torch
 
 from rewardkit.stats import Estimate, holm, mcnemar, mean_interval, ratio_interval
 from rm.evaluation.accuracy import Accuracy, by_group, measure
-from rm.evaluation.conventions import Convention, TieRule
+from rm.evaluation.config import TieRule
+from rm.evaluation.conventions import Convention
 from rm.evaluation.rankings import Pairs, Ranking, pairs_of
 
 Conventions = Mapping[TieRule, Convention]

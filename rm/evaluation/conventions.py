@@ -13,12 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rm.evaluation.config import TieRule
 from rm.evaluation.rankings import Difference, Truth
-
-TieRule = Literal[
-    "ties-excluded", "ties-half", "strict", "imagereward", "hpsv2", "hpsv2-imagereward", "pickscore",
-    "pickscore-trainer",
-]  # fmt: skip
 
 Right = Float[Tensor, " pairs"]
 """How right the scores are about a pair: 1, 0 or 0.5; NaN where the pair does not count."""

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,12 @@ from rewardkit import __version__
 from rewardkit.data import PreferenceRecord, Skipped, axes_of, read_records, read_rows
 from rewardkit.errors import UserError
 from rewardkit.io.files import write_json, write_text
-from rewardkit.posters.preferences import TEMPERATURE
 from rewardkit.rewards.registry import load_reward
 from rewardkit.stats import Estimate
 from rm.evaluation.accuracy import TIE_RULES, accuracy, bayes_ceiling, measure
 from rm.evaluation.comparison import Conventions, compare
-from rm.evaluation.conventions import CONVENTIONS, Convention, TieRule, pickscore
+from rm.evaluation.config import EvalRmConfig, TieRule
+from rm.evaluation.conventions import CONVENTIONS, Convention, pickscore
 from rm.evaluation.gather import Gathered, gather_rewards, gather_scores, source_names
 from rm.evaluation.page import html
 from rm.evaluation.profile import Profile
@@ -26,51 +26,8 @@ from rm.evaluation.score_pairs import Judged, judge_pairs, labels_of
 from rm.evaluation.text import Board, as_json, markdown, terminal
 
 
-@dataclass(frozen=True)
-class EvalRmConfig:
-    """Measure how often a judge prefers the image that was preferred."""
-
-    model: Path | None = None
-    """A single reward model: its folder, or the name of any reward."""
-    data: tuple[Path, ...] = ()
-    """Files, folders, globs or hub ids of pairs that were not trained on, in our format or that of a public set."""
-    models: tuple[str, ...] = ()
-    """Reward models to compare on a leaderboard, by name, folder or "module:Class", or NAME=one of these."""
-    scores: tuple[Path, ...] = ()
-    """Precomputed scores to compare: .jsonl, one row per prompt with prompt, scores, ranks (smaller is better) and
-    optionally name, axis, category."""
-    axes: tuple[str, ...] = ()
-    """Axes to evaluate; by default all that the reward models and the pairs share."""
-    ties: TieRule = "ties-excluded"
-    """How ties count. A leaderboard shows all conventions and ranks by this one."""
-    threshold: float = 0.0
-    """For the convention pickscore: scores tie if |P(first) - P(second)| is at most this. Choose it on other pairs."""
-    gold: Path | None = None
-    """Gold scores of the pairs (.jsonl, AXIS: [first, second]), for the best accuracy that noisy labels allow."""
-    temperature: dict[str, float] = field(default_factory=lambda: dict(TEMPERATURE))
-    """Label noise by axis: P(first) = sigmoid((gold of first - gold of second) / temperature)."""
-    out: Path | None = None
-    """FILE.json for the results. A leaderboard also accepts a folder, for its page, Markdown and JSON."""
-    title: str = "Judges"
-    """Title of the leaderboard."""
-    batch_size: int = 64
-    """Images per forward pass."""
-    max_bad: float = 0.0
-    """Largest accepted fraction of pairs with an unreadable image."""
-    draws: int = 2000
-    """Bootstrap resamples of the prompts for the intervals of a leaderboard."""
-    seed: int = 0
-    """Random seed of the resampling."""
-    device: str = "cpu"
-    """Device: cpu, cuda or mps."""
-
-
 def evaluate(config: EvalRmConfig) -> None:
-    """Measure the accuracy of a reward model; with gold scores, also the best accuracy that noisy labels allow.
-
-    Several models, precomputed scores or an output folder make a leaderboard: every convention with its interval, rank
-    correlation, categories, paired tests, agreement, time and memory.
-    """
+    """Measure how often a judge prefers the image that was preferred."""
     if not (config.model or config.models or config.scores):
         raise UserError("nothing to measure; give --model, or --models, with --data, or ready --scores")
     if (config.model or config.models) and not config.data:

@@ -7,7 +7,7 @@ import torch
 
 from benchmarks.ceilings import figures, language
 from rewardkit.data import PreferenceRecord
-from rewardkit.posters.preferences import TEMPERATURE
+from rewardkit.posters.names import TEMPERATURE
 
 
 def test_a_perfect_judge_reaches_the_ceiling_and_a_wrong_one_its_rest() -> None:

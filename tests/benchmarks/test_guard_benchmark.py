@@ -14,7 +14,7 @@ from benchmarks import guard
 from benchmarks.guard import Bench, run, verdict
 from benchmarks.guard_kinds import KINDS, PACES, SAME, Contrast, Corner, Gaudy, Light, Pattern
 from benchmarks.guard_report import headline, table, tell, write_report
-from refl.config import check
+from refl.check import check
 from refl.guard.rules import LIMITS
 from rewardkit.diffusion.tiny.pipelines import tiny_sd3
 from rewardkit.errors import UserError

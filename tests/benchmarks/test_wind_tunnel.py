@@ -13,13 +13,15 @@ from benchmarks.same_scale import begin_on
 from benchmarks.wind_recipes import OPTIMISER, RECIPES
 from benchmarks.wind_report import budget_over_time, resamples, speedup, whole_seeds, write_report
 from benchmarks.wind_tunnel import Tunnel, run
-from refl.config import ReflConfig, check
+from refl.check import check
+from refl.config import ReflConfig
 from rewardkit.commands.config import parse
 from rewardkit.diffusion.tiny.pipelines import tiny_sd3
 from rewardkit.errors import UserError
 from rewardkit.posters.judge import PostersAesthetic
 from rewardkit.rewards.protocol import AXES
-from rewardkit.workflows.demo.command import DemoConfig, painter
+from rewardkit.workflows.demo.command import painter
+from rewardkit.workflows.demo.config import DemoConfig
 from rewardkit.workflows.pipeline import Pipeline
 
 PROMPTS = ['a red circle with "SUN"', "a blue star"]

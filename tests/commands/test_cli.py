@@ -9,16 +9,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, get_type_hints
+from pkgutil import resolve_name
+from typing import get_type_hints
 
 import pytest
 
 from rewardkit.commands import cli
-from rewardkit.commands.cli import COMMANDS, EXAMPLES, main
+from rewardkit.commands.cli import main
 from rewardkit.commands.config import hints, options, parse
 from rewardkit.commands.option_groups import option_groups
+from rewardkit.commands.table import COMMANDS, Command
 from rewardkit.errors import UserError
-from rewardkit.rewards.registry import resolve
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,14 +30,13 @@ from rewardkit.errors import UserError
 
 @dataclass(frozen=True)
 class ToyConfig:
-    """A toy."""
+    """Do something small, to see what the command makes of it."""
     what: str = "print"
     """What to do."""
     steps: int = 1
     """How many."""
 
 def toy(config: ToyConfig) -> None:
-    """Do something small, to see what the command makes of it."""
     match config.what:
         case "print": print("steps", config.steps)
         case "user": raise UserError("the file is odd;\\n mend it")
@@ -48,14 +48,15 @@ def toy(config: ToyConfig) -> None:
             time.sleep(60)
 '''
 
+TOY_COMMAND = Command("toy_command:toy", "toy_command:ToyConfig", "a toy", "rewardkit toy --steps 3")
+
 
 @pytest.fixture
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Add a command to the table."""
     (tmp_path / "toy_command.py").write_text(TOY)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setitem(COMMANDS, "toy", ("toy_command:toy", "a toy"))
-    monkeypatch.setitem(EXAMPLES, "toy", "rewardkit toy --steps 3")
+    monkeypatch.setitem(COMMANDS, "toy", TOY_COMMAND)
 
 
 def python(code: str, *words: str) -> subprocess.CompletedProcess[str]:
@@ -80,9 +81,9 @@ def test_importing_the_package_needs_no_torch() -> None:
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     shown = capsys.readouterr().out
-    for name, (_, about) in COMMANDS.items():
+    for name, command in COMMANDS.items():
         assert name in shown
-        assert about in shown
+        assert command.about in shown
 
 
 def test_a_group_lists_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,7 +144,7 @@ class TestToy:
         code = (  # SIGINT is set because a job started with & is born ignoring it
             "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
             f"sys.path.insert(0, {str(tmp_path)!r})\nfrom rewardkit.commands import cli\n"
-            "cli.COMMANDS['toy'] = ('toy_command:toy', '')\n"
+            f"from rewardkit.commands.table import Command\ncli.COMMANDS['toy'] = {TOY_COMMAND!r}\n"
             "sys.argv = ['rewardkit', 'toy', '--what', 'wait']\ncli.entry()"
         )
         with subprocess.Popen(
@@ -164,20 +165,15 @@ def test_one_line_raises_what_is_not_the_users() -> None:
         cli.one_line(error)
 
 
-def config_of(name: str) -> Any:
-    """A command's function and the dataclass it takes."""
-    function = resolve(COMMANDS[name][0])
-    return function, get_type_hints(function)["config"]
-
-
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_exists_and_its_example_parses(name: str) -> None:
-    function, kind = config_of(name)
-    assert function.__doc__, "a command's docstring heads its --help"
+    command = COMMANDS[name]
+    function, kind = resolve_name(command.function), resolve_name(command.options)
+    assert get_type_hints(function) == {"config": kind, "return": type(None)}
     assert kind.__dataclass_params__.frozen
     for part in option_groups(kind).values() or [kind]:
         assert 1 <= len(hints(part)) <= 30  # more than a page of --help is more than anybody reads
-    first, *words = shlex.split(EXAMPLES[name])
+    first, *words = shlex.split(command.example)
     assert [first, *words[: len(name.split())]] == ["rewardkit", *name.split()]
     assert isinstance(parse(kind, words[len(name.split()) :], prog="rewardkit", description=""), kind)
 
@@ -186,10 +182,24 @@ def test_every_command_exists_and_its_example_parses(name: str) -> None:
 def test_every_help_shows_and_explains_every_option(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*name.split(), "--help"]) == 0
     shown = capsys.readouterr().out
-    assert EXAMPLES[name].split("--")[0].strip() in shown
-    _, kind = config_of(name)
+    assert COMMANDS[name].example.split("--")[0].strip() in shown
+    kind = resolve_name(COMMANDS[name].options)
+    assert inspect.getdoc(kind).split(".")[0] in " ".join(shown.split())
     for option in options(kind):
         assert f"--{option}" in shown
     for part in option_groups(kind).values() or [kind]:
         source = inspect.getsource(part)
         assert source.count('"""') >= 2 * (1 + len(hints(part))), "a docstring under each field"
+
+
+def test_no_help_and_no_misspelt_option_imports_anything_heavy() -> None:
+    """In one process: a module imported by any command stays in `sys.modules`."""
+    code = (
+        "import sys; from rewardkit.commands.cli import main; from rewardkit.commands.table import COMMANDS\n"
+        "for name in COMMANDS: assert main([*name.split(), '--help']) == 0\n"
+        "for name in COMMANDS: assert main([*name.split(), '--no-such-option']) == 2\n"
+        "for name in COMMANDS: assert main([*name.split(), 'stray', '--seed', 'many']) == 2\n"
+        "sys.exit(','.join({'torch', 'numpy', 'PIL', 'diffusers', 'transformers', 'pyarrow'} & set(sys.modules)) or 0)"
+    )
+    ended = python(code)
+    assert ended.returncode == 0, ended.stderr

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from rewardkit.commands.score import ScoreConfig, as_table, score
+from rewardkit.commands.score import as_table, score
 from rewardkit.data.image_folder import Item
 from rewardkit.errors import UserError
 from rewardkit.images import save_image
+from rewardkit.rewards.config import ScoreConfig
 from rewardkit.rewards.loaded import AnyReward
 from rewardkit.rewards.scoring import Scored, score_items
 from rewardkit.types import Images, Scores

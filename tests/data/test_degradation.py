@@ -7,7 +7,8 @@ import torch
 from torch.nn import functional as F
 
 from rewardkit.data import read_pairs
-from rewardkit.data.degradation import DEGRADATIONS, DegradeConfig, blur, degrade, jpeg, low_resolution, noise
+from rewardkit.data.config import DegradeConfig
+from rewardkit.data.degradation import DEGRADATIONS, blur, degrade, jpeg, low_resolution, noise
 from rewardkit.errors import UserError
 from rewardkit.images import load_image, save_image
 

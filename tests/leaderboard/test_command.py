@@ -7,8 +7,9 @@ import torch
 from rewardkit.data.image_folder import ImageFolder, Item
 from rewardkit.errors import UserError
 from rewardkit.images import save_image
-from rewardkit.leaderboard.command import LeaderboardConfig, compare, run
+from rewardkit.leaderboard.command import compare, run
 from rewardkit.leaderboard.compare import Score
+from rewardkit.leaderboard.config import LeaderboardConfig
 from rewardkit.leaderboard.entries import Entry, is_images, parse_entries
 from rewardkit.rewards.scoring import Scored
 

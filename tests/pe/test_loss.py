@@ -8,9 +8,10 @@ import torch
 from datasets import Dataset
 from trl.experimental.cpo import CPOTrainer
 
+from pe.config import SimpoConfig
 from pe.loss import mean_log_probability, simpo_loss
 from pe.rewriter import Rewriter
-from pe.simpo import SimpoConfig, to_dataset, to_trl
+from pe.simpo import to_dataset, to_trl
 
 ROWS = [
     {"prompt": 'red circle "SALE"', "chosen": 'A poster with a red circle, with the text "SALE".', "rejected": "red"},

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pe.pairs import MineConfig, judge, mine, mine_with, propose
+from pe.config import MineConfig
+from pe.pairs import judge, mine, mine_with, propose
 from pe.rewriter import Rewriter
 from pe.select import Candidates, Scored, example, pair
 from pe.shorten import load_shortener, plain

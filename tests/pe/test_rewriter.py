@@ -7,9 +7,10 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from pe.config import RewriteConfig
 from pe.instructions import messages, system_prompt
 from pe.quotes import quotes_kept
-from pe.rewrite import RewriteConfig, rewrite
+from pe.rewrite import rewrite
 from pe.rewriter import Rewriter, load_model, tidy
 from rewardkit.errors import UserError
 

@@ -13,6 +13,7 @@ from trl import SFTTrainer
 from trl.experimental.cpo import CPOTrainer
 
 from pe import sft, simpo
+from pe.config import RewriterSftConfig, SimpoConfig
 from pe.loss import mean_log_probability
 from pe.rewriter import Rewriter, task_of
 from rewardkit.errors import Interrupted, UserError
@@ -61,7 +62,7 @@ def margin(writer: Rewriter, row: dict[str, str]) -> float:
 def test_sft_lowers_the_loss_and_learns_the_completions(folder: Path, examples: Path, tmp_path: Path) -> None:
     out = tmp_path / "sft"
     sft.train(
-        sft.RewriterSftConfig(
+        RewriterSftConfig(
             examples,
             out,
             rewriter=str(folder),
@@ -85,7 +86,7 @@ def test_the_first_loss_is_that_of_the_completions_alone(folder: Path, examples:
     tokens = [len(before.tokenizer(row["chosen"])["input_ids"]) + 1 for row in PAIRS]
     sums = [-mean_logp(before, row["prompt"], row["chosen"]) * n for row, n in zip(PAIRS, tokens, strict=True)]
     out = tmp_path / "sft"
-    config = sft.RewriterSftConfig(
+    config = RewriterSftConfig(
         examples, out, rewriter=str(folder), task="plain", epochs=1.0, batch_size=4, device="cpu"
     )
     sft.train(config)
@@ -95,7 +96,7 @@ def test_the_first_loss_is_that_of_the_completions_alone(folder: Path, examples:
 @pytest.mark.parametrize("rank", [0, 4])
 def test_simpo_widens_the_margin_and_saves_a_plain_folder(folder: Path, pairs: Path, tmp_path: Path, rank: int) -> None:
     out = tmp_path / "simpo"
-    config = simpo.SimpoConfig(
+    config = SimpoConfig(
         pairs, out, rewriter=str(folder), task="plain", epochs=15.0, batch_size=4, device="cpu",
         lr=1e-2 if rank else 3e-3, lora_rank=rank,
     )  # fmt: skip
@@ -109,8 +110,8 @@ def test_simpo_widens_the_margin_and_saves_a_plain_folder(folder: Path, pairs: P
 
 
 def test_simpo_killed_and_resumed_ends_on_the_same_weights(folder: Path, pairs: Path, tmp_path: Path) -> None:
-    def config(out: str, epochs: float, resume: bool = False) -> simpo.SimpoConfig:
-        return simpo.SimpoConfig(
+    def config(out: str, epochs: float, resume: bool = False) -> SimpoConfig:
+        return SimpoConfig(
             pairs, tmp_path / out, rewriter=str(folder), task="plain", epochs=epochs, batch_size=2, lr=1e-3,
             device="cpu", save_every=2, resume=resume,
         )  # fmt: skip
@@ -135,8 +136,8 @@ def test_simpo_killed_and_resumed_ends_on_the_same_weights(folder: Path, pairs: 
 def test_sft_told_to_end_saves_its_update_and_goes_on_to_the_same_weights(
     folder: Path, examples: Path, tmp_path: Path
 ) -> None:
-    def config(out: str, resume: bool = False) -> sft.RewriterSftConfig:
-        return sft.RewriterSftConfig(
+    def config(out: str, resume: bool = False) -> RewriterSftConfig:
+        return RewriterSftConfig(
             examples, tmp_path / out, rewriter=str(folder), task="plain", epochs=3.0, batch_size=2, device="cpu",
             save_every=100, resume=resume,
         )  # fmt: skip
@@ -179,13 +180,13 @@ class StopAfter:
 def test_rows_that_are_too_long_are_left_out_and_counted(
     folder: Path, examples: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = sft.RewriterSftConfig(
+    config = RewriterSftConfig(
         examples, tmp_path / "out", rewriter=str(folder), task="plain", epochs=1.0, max_length=30, device="cpu"
     )
     sft.train(config)
     assert "left out" in capsys.readouterr().out
     with pytest.raises(UserError, match="longer than 3 tokens"):
-        sft.train(sft.RewriterSftConfig(examples, tmp_path / "none", rewriter=str(folder), max_length=3, device="cpu"))
+        sft.train(RewriterSftConfig(examples, tmp_path / "none", rewriter=str(folder), max_length=3, device="cpu"))
 
 
 @pytest.mark.parametrize("line", ['{"prompt": "a"}', "no json", '{"prompt": "a", "completion": ""}', "[1]"])
@@ -193,5 +194,5 @@ def test_a_bad_row_names_file_and_line(folder: Path, tmp_path: Path, line: str) 
     path = tmp_path / "bad.jsonl"
     path.write_text('{"prompt": "a", "completion": "b"}\n' + line + "\n")
     with pytest.raises(UserError, match=r"bad\.jsonl, line 2"):
-        sft.train(sft.RewriterSftConfig(path, tmp_path / "out", rewriter=str(folder), device="cpu"))
+        sft.train(RewriterSftConfig(path, tmp_path / "out", rewriter=str(folder), device="cpu"))
     assert not (tmp_path / "out").exists()

@@ -12,7 +12,8 @@ from rewardkit.diffusion.tiny.pipelines import tiny_flux, tiny_sd3
 from rewardkit.errors import UserError
 from rewardkit.plan.advice import climb
 from rewardkit.plan.bases import known_bases, recipe
-from rewardkit.plan.config import PlanConfig, check
+from rewardkit.plan.check import check
+from rewardkit.plan.config import PlanConfig
 from rewardkit.plan.planner import Planner
 from rewardkit.plan.report import verdict
 from rewardkit.plan.simulate import denoise

@@ -15,8 +15,9 @@ from rewardkit.ocr import accuracy
 from rewardkit.posters.draw import BACKGROUND_RGB, INK, draw
 from rewardkit.posters.fonts import cjk_font, latin_font
 from rewardkit.posters.scene import Scene
-from rewardkit.posters.text_pairs import TextPairsConfig, make
-from rewardkit.posters.text_pairs.flaws import KINDS, doubled, giant, missing, strokes, swapped
+from rewardkit.posters.text_pairs.command import make
+from rewardkit.posters.text_pairs.config import KINDS, LANGUAGE, TextPairsConfig
+from rewardkit.posters.text_pairs.flaws import MALFORMED, SLIPS, doubled, giant, missing, strokes, swapped
 from rewardkit.posters.text_pairs.typefaces import Typeface, read_folder, select
 from rewardkit.posters.text_pairs.words import TEXTS, foreign, texts_of
 from rewardkit.prompts import wanted_text
@@ -99,6 +100,7 @@ def test_pairs_are_written_labelled_and_the_same_again(fonts: Path, tmp_path: Pa
     records = read_pairs(tmp_path / "one" / "pairs.jsonl")
     assert len(records) == 24
     assert {record.source for record in records} == set(KINDS)
+    assert (*SLIPS, LANGUAGE, *MALFORMED) == KINDS
     assert {record.label["text"] for record in records} == {0.0, 1.0}
     for record, again in zip(records, read_pairs(tmp_path / "two" / "pairs.jsonl"), strict=True):
         assert record.group == wanted_text(record.prompt)

@@ -16,11 +16,13 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from refl.config import ReflConfig, kl, window
+from refl.check import kl, window
+from refl.config import ReflConfig
 from refl.objectives.names import ObjectiveName
 from refl.train import train
 from rewardkit.commands.config import parse
-from rewardkit.diffusion.generate import GenerateConfig, generate
+from rewardkit.diffusion.config import GenerateConfig
+from rewardkit.diffusion.generate import generate
 from rewardkit.diffusion.load import load_base
 from rewardkit.diffusion.load_lora import WEIGHTS_NAME
 from rewardkit.diffusion.prompt_cache import PromptCache

@@ -15,7 +15,8 @@ from PIL import Image
 from rewardkit.errors import UserError
 from rewardkit.rewards.calibration import Calibration
 from rewardkit.types import Images, Scores
-from rm.calibration.command import CalibrateConfig, calibrate
+from rm.calibration.command import calibrate
+from rm.calibration.config import CalibrateConfig
 
 
 def write(path: Path, *rows: dict[str, Any]) -> Path:

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from rm.evaluation.accuracy import measure
-from rm.evaluation.conventions import CONVENTIONS, TieRule, best_threshold, pickscore
+from rm.evaluation.config import TieRule
+from rm.evaluation.conventions import CONVENTIONS, best_threshold, pickscore
 from rm.evaluation.rankings import Ranking, pairs_of
 
 

@@ -15,8 +15,9 @@ from rewardkit.encoders import ClipEncoder
 from rewardkit.errors import UserError
 from rewardkit.types import Images, Scores
 from rm import RewardModel
+from rm.evaluation.config import EvalRmConfig
 from rm.evaluation.conventions import CONVENTIONS
-from rm.evaluation.evaluate import EvalRmConfig, evaluate
+from rm.evaluation.evaluate import evaluate
 
 MakePairs = Callable[..., Path]
 BRIGHT = "bright=tests_of_eval_rm:Bright"

@@ -17,12 +17,14 @@ from rewardkit.errors import UserError
 from rewardkit.images import to_pil
 from rm import RewardModel
 from rm.config import RmConfig
-from rm.evaluation.evaluate import EvalRmConfig, evaluate
+from rm.evaluation.config import EvalRmConfig
+from rm.evaluation.evaluate import evaluate
 from rm.features import pair_features
 from rm.image_cache import ImageStore, Rows
 from rm.lists import list_features, readable_lists
 from rm.losses import bradley_terry
-from rm.objective import Loss, Pairs, RankLists, best_images, pair_loss
+from rm.names import Loss
+from rm.objective import Pairs, RankLists, best_images, pair_loss
 from rm.sources import CachedPrompts
 from rm.train import train
 from tests.rm.resuming import resume_gives_the_same

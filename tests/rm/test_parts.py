@@ -14,7 +14,8 @@ from rm.features import PairFeatures
 from rm.fit import descend
 from rm.image_cache import ImageStore, Rows
 from rm.lists import ListFeatures
-from rm.objective import Loss, Objective, Pairs, RankLists
+from rm.names import Loss
+from rm.objective import Objective, Pairs, RankLists
 from rm.sources import CachedPrompts, LiveImages, LivePrompts, cache_images, cache_prompts
 
 AXES = ("alignment", "aesthetic")

@@ -16,7 +16,8 @@ from rewardkit.images import load_image
 from rewardkit.training.run import latest
 from rm import RewardModel
 from rm.config import RmConfig
-from rm.evaluation.evaluate import EvalRmConfig, evaluate
+from rm.evaluation.config import EvalRmConfig
+from rm.evaluation.evaluate import evaluate
 from rm.optim import make_optimizer
 from rm.train import new_model, train
 from tests.rm.resuming import resume_gives_the_same

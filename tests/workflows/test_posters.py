@@ -15,7 +15,8 @@ from rewardkit.posters.draw import draw
 from rewardkit.posters.flaws import erase_strokes, flawed, misspelt, wrong_text
 from rewardkit.posters.fonts import latin_font
 from rewardkit.posters.judge import PostersAesthetic, PostersAlignment
-from rewardkit.posters.preferences import INVISIBLE, TEMPERATURE, bayes_accuracy
+from rewardkit.posters.names import TEMPERATURE
+from rewardkit.posters.preferences import INVISIBLE, bayes_accuracy
 from rewardkit.posters.requests import NO_CJK, distinct_requests
 from rewardkit.posters.scene import Scene
 from rewardkit.prompts import has_text, read_prompts

@@ -1,7 +1,6 @@
 """`rewardkit pairs text`: draw each poster twice, its text right and wrong, and write down which is which."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 from torch import Generator
@@ -14,7 +13,8 @@ from rewardkit.posters.captions import LANGUAGES, long_caption
 from rewardkit.posters.draw import draw
 from rewardkit.posters.flaws import weathered
 from rewardkit.posters.scene import Scene, chance, pick
-from rewardkit.posters.text_pairs.flaws import KINDS, LANGUAGE, MALFORMED, SLIPS
+from rewardkit.posters.text_pairs.config import KINDS, LANGUAGE, TextPairsConfig
+from rewardkit.posters.text_pairs.flaws import MALFORMED, SLIPS
 from rewardkit.posters.text_pairs.typefaces import Typeface, built_in, read_folder, select
 from rewardkit.posters.text_pairs.words import foreign, texts_of
 
@@ -23,28 +23,6 @@ ATTEMPTS = 20
 """Draws of a poster and a flaw before a pair is given up."""
 VISIBLE = 4.0
 """Root mean square difference of the two images, in levels of 255, below which nobody could tell them apart."""
-
-
-@dataclass(frozen=True)
-class TextPairsConfig:
-    """Draw posters with right and wrong text as preference pairs of the text axis."""
-
-    out: Path
-    """Folder to write: pairs.jsonl and images/."""
-    language: str = "en"
-    """Language of the text: en, zh, ko, ja, ru, el; any other together with --words. Captions are in en, zh or ko."""
-    count: int = 1000
-    """Pairs to make."""
-    fonts: Path | None = None
-    """Folder of fonts (.ttf, .otf, .ttc) to choose from; by default the built-in ones."""
-    words: Path | None = None
-    """File of texts, one per line (.txt), instead of the built-in ones."""
-    kinds: tuple[str, ...] = KINDS
-    """Kinds of flaws, each used equally often."""
-    size: int = 64
-    """Width and height of a poster in pixels."""
-    seed: int = 0
-    """Random seed; the same seed gives the same pairs."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +48,7 @@ class Supply:
 
 
 def make(config: TextPairsConfig) -> None:
-    """Make preference pairs of posters with right and wrong text; print how many were written and skipped."""
+    """Draw posters with right and wrong text as preference pairs of the text axis."""
     check(config)
     skipped = Skipped()
     supply = gather(config, skipped)

@@ -101,8 +101,3 @@ SLIPS: Mapping[str, Callable[[str, Generator], str | None]] = {
 
 MALFORMED: Mapping[str, Callable[[Scene, int, Typeface, Generator], Image.Image]] = {"strokes": strokes, "giant": giant}
 """Kind -> (scene) -> the poster as it is drawn."""
-
-LANGUAGE = "language"
-"""The kind where another language's text stands in the place of the wanted one."""
-
-KINDS = (*SLIPS, LANGUAGE, *MALFORMED)

@@ -3,7 +3,3 @@
 Each step is a command that you can also run by hand; the demo prints it before it runs it. Finished steps are not
 repeated, so a demo that was stopped continues where it was.
 """
-
-from rewardkit.workflows.demo.command import DemoConfig, demo
-
-__all__ = ["DemoConfig", "demo"]

@@ -1,38 +1,17 @@
 """The steps of the demo, in order, and what they leave behind."""
 
 import json
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rewardkit.io.files import write_json
+from rewardkit.workflows.demo.config import DemoConfig
 from rewardkit.workflows.demo.measure import before_and_after, read_rewrites, rewriting, write_short_prompts
 from rewardkit.workflows.demo.report import write_report
 from rewardkit.workflows.pipeline import Pipeline
 
 
-@dataclass(frozen=True)
-class DemoConfig:
-    """Run everything once on the built-in base."""
-
-    out: Path = Path("runs/demo")
-    """Folder of the demo. Steps that are already done there are not repeated."""
-    pairs: int = 4800
-    """Number of preference pairs to train the reward model on."""
-    held_out_pairs: int = 2000
-    """Number of preference pairs to evaluate it on."""
-    updates: int = 70
-    """Number of ReFL updates."""
-    held_out: int = 128
-    """Number of held-out prompts for the comparison before and after."""
-    short_prompts: int = 200
-    """Number of short prompts to mine rewrites from."""
-    seed: int = 0
-    """Random seed."""
-
-
 def demo(config: DemoConfig) -> None:
-    """Train reward models, the image model and the rewriter, measure each by held-out gold judges, write a report."""
+    """Run everything once on the built-in base."""
     steps = Pipeline(config.out)
     judges(steps, config)
     painter(steps, config)

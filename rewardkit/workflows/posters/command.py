@@ -6,13 +6,13 @@ import torch
 
 from rewardkit.errors import UserError
 from rewardkit.posters.fonts import cjk_font, font_files, load_font
-from rewardkit.posters.requests import NO_CJK
+from rewardkit.posters.requests import NO_CJK, check_languages
 from rewardkit.workflows.posters import making
-from rewardkit.workflows.posters.config import PostersConfig, check
+from rewardkit.workflows.posters.config import PostersConfig
 
 
 def make(config: PostersConfig) -> None:
-    """Make images, prompts or preference pairs of posters; print how many were written and skipped."""
+    """Make data of the posters world."""
     check(config)
     if "zh" in config.languages and cjk_font() is None:
         print(NO_CJK)
@@ -24,6 +24,17 @@ def make(config: PostersConfig) -> None:
         making.prompts(config, generator)
     else:
         making.pairs(config, fonts, generator)
+
+
+def check(config: PostersConfig) -> None:
+    """Raise `UserError` for options that make no sense."""
+    check_languages(config.languages)
+    for name in ("text_share", "held_out", "base_share"):
+        if not 0 <= getattr(config, name) <= 1:
+            raise UserError(f"{name} is a share between 0 and 1; got {getattr(config, name)}")
+    for name, least in (("count", 1), ("size", 32), ("batch_size", 1), ("steps", 1)):
+        if getattr(config, name) < least:
+            raise UserError(f"{name} must be {least} or more; got {getattr(config, name)}")
 
 
 def find_fonts(folder: Path | None) -> tuple[Path, ...]:

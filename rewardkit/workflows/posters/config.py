@@ -1,16 +1,15 @@
-"""Options of `rewardkit posters`, and which of them make no sense."""
+"""Options of `rewardkit posters`."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from rewardkit.errors import UserError
-from rewardkit.posters.requests import Style, check_languages
+from rewardkit.posters.names import Style
 
 
 @dataclass(frozen=True)
 class PostersConfig:
-    """Make data of the posters world."""
+    """Make images, prompts or preference pairs of posters; print how many were written and skipped."""
 
     out: Path
     """Folder to write."""
@@ -46,14 +45,3 @@ class PostersConfig:
     """Device of the base."""
     seed: int = 0
     """Random seed; the same seed gives the same data."""
-
-
-def check(config: PostersConfig) -> None:
-    """Raise `UserError` for options that make no sense."""
-    check_languages(config.languages)
-    for name in ("text_share", "held_out", "base_share"):
-        if not 0 <= getattr(config, name) <= 1:
-            raise UserError(f"{name} is a share between 0 and 1; got {getattr(config, name)}")
-    for name, least in (("count", 1), ("size", 32), ("batch_size", 1), ("steps", 1)):
-        if getattr(config, name) < least:
-            raise UserError(f"{name} must be {least} or more; got {getattr(config, name)}")

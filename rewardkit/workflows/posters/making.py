@@ -16,7 +16,8 @@ from rewardkit.io.progress import Progress
 from rewardkit.posters.draw import draw
 from rewardkit.posters.flaws import flawed, pick_font
 from rewardkit.posters.judge import gold_judges
-from rewardkit.posters.preferences import INVISIBLE, TEMPERATURE, TIE, bayes_accuracy, draw_labels, ties
+from rewardkit.posters.names import TEMPERATURE
+from rewardkit.posters.preferences import INVISIBLE, TIE, bayes_accuracy, draw_labels, ties
 from rewardkit.posters.requests import Request, distinct_requests, random_request
 from rewardkit.rewards.protocol import AXES, applies
 from rewardkit.types import Images, Mask, Scores

@@ -4,7 +4,3 @@ A round draws images with the model as it is, finds what went wrong, has it labe
 labels so far, and fine-tunes the model on from where it was. As the model changes, so do its mistakes, and a reward
 model that has never seen them is easily fooled by them.
 """
-
-from rewardkit.workflows.rounds.command import RoundsConfig, rounds
-
-__all__ = ["RoundsConfig", "rounds"]

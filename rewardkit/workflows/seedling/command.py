@@ -7,7 +7,6 @@ checkpoint, so the command can be stopped and started at will.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from rewardkit.io.files import read_object, write_json
 from rewardkit.seedling.pipeline import SeedlingPipeline
 from rewardkit.seedling.vae import SeedlingVAE
 from rewardkit.training.versions import versions
+from rewardkit.workflows.seedling.config import SeedlingConfig
 from rewardkit.workflows.seedling.data import PosterSet
 from rewardkit.workflows.seedling.train_base import train_base
 from rewardkit.workflows.seedling.train_clip import FAMILY, train_clip
@@ -37,32 +37,8 @@ SHOWN = (
 """Prompts of the sample grids."""
 
 
-@dataclass(frozen=True)
-class SeedlingConfig:
-    """Train every part of the built-in base."""
-
-    out: Path = Path("runs/seedling")
-    """Run folder; the weights to ship are written to its sub-folder weights."""
-    posters: int = 40_000
-    """Number of posters to train on."""
-    vae_updates: int = 2600
-    """Updates of the VAE, of 64 posters each."""
-    base_updates: int = 4000
-    """Updates of the transformer and its text encoders, of 64 posters each."""
-    clip_updates: int = 2400
-    """Updates of the CLIP, of 128 posters each."""
-    rewriter_updates: int = 500
-    """Updates of the rewriter's language model, of 64 texts each."""
-    batch_size: int = 64
-    """Posters per update (twice as many for the CLIP)."""
-    seed: int = 0
-    """Random seed."""
-    device: str = "cpu"
-    """Device: cpu, cuda or mps."""
-
-
 def train(config: SeedlingConfig) -> None:
-    """Train every part of the built-in base that is not trained yet; write bfloat16 weights and figures.json."""
+    """Train every part of the built-in base."""
     weights, device = config.out / "weights", torch.device(config.device)
     posters = PosterSet.render(config.posters, config.seed + 1)
     figures = Figures(config.out / "figures.json")

@@ -1,0 +1,38 @@
+"""Options of `rewardkit generate`, and names of options shared with other commands; imports no torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Saving = Literal["none", "decoder", "all"]
+"""Where memory is saved by computing twice: nowhere, in the image decoder, or in the denoiser as well."""
+
+
+@dataclass(frozen=True)
+class GenerateConfig:
+    """Generate one image per prompt. Every batch is written as soon as it is done."""
+
+    out: Path
+    """Folder to write to: 00000.png, ..., prompts.jsonl and the contact sheet grid.png."""
+    prompts: Path | None = None
+    """File of prompts: .txt, .jsonl, .csv or .tsv."""
+    prompt: tuple[str, ...] = ()
+    """Prompts on the command line, instead of a file."""
+    base: str = "seedling"
+    """The model: "seedling", a folder in diffusers format, or a hub id."""
+    lora: tuple[Path, ...] = ()
+    """LoRA folders to load, such as the `lora` folder of a refl run."""
+    steps: int = 10
+    """Sampling steps from noise to image."""
+    guidance: float = 1.0
+    """Classifier-free guidance scale; 1 means none."""
+    seed: int = 0
+    """Random seed; the noise of image i depends only on this seed and on i."""
+    size: int = 0
+    """Height and width in pixels; 0 uses the default of the base."""
+    batch_size: int = 16
+    """Images generated at once."""
+    device: str = "cpu"
+    """Device: cpu, cuda, cuda:1 or mps."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Precision of the base."""
