@@ -108,7 +108,7 @@ def live(encoder: Encoder, image_cache: ImageStore, config: RmConfig) -> tuple[A
 
 def correct(trainer: Training, pairs: PairFeatures) -> dict[str, list[float]]:
     """Whether each judged pair without a tie is ordered right (1, or 0), by axis, under the averaged weights."""
-    with trainer.average.swapped():
+    with trainer.learner.averaged():
         scores = judge_pairs(trainer.model, pairs, 128)
     found = {}
     for axis, (first, second) in scores.items():

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from refl.config import ReflConfig
-from refl.learner import Learner
+from refl.learner import lora_learner
 from refl.session import Session
 from rewardkit.diffusion import lora
 from rewardkit.diffusion.base import Base
@@ -104,7 +104,7 @@ def session(base: Base, reward: TowerReward, config: ReflConfig) -> Session:
         generator=run.generator(0, "lora"),
     )  # fmt: skip
     texts = [f'a poster that says "{word}"' for word in ("one", "two", "three", "four", "five")]
-    learner = Learner(weights, lr=config.lr, warmup=config.warmup, clip=config.clip, ema=config.ema)
+    learner = lora_learner(weights, lr=config.lr, warmup=config.warmup, clip=config.clip, ema=config.ema)
     parts = {
         "config": config, "run": run, "base": base, "panel": Panel([reward]), "texts": texts, "learner": learner,
         "cache": PromptCache(base), "empty": base.encode([""]), "share": BatchShard(config.batch_size),

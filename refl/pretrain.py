@@ -14,12 +14,13 @@ from jaxtyping import Float
 from rewardkit.data.image_folder import Item, from_list, read_image_folder
 from rewardkit.diffusion.base import Base, ImageEncoding
 from rewardkit.diffusion.prompt_cache import Prompts
-from rewardkit.diffusion.sampling import Velocity, guided
+from rewardkit.diffusion.sampling import guided
 from rewardkit.errors import UserError
 from rewardkit.images import OneImage, load_image, resize
 from rewardkit.training.batch_shard import BatchShard
+from rewardkit.training.flow_matching import flow_loss, noised
 from rewardkit.training.order import batch
-from rewardkit.types import Conditioning, Latents, PerImage, Scalar
+from rewardkit.types import Conditioning, Latents, Scalar
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ class RealImages:
         shape = latents.shape[1:]
         noise = self.share.own(lambda count: torch.randn(count, *shape, generator=random)).to(latents)
         sigma = self.share.own(lambda count: torch.randn(count, generator=random)).sigmoid().to(latents)
-        return flow_loss(guided(self.base, conditioning, self.empty, 1.0), latents, noise, sigma)
+        velocity = guided(self.base, conditioning, self.empty, 1.0)
+        return flow_loss(velocity(noised(latents, noise, sigma), sigma), latents, noise)
 
 
 def read(path: Path) -> tuple[Item, ...]:
@@ -56,13 +58,6 @@ def read(path: Path) -> tuple[Item, ...]:
     for name in found.missing[:1]:
         print(f"{path}: {len(found.missing)} images are not there and left out, {name} for one")
     return found.items
-
-
-def flow_loss(velocity: Velocity, latents: Latents, noise: Latents, sigma: PerImage) -> Scalar:
-    """Mean squared error of the velocity at images noised to `sigma`; the truth is `noise - latents`."""
-    level = sigma.view(-1, 1, 1, 1)
-    noisy = (1 - level) * latents + level * noise
-    return (velocity(noisy, sigma) - (noise - latents)).square().mean()
 
 
 def encode(base: Base, images: torch.Tensor) -> Latents:

@@ -13,7 +13,7 @@ from refl.config import ReflConfig
 from refl.free_text_encoders import free_text_encoders
 from refl.gates import gated
 from refl.guard.monitor import HeldOut, Monitor
-from refl.learner import Learner
+from refl.learner import lora_learner
 from refl.objectives.table import COMPARING
 from refl.shard import shard
 from refl.tuned_text import LivePrompts, OwnReading, encoders, tunable
@@ -27,6 +27,7 @@ from rewardkit.prompts import evenly, read_prompts
 from rewardkit.rewards.panel import Panel
 from rewardkit.rewards.registry import load_rewards
 from rewardkit.training.batch_shard import BatchShard
+from rewardkit.training.learner import Learner
 from rewardkit.training.processes import Processes, processes
 from rewardkit.training.run import Run
 from rewardkit.types import Conditioning, Images, Latents, NoiseLevels
@@ -97,7 +98,9 @@ def begin(config: ReflConfig, world: Processes | None = None) -> Session:
     save_memory(base.denoiser, getattr(getattr(base, "pipeline", None), "vae", None), config.save_memory)
     if config.shard:
         shard(base.denoiser, parameters.values(), world)
-    learner = Learner(parameters, lr=config.lr, warmup=config.warmup, clip=config.clip, ema=config.ema, world=world)
+    learner = lora_learner(
+        parameters, lr=config.lr, warmup=config.warmup, clip=config.clip, ema=config.ema, world=world
+    )
     monitor = build_monitor(config, base, trained, judges, texts, world) if judges else None
     last = run.latest() if config.resume else None
     if last is not None:

@@ -34,6 +34,7 @@ from rewardkit.io.progress import Progress
 from rewardkit.prompts import evenly
 from rewardkit.rewards.panel import Panel
 from rewardkit.training import order
+from rewardkit.training.average import put
 from rewardkit.training.interrupt import Interrupt
 from rewardkit.training.processes import Processes, processes
 
@@ -75,7 +76,7 @@ def train_among(config: ReflConfig, world: Processes) -> None:
                 draw_grid(session)
             if leaving:
                 interrupt.leave(learner.step, run.close)
-    world.check_same(learner.state()["adapter"])
+    world.check_same(learner.state()["weights"])
     if world.is_main:
         finish(session)
         report = write_report(config, session.monitor, learner.step - first, time.monotonic() - began)
@@ -190,7 +191,7 @@ def finish(session: Session) -> None:
     config, learner, monitor = session.config, session.learner, session.monitor
     restored = monitor.best if monitor is not None and monitor.verdict.stands != monitor.verdict.step else {}
     with learner.averaged(), new_folder(config.out / "lora") as folder:
-        learner.take(restored)
+        put(learner.parameters, restored)
         lora.save(session.base.denoiser, folder, encoders(session.base, config.tune_text))
     if monitor is not None:
         print(f"guard: {monitor.verdict.sentence}")

@@ -5,10 +5,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator
 
 from rewardkit.io.progress import Progress
-from rewardkit.training.average import Average
 from rewardkit.training.interrupt import Interrupt
 from rewardkit.training.processes import ALONE, Processes
 from rewardkit.training.run import Checkpoint, Run
@@ -17,7 +16,7 @@ from rm.features import PairFeatures
 from rm.image_cache import Rows, chunks
 from rm.model import RewardModel
 from rm.objective import Objective
-from rm.optim import load_moments, make_optimizer, moments, rate, set_rate
+from rm.optim import new_learner
 from rm.options import Updates
 from rm.validation import Validation, measure
 
@@ -44,7 +43,7 @@ def fit(
             if epoch - max(best.epoch.values(), default=epoch) >= options.patience:
                 break
             losses = training.epoch(bar)
-            with training.average.swapped():
+            with training.learner.averaged():
                 found = measure(model, validation, max(1, options.batch_size // options.accumulate), world)
                 best.keep(model, found, epoch)
             run.log(training.step, {"epoch": float(epoch + 1), **losses, **flat(found)})
@@ -57,17 +56,16 @@ def fit(
 
 
 class Training:
-    """A model on its way: its optimizer, its average, its best epoch, and how far it has come."""
+    """A model on its way: how it learns, its best epoch, and how far it has come."""
 
     def __init__(
         self, model: RewardModel, objective: Objective, run: Run, options: Updates, world: Processes = ALONE
     ) -> None:
         self.model, self.objective, self.run, self.options, self.world = model, objective, run, options, world
-        self.optimizer = make_optimizer(model, options.lr, options.encoder_lr, options.weight_decay)
-        self.average, self.best = Average(model, options.ema), BestEpoch()
+        self.learner, self.best = new_learner(model, options, self.total, world), BestEpoch()
         self.interrupt = Interrupt(world)
-        self.epochs, self.updates = 0, 0
-        """Whole epochs done, and updates of the one begun."""
+        self.epochs = 0
+        """Whole epochs done."""
         self.sums: dict[str, list[float]] = {}
         """Losses of the epoch begun, an update each."""
 
@@ -82,36 +80,31 @@ class Training:
     @property
     def step(self) -> int:
         """Updates done."""
-        return self.epochs * self.per_epoch + self.updates
+        return self.learner.step
 
     def epoch(self, bar: Progress) -> dict[str, float]:
         """Go once over the examples in a random order, or finish an epoch begun; return each axis's mean loss."""
         self.model.heads.train()  # the encoder stays as it scores: no dropout, and statistics as they were learned
         first = self.epochs * self.per_epoch
         order = torch.randperm(len(self.objective), generator=self.run.generator(first, "order"))
-        for rows in list(chunks(order, self.options.batch_size))[self.updates :]:
+        for rows in list(chunks(order, self.options.batch_size))[self.step - first :]:
             self.update(rows)
             bar.update()
             if self.interrupt.due():
                 self.save()
                 self.interrupt.leave(self.step, self.run.close)
         gathered = self.world.gather({name: sum(values) / len(values) for name, values in self.sums.items()})
-        self.epochs, self.updates, self.sums = self.epochs + 1, 0, {}
+        self.epochs, self.sums = self.epochs + 1, {}
         return {name: sum(found[name] for found in gathered) for name in gathered[0]}
 
     def update(self, rows: Rows) -> None:
         """Descend once on the examples of these rows."""
-        self.optimizer.zero_grad(set_to_none=True)
+        self.learner.clear()
         random = partial(self.run.generator, self.step)
         losses = descend(self.model, self.objective, rows, self.options.accumulate, random, self.world)
-        self.world.sum_gradients(self.model.parameters())
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        set_rate(self.optimizer, rate(self.step, self.total, self.options.warmup_share))
-        self.optimizer.step()
-        self.average.update()
+        self.learner.descend(sum(losses.values()))
         for axis, loss in losses.items():
             self.sums.setdefault(f"loss/{axis}", []).append(loss)
-        self.updates += 1
 
     def save(self) -> None:
         """Save everything a resumed run needs."""
@@ -120,25 +113,15 @@ class Training:
             name: [sum(each) for each in zip(*(one[name] for one in gathered), strict=True)] for name in self.sums
         }
         about = {"accuracy": best.accuracy, "loss": best.loss, "epoch": best.epoch}
-        self.run.save(
-            self.step, self.state(), about | {"epochs": self.epochs, "updates": self.updates, "losses": losses}
-        )
-
-    def state(self) -> dict[str, dict[str, Tensor]]:
-        weights = {name: value.detach() for name, value in self.average.learning.items()}
-        return {
-            "model": weights, "optimizer": moments(self.optimizer), "average": self.average.weights,
-            "best": self.best.weights,
-        }  # fmt: skip
+        state = self.learner.state() | {"best": best.weights}
+        self.run.save(self.step, state, about | {"epochs": self.epochs, "losses": losses})
 
     def load(self, checkpoint: Checkpoint) -> None:
         """Put a checkpoint back."""
-        self.model.load_state_dict(checkpoint.tensors["model"], strict=False)
-        load_moments(self.optimizer, checkpoint.tensors["optimizer"])
-        self.average.load(checkpoint.tensors["average"], checkpoint.step)
+        self.learner.load(checkpoint.step, checkpoint.tensors)
         about = checkpoint.meta
         self.best = BestEpoch(about["accuracy"], about["loss"], about["epoch"], checkpoint.tensors["best"])
-        self.epochs, self.updates = int(about["epochs"]), int(about["updates"])
+        self.epochs = int(about["epochs"])
         self.sums = {
             name: values if self.world.is_main else [0.0] * len(values)  # they are sums over all processes
             for name, values in about["losses"].items()

@@ -1,13 +1,14 @@
-"""The optimiser of reward models, its schedule, and its state as named tensors."""
+"""How a reward model learns: AdamW with rates of their own for heads and encoder, a cosine, and an average."""
 
-import math
-from collections.abc import Mapping
-
-from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
 from rewardkit.encoders.adapters import is_adapted
+from rewardkit.training.average import Average, Lerp
+from rewardkit.training.learner import Learner
+from rewardkit.training.processes import Processes
+from rewardkit.training.schedule import cosine, shares
 from rm.model import RewardModel
+from rm.options import Updates
 
 
 def make_optimizer(model: RewardModel, lr: float, encoder_lr: float | None, weight_decay: float) -> Optimizer:
@@ -21,33 +22,15 @@ def make_optimizer(model: RewardModel, lr: float, encoder_lr: float | None, weig
         for decay, chosen in ((weight_decay, True), (0.0, False)):
             params = [parameter for parameter in learning if (parameter.ndim > 1) == chosen]
             if params:
-                groups.append({"params": params, "lr": peak, "peak": peak, "weight_decay": decay})
+                groups.append({"params": params, "lr": peak, "weight_decay": decay})
     return AdamW(groups, betas=(0.9, 0.99), fused=True)
 
 
-def rate(step: int, total: int, warmup: float) -> float:
-    """Give the share of the peak rate at a step: a linear rise over a share `warmup` of all steps, then a cosine."""
-    rise = max(1, round(total * warmup))
-    if step < rise:
-        return (step + 1) / rise
-    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
-
-
-def set_rate(optimizer: Optimizer, share: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = group["peak"] * share
-
-
-def moments(optimizer: Optimizer) -> dict[str, Tensor]:
-    """What the optimiser remembers, each tensor named by its parameter's number and its own name."""
-    state = optimizer.state_dict()["state"]
-    return {f"{index}.{name}": value for index, values in state.items() for name, value in values.items()}
-
-
-def load_moments(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Put back what `moments` gave."""
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        index, _, name = key.partition(".")
-        state.setdefault(int(index), {})[name] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+def new_learner(model: RewardModel, options: Updates, total: int, world: Processes) -> Learner:
+    """Build the learner of everything in the model that is not frozen, for `total` updates."""
+    parameters = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    optimizer = make_optimizer(model, options.lr, options.encoder_lr, options.weight_decay)
+    rise = max(1, round(total * options.warmup_share))
+    average = Average(parameters, Lerp(parameters.values(), options.ema)) if options.ema else None
+    schedule = shares(lambda step: cosine(step, total, rise))
+    return Learner(parameters, {"optimizer": optimizer}, schedule, average=average, world=world)

@@ -1,49 +1,80 @@
-"""A moving average of the weights that learn: steadier than the last ones where labels are noisy."""
+"""A moving average of the weights that learn: steadier than the last ones where labels or rewards are noisy."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 
-class Average:
-    """Exponential moving average with decay `min(decay, (1 + n) / (10 + n))` after n updates; a decay of 0 is none."""
+@runtime_checkable
+class Rule(Protocol):
+    """How an average takes weights in: diffusers' `EMAModel`, or `Lerp`."""
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    shadow_params: list[Any]
+    """The averages, one a parameter."""
+    optimization_step: int
+    """Updates taken in."""
+
+    def step(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Take the weights after one more update in."""
+        ...
+
+
+class Lerp:
+    """Exponential moving average with decay `min(decay, (1 + n) / (10 + n))` after n updates.
+
+    diffusers' `EMAModel` has these decays too, but the first: it forgets the initial weights at once, where this keeps
+    a tenth of them. It also rounds otherwise, and importing diffusers takes longer than training a small model.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], decay: float) -> None:
         self.decay = decay
-        self.learning = {name: value for name, value in model.named_parameters() if value.requires_grad}
-        self.weights = {name: value.detach().clone() for name, value in self.learning.items()}
-        self.updates = 0
+        self.shadow_params = [value.detach().clone() for value in parameters]
+        self.optimization_step = 0
 
     @torch.no_grad()
+    def step(self, parameters: Iterable[nn.Parameter]) -> None:
+        keep = min(self.decay, (1 + self.optimization_step) / (10 + self.optimization_step))
+        self.optimization_step += 1
+        for average, value in zip(self.shadow_params, parameters, strict=True):
+            average.lerp_(value, 1 - keep)
+
+
+class Average:
+    """The averages of named parameters, to be swapped with their weights and saved."""
+
+    def __init__(self, parameters: Mapping[str, nn.Parameter], rule: Rule) -> None:
+        self.parameters, self.rule = parameters, rule
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        return dict(zip(self.parameters, self.rule.shadow_params, strict=True))
+
     def update(self) -> None:
-        """Take the model's weights in."""
-        keep = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        self.updates += 1
-        for name, value in self.learning.items():
-            self.weights[name].lerp_(value, 1 - keep)
+        """Take the parameters in."""
+        self.rule.step(self.parameters.values())
 
     @contextmanager
     def swapped(self) -> Iterator[None]:
-        """Within it the model has the averaged weights."""
-        if not self.decay:
-            yield
-            return
-        own = {name: value.detach().clone() for name, value in self.learning.items()}
-        self.put(self.weights)
+        """Within it the parameters hold the averages."""
+        own = {name: value.detach().clone() for name, value in self.parameters.items()}
+        put(self.parameters, self.weights)
         try:
             yield
         finally:
-            self.put(own)
-
-    @torch.no_grad()
-    def put(self, weights: Mapping[str, Tensor]) -> None:
-        for name, value in self.learning.items():
-            value.copy_(weights[name])
+            put(self.parameters, own)
 
     def load(self, weights: Mapping[str, Tensor], updates: int) -> None:
-        """Go on from a saved average."""
-        self.updates = updates
-        for name, value in weights.items():
-            self.weights[name].copy_(value)
+        """Go on from saved averages of so many updates."""
+        self.rule.optimization_step = updates
+        for name, average in self.weights.items():
+            average.copy_(weights[name])
+
+
+@torch.no_grad()
+def put(parameters: Mapping[str, nn.Parameter], weights: Mapping[str, Tensor]) -> None:
+    """Copy weights into parameters, by name; those not given stay."""
+    for name, value in weights.items():
+        parameters[name].copy_(value)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from refl.learner import Learner
+from refl.learner import lora_learner
 from refl.objectives.backpropagate import backpropagate
 from refl.objectives.chain import base_velocity
 from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
@@ -60,7 +60,7 @@ def test_a_reward_at_its_target_pulls_no_more(
     panel = Panel([redness()], {"redness": Part(target=-100.0)})
     outcome = backpropagate(chain_of(base), way("refl"), base.decode, panel, PROMPTS, denoiser=base.denoiser)
     assert outcome.loss.item() == 0
-    learner = Learner(adapter, lr=1e-2, warmup=1, clip=1.0, ema=0.0)
+    learner = lora_learner(adapter, lr=1e-2, warmup=1, clip=1.0, ema=0.0)
     before = {name: parameter.detach().clone() for name, parameter in adapter.items()}
     assert learner.update(outcome.loss) == 0
     assert all(torch.equal(before[name], parameter) for name, parameter in adapter.items())

@@ -197,7 +197,7 @@ def test_mistakes_are_named(
 
 def test_another_rank_cannot_resume(config: ReflConfig) -> None:
     train(replace(config, updates=1))
-    with pytest.raises(UserError, match="rank"):
+    with pytest.raises(UserError, match=r"lora_A.* is of shape \(2, .*, not of shape \(3, "):
         train(replace(config, rank=3, resume=True))
 
 

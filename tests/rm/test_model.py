@@ -18,7 +18,6 @@ from rewardkit.rewards.batches import Batch, batches, score_batch
 from rewardkit.rewards.loaded import loaded, score_all
 from rewardkit.rewards.protocol import MultiReward
 from rewardkit.rewards.registry import load_rewards
-from rewardkit.training.average import Average
 from rm import RewardModel
 from rm.glyphs import glyphs
 from rm.heads import Features, Shapes, TextHead, grid_positions
@@ -233,17 +232,3 @@ def test_a_misspelt_text_has_one_slip_of_each_kind_in_turn() -> None:
 def test_a_text_as_long_as_may_be_keeps_its_length() -> None:
     texts = glyphs(['a "' + 64 * "A" + '"'])
     assert misspelt(texts, torch.Generator().manual_seed(0)).shape == (1, 64)
-
-
-def test_the_average_is_the_closed_form_and_is_taken_off_again() -> None:
-    model = nn.Linear(1, 1, bias=False)
-    average = Average(model, 0.5)
-    expected = model.weight.item()
-    for update, value in enumerate((1.0, 3.0, -2.0)):
-        model.weight.data.fill_(value)
-        average.update()
-        keep = min(0.5, (1 + update) / (10 + update))
-        expected = keep * expected + (1 - keep) * value
-    with average.swapped():
-        assert model.weight.item() == pytest.approx(expected)
-    assert model.weight.item() == -2.0

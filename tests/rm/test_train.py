@@ -105,7 +105,7 @@ def test_lora_resumes_to_the_same_weights(config: RmConfig, tmp_path: Path) -> N
 def test_lora_learns_at_a_rate_of_its_own(config: RmConfig) -> None:
     def peaks(encoder_lr: float | None, **options: Any) -> set[float]:
         model = new_model(replace(config, **options), ("text",))
-        return {group["peak"] for group in make_optimizer(model, 0.5, encoder_lr, 0.0).param_groups}
+        return {group["lr"] for group in make_optimizer(model, 0.5, encoder_lr, 0.0).param_groups}
 
     assert peaks(None, lora_rank=2) == {0.5, 1e-4}
     assert peaks(None, unfreeze=1) == {0.5, 1e-5}

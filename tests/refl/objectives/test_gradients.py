@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from refl.learner import Learner
+from refl.learner import lora_learner
 from refl.objectives.backpropagate import backpropagate
 from refl.objectives.chain import Chain
 from refl.objectives.table import COMPARING
@@ -63,7 +63,7 @@ def test_redness_rises_within_a_few_updates(
     base: StableDiffusion3Base, adapter: dict[str, nn.Parameter], redness: Callable, name: str
 ) -> None:
     """The same prompts and noise before and after, whatever the objective drew in between."""
-    learner = Learner(adapter, lr=6e-2 if name in COMPARING else 2e-2, warmup=1, clip=1.0, ema=0.0)
+    learner = lora_learner(adapter, lr=6e-2 if name in COMPARING else 2e-2, warmup=1, clip=1.0, ema=0.0)
     conditioning = base.encode(PROMPTS)
 
     def level() -> float:
