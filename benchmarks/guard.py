@@ -28,7 +28,7 @@ from refl.config import ReflConfig
 from refl.guard.rules import Check, Values, judge
 from refl.session import Session
 from refl.train import look, stopped, update
-from rewardkit.diffusion.sampling import generate_images
+from rewardkit.diffusion.sampler import generate_images
 from rewardkit.errors import UserError
 from rewardkit.io.files import write_text
 from rewardkit.posters.judge import PostersAlignment

@@ -15,11 +15,12 @@ from torch import nn
 
 from refl.config import ReflConfig
 from refl.learner import lora_learner
-from refl.session import Session
+from refl.session import Session, sampling
 from rewardkit.diffusion import lora
 from rewardkit.diffusion.base import Base
 from rewardkit.diffusion.load import FAMILIES, load_base
 from rewardkit.diffusion.prompt_cache import PromptCache
+from rewardkit.diffusion.sampler import Sampler
 from rewardkit.diffusion.tiny import language, pipelines
 from rewardkit.encoders import load_encoder
 from rewardkit.plan.bases import build, recipe
@@ -107,6 +108,7 @@ def session(base: Base, reward: TowerReward, config: ReflConfig) -> Session:
     learner = lora_learner(weights, lr=config.lr, warmup=config.warmup, clip=config.clip, ema=config.ema)
     parts = {
         "config": config, "run": run, "base": base, "panel": Panel([reward]), "texts": texts, "learner": learner,
+        "sampler": Sampler(base, sampling(config)),
         "cache": PromptCache(base), "empty": base.encode([""]), "share": BatchShard(config.batch_size),
     }  # fmt: skip
     return Session(**{field.name: parts.get(field.name) for field in fields(Session)})  # type: ignore[arg-type]

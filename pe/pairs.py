@@ -20,7 +20,7 @@ from pe.shorten import load_shortener
 from pe.training import on_gpu
 from rewardkit.diffusion.base import Base
 from rewardkit.diffusion.load import load_base
-from rewardkit.diffusion.sampling import image_batches
+from rewardkit.diffusion.sampler import Sampler, SamplingConfig
 from rewardkit.errors import UserError
 from rewardkit.images import grid, load_image, save_image, to_pil
 from rewardkit.io.files import write_json
@@ -88,10 +88,14 @@ def judge(
 ) -> list[Candidates]:
     """Draw and score every wording; the z-scores of the panel are fitted on all these images and then frozen."""
     (config.out / "images").mkdir(parents=True, exist_ok=True)
+    sampler = Sampler(base, SamplingConfig(config.steps, config.guidance, config.seed, config.batch_size))
     flat = [(number, text) for number, texts in enumerate(wordings) for text in texts]
     originals = [wordings[number][0] for number, _ in flat]
     with Progress("drawing and judging", len(flat) * config.noises) as bar:
-        raws = [_judge_noise(config, base, rewards, wordings, noise, bar) for noise in range(config.noises)]
+        raws = [
+            _judge_noise(sampler.seeded(config.seed + noise), rewards, wordings, bar, None if noise else config.out)
+            for noise in range(config.noises)
+        ]
     everything = {name: torch.cat([raw[name] for raw in raws]) for name in raws[0]}
     panel = Panel(rewards).fit(everything, originals * len(raws))
     totals = torch.stack([panel.total(raw, originals) for raw in raws]).mean(0).tolist()
@@ -102,34 +106,29 @@ def judge(
 
 
 def _judge_noise(
-    config: MineConfig, base: Base, rewards: Sequence[AnyReward], wordings: Sequence[Sequence[str]], noise: int,
-    bar: Progress,
-) -> dict[str, Tensor]:  # fmt: skip
-    """Give the raw scores of every wording, prompt by prompt, for one noise; the images of the first are kept."""
+    sampler: Sampler, rewards: Sequence[AnyReward], wordings: Sequence[Sequence[str]], bar: Progress, out: Path | None
+) -> dict[str, Tensor]:
+    """Give the raw scores of every wording, prompt by prompt, for one noise; the images are kept in `out`, if given."""
     parts: list[dict[str, Tensor]] = []
     for first in range(0, len(wordings), CHUNK):
         chunk = wordings[first : first + CHUNK]
-        drawn = draw(config, base, chunk, first, noise)
+        drawn = draw(sampler, chunk, first)
         for offset, (texts, images) in enumerate(zip(chunk, drawn, strict=True)):
             raw = score_all(rewards, images, [texts[0]] * len(texts))
             parts.append({name: value.detach().double().cpu() for name, value in raw.items()})
-            for place, image in enumerate(images if noise == 0 else []):
-                to_pil(image).save(_image_path(config.out, first + offset, place))
+            for place, image in enumerate([] if out is None else images):
+                to_pil(image).save(_image_path(out, first + offset, place))
             bar.update(len(texts))
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def draw(config: MineConfig, base: Base, chunk: Sequence[Sequence[str]], first: int, noise: int) -> list[Images]:
+def draw(sampler: Sampler, chunk: Sequence[Sequence[str]], first: int) -> list[Images]:
     """Draw the wordings of each prompt of a chunk, all of one prompt from the same noise."""
     columns = []
     for place in range(max(map(len, chunk))):
         # A prompt with fewer wordings draws its own again, so that the others keep their noise.
         texts = [texts[min(place, len(texts) - 1)] for texts in chunk]
-        batches = image_batches(
-            base, texts, steps=config.steps, guidance=config.guidance, seed=config.seed + noise,
-            batch_size=config.batch_size, first=first,
-        )  # fmt: skip
-        columns.append(torch.cat(list(batches)).clamp(0, 1))
+        columns.append(sampler.generate(texts, first).clamp(0, 1))
     return [torch.stack([column[row] for column in columns[: len(texts)]]) for row, texts in enumerate(chunk)]
 
 

@@ -1,7 +1,6 @@
 """Free the text encoders once every prompt of a run has been read: on large models they are much of the memory."""
 
 from collections.abc import Iterable
-from functools import partial
 from typing import Any
 
 import torch
@@ -14,13 +13,12 @@ from rewardkit.diffusion.prompt_cache import PromptCache
 def free_text_encoders(base: Base, device: torch.device, prompts: Iterable[str]) -> PromptCache:
     """Read the prompts and the empty one, drop the pipeline's text encoders; return the embeddings, on the CPU.
 
-    From then on the base knows these prompts alone: `encode` raises `UserError` for any other.
+    From then on the base encodes nothing, and the cache raises `UserError` for any other prompt.
     """
     cache = PromptCache(base, limit=None)
     for prompt in dict.fromkeys(["", *prompts]):
         cache.encode([prompt], device)
     cache.close()
-    base.encode = partial(cache.encode, device=device)  # type: ignore[method-assign]
     pipeline: Any = getattr(base, "pipeline", None)
     kept = (base.denoiser, getattr(pipeline, "vae", None))
     dropped = {

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import torch
 
-from rewardkit.diffusion.base import Base
 from rewardkit.diffusion.rollout import rollout
+from rewardkit.diffusion.sampler import Sampler
 from rewardkit.errors import UserError
 from rewardkit.io.files import read_object, write_json
 from rewardkit.rewards.panel import Panel, Part
@@ -53,16 +53,9 @@ def by_score(settings: Mapping[str, Setting], panel: Panel, option: str) -> dict
     return axes | {name: settings[name] for name in panel.axes if name in settings}
 
 
-def fit(
-    panel: Panel, base: Base, prompts: Sequence[str], *, steps: int, guidance: float, seed: int, batch_size: int,
-    world: Processes = ALONE,
-) -> Panel:  # fmt: skip
+def fit(panel: Panel, sampler: Sampler, prompts: Sequence[str], world: Processes = ALONE) -> Panel:
     """Freeze every reward's z-score on images that the base draws of these prompts; processes draw a share each."""
-    raw = rollout(
-        base, prompts, panel.raw, steps=steps, guidance=guidance, seed=seed, batch_size=batch_size, world=world,
-        progress=True,
-    )  # fmt: skip
-    return panel.fit(raw, prompts)
+    return panel.fit(rollout(sampler, prompts, panel.raw, world, progress=True), prompts)
 
 
 def write(panel: Panel, path: Path) -> None:

@@ -1,7 +1,7 @@
 """What a run holds: the base with its LoRA, the rewards with their frozen scale, the judges, the last checkpoint."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from rewardkit.diffusion import lora, prompt_cache
 from rewardkit.diffusion.base import Base
 from rewardkit.diffusion.checkpointing import decode_by_image, save_memory
 from rewardkit.diffusion.load import load_base
+from rewardkit.diffusion.sampler import Sampler, SamplingConfig
 from rewardkit.encoders import load_encoder
 from rewardkit.errors import UserError
 from rewardkit.prompts import evenly, read_prompts
@@ -49,6 +50,8 @@ class Session:
     config: ReflConfig
     run: Run
     base: Base
+    sampler: Sampler
+    """Generates with the weights as they are now, for the grids."""
     panel: Panel
     texts: list[str]
     learner: Learner
@@ -93,7 +96,8 @@ def begin(config: ReflConfig, world: Processes | None = None) -> Session:
     if config.shard and world.count == 1:
         raise UserError("shard spreads weights over processes and there is one; start several, or leave --shard out")
     run = Run.start(config.out, config, resume=config.resume, tracker=config.tracker, writes=world.is_main)
-    trained = scaled(trained, base, texts, config, run.folder / "panel.json", world)
+    sampler = Sampler(base, sampling(config))
+    trained = scaled(trained, sampler, texts, config, run.folder / "panel.json", world)
     parameters = adapters(config, base, run)
     save_memory(base.denoiser, getattr(getattr(base, "pipeline", None), "vae", None), config.save_memory)
     if config.shard:
@@ -101,20 +105,27 @@ def begin(config: ReflConfig, world: Processes | None = None) -> Session:
     learner = lora_learner(
         parameters, lr=config.lr, warmup=config.warmup, clip=config.clip, ema=config.ema, world=world
     )
-    monitor = build_monitor(config, base, trained, judges, texts, world) if judges else None
+    own = prompt_cache.PromptCache(OwnReading(base) if config.tune_text else base)
+    seen = read(config.guard_prompts) if judges and config.guard_prompts else texts
+    held_out = evenly(seen, config.guard_images) if judges else []
+    if not config.text_encoders:
+        own = free_text_encoders(base, world.device, [*texts, *held_out, *(item.prompt for item in items)])
+        sampler = replace(sampler, encode=partial(own.encode, device=world.device))
+    monitor = build_monitor(config, sampler, trained, judges, held_out, world) if judges else None
     last = run.latest() if config.resume else None
     if last is not None:
         learner.load(last.step, last.tensors)
     if last is not None and monitor is not None:
         monitor.load(last.tensors)
-    own = prompt_cache.PromptCache(OwnReading(base) if config.tune_text else base)
-    if not config.text_encoders:
-        seen = [*texts, *(monitor.subject.prompts if monitor else ()), *(item.prompt for item in items)]
-        own = free_text_encoders(base, world.device, seen)
     read_now = LivePrompts(tunable(base)) if config.tune_text else own
     empty = own.encode([""], world.device)
     real = pretrain.RealImages(items, base, read_now, empty, share, config.pretrain_weight) if items else None
-    return Session(config, run, base, trained, texts, learner, read_now, empty, share, monitor, real, own)
+    return Session(config, run, base, sampler, trained, texts, learner, read_now, empty, share, monitor, real, own)
+
+
+def sampling(config: ReflConfig) -> SamplingConfig:
+    """How images are generated for the scale of the rewards, the judges and the grids."""
+    return SamplingConfig(config.steps, config.guidance, config.seed, config.batch_size)
 
 
 def adapters(config: ReflConfig, base: Base, run: Run) -> dict[str, nn.Parameter]:
@@ -150,25 +161,21 @@ def load_judges(config: ReflConfig, trained: Panel, device: torch.device) -> Pan
 
 
 def build_monitor(
-    config: ReflConfig, base: Base, trained: Panel, judges: Panel, texts: Sequence[str], world: Processes
+    config: ReflConfig, sampler: Sampler, trained: Panel, judges: Panel, prompts: Sequence[str], world: Processes
 ) -> Monitor:
-    """Choose the prompts that the judges see at every look."""
-    seen = read(config.guard_prompts) if config.guard_prompts else texts
-    subject = HeldOut(
-        base, trained, judges, load_encoder(GUARD_ENCODER).to(world.device), evenly(seen, config.guard_images),
-        config.steps, config.guidance, config.seed + GUARD_SEED, config.batch_size, world,
-    )  # fmt: skip
+    """Let the judges see these prompts at every look, with noise of their own."""
+    encoder = load_encoder(GUARD_ENCODER).to(world.device)
+    subject = HeldOut(sampler.seeded(config.seed + GUARD_SEED), trained, judges, encoder, prompts, world)
     return Monitor(subject, config.patience if config.guard else 0, config.updates, config.guard_every)
 
 
-def scaled(trained: Panel, base: Base, texts: Sequence[str], config: ReflConfig, path: Path, world: Processes) -> Panel:
+def scaled(
+    trained: Panel, sampler: Sampler, texts: Sequence[str], config: ReflConfig, path: Path, world: Processes
+) -> Panel:
     """Freeze the z-scores on the base's own images, or read what an earlier start of the run froze."""
     if all(world.gather(config.resume and path.is_file())):  # asked of all before any writes it
         return panel.read(trained, path)
-    trained = panel.fit(
-        trained, base, evenly(texts, FIT_IMAGES), steps=config.steps, guidance=config.guidance,
-        seed=config.seed, batch_size=config.batch_size, world=world,
-    )  # fmt: skip
+    trained = panel.fit(trained, sampler, evenly(texts, FIT_IMAGES), world)
     if world.is_main:
         panel.write(trained, path)
     return trained

@@ -203,11 +203,8 @@ def draw_grid(session: Session) -> None:
     if not config.grid_every:
         return
     with session.learner.averaged():
-        images = rollout(
-            session.base, evenly(session.texts, count), lambda images, _: {"images": images},
-            steps=config.steps, guidance=config.guidance, seed=config.seed, batch_size=config.batch_size,
-            world=session.share.world,
-        )["images"]  # fmt: skip
+        texts, world = evenly(session.texts, count), session.share.world
+        images = rollout(session.sampler, texts, lambda images, _: {"images": images}, world)["images"]
     if not session.run.writes:
         return
     path = session.run.folder / "samples" / f"step_{session.learner.step:06d}.png"

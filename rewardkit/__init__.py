@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rewardkit.diffusion.base import Base
     from rewardkit.diffusion.load import load_base
-    from rewardkit.diffusion.sampling import generate_images
+    from rewardkit.diffusion.sampler import Sampler, SamplingConfig, generate_images
     from rewardkit.errors import UserError
     from rewardkit.images import grid, list_images, load_image, save_image
     from rewardkit.prompts import Prompt, read_prompts
@@ -28,8 +28,10 @@ _HOMES = {
     "Prompt": "rewardkit.prompts",
     "Reward": "rewardkit.rewards.protocol",
     "Run": "rewardkit.training.run",
+    "Sampler": "rewardkit.diffusion.sampler",
+    "SamplingConfig": "rewardkit.diffusion.sampler",
     "UserError": "rewardkit.errors",
-    "generate_images": "rewardkit.diffusion.sampling",
+    "generate_images": "rewardkit.diffusion.sampler",
     "grid": "rewardkit.images",
     "list_images": "rewardkit.images",
     "load_base": "rewardkit.diffusion.load",
@@ -48,6 +50,8 @@ __all__ = [
     "Prompt",
     "Reward",
     "Run",
+    "Sampler",
+    "SamplingConfig",
     "UserError",
     "__version__",
     "generate_images",

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from refl.guard.rules import Check, Values, Verdict, judge
-from rewardkit.diffusion.base import Base
 from rewardkit.diffusion.rollout import rollout
+from rewardkit.diffusion.sampler import Sampler
 from rewardkit.encoders import Encoder
 from rewardkit.images.statistics import diversity, probe
 from rewardkit.rewards.panel import Panel
@@ -25,7 +25,7 @@ CLOSER = 4
 class HeldOut:
     """The base under training, and what measures it on held-out prompts."""
 
-    base: Base
+    sampler: Sampler
     panel: Panel
     """The rewards that are trained."""
     judges: Panel
@@ -33,19 +33,12 @@ class HeldOut:
     encoder: Encoder
     """Its features measure the diversity of the images."""
     prompts: Sequence[str]
-    sampling_steps: int
-    guidance: float
-    seed: int
-    batch_size: int
     world: Processes = ALONE
     """Each process generates and scores a share; all get all results."""
 
     def measure(self) -> dict[str, Tensor]:
         """Generate with the current weights; return raw scores and probes, float64, one number per image."""
-        values = rollout(
-            self.base, self.prompts, self.ask, steps=self.sampling_steps, guidance=self.guidance, seed=self.seed,
-            batch_size=self.batch_size, world=self.world,
-        )  # fmt: skip
+        values = rollout(self.sampler, self.prompts, self.ask, self.world)
         values["probe/diversity"] = diversity(values.pop(FEATURES))
         return {name: value.double() for name, value in values.items()}
 

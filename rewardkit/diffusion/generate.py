@@ -7,7 +7,7 @@ import torch
 from rewardkit.diffusion.config import GenerateConfig
 from rewardkit.diffusion.load import load_base
 from rewardkit.diffusion.load_lora import load_loras
-from rewardkit.diffusion.sampling import image_batches, image_seed
+from rewardkit.diffusion.sampler import Sampler, SamplingConfig, image_seed
 from rewardkit.errors import UserError
 from rewardkit.images import grid, load_image, resize, save_image
 from rewardkit.io.jsonl import write_rows
@@ -20,15 +20,12 @@ SHEET = 64
 def generate(config: GenerateConfig) -> None:
     """Generate images of prompts with a base, and with LoRAs on it."""
     prompts = wanted(config)
+    sampling = SamplingConfig(config.steps, config.guidance, config.seed, config.batch_size, config.size or None)
     base = load_base(config.base, config.device, getattr(torch, config.dtype))
     load_loras(base, config.lora)
     config.out.mkdir(parents=True, exist_ok=True)
-    batches = image_batches(
-        base, [prompt.text for prompt in prompts], steps=config.steps, guidance=config.guidance, seed=config.seed,
-        batch_size=config.batch_size, size=config.size or None, progress=True,
-    )  # fmt: skip
     paths: list[Path] = []
-    for images in batches:
+    for images in Sampler(base, sampling).batches([prompt.text for prompt in prompts], progress=True):
         for image in images:
             paths.append(config.out / f"{len(paths):05d}.png")
             save_image(image, paths[-1])
@@ -39,8 +36,6 @@ def generate(config: GenerateConfig) -> None:
 
 def wanted(config: GenerateConfig) -> list[Prompt]:
     """The prompts of the file or of the command line, one of the two."""
-    if config.batch_size < 1:
-        raise UserError(f"batch_size must be 1 or more; got {config.batch_size}")
     if (config.prompts is None) == (not config.prompt):
         raise UserError("give either --prompts FILE or --prompt TEXT, and not both")
     prompts = [Prompt(text, {}) for text in config.prompt] if config.prompts is None else read_prompts(config.prompts)

@@ -5,8 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from rewardkit.diffusion.base import Base
-from rewardkit.diffusion.sampling import image_batches
+from rewardkit.diffusion.sampler import Sampler
 from rewardkit.training.processes import ALONE, Processes
 from rewardkit.types import Images
 
@@ -16,24 +15,22 @@ Ask = Callable[[Images, Sequence[str]], dict[str, Tensor]]
 
 @torch.no_grad()
 def rollout(
-    base: Base, prompts: Sequence[str], ask: Ask, *, steps: int, guidance: float, seed: int, batch_size: int,
-    world: Processes = ALONE, progress: bool = False,
-) -> dict[str, Tensor]:  # fmt: skip
+    sampler: Sampler, prompts: Sequence[str], ask: Ask, world: Processes = ALONE, progress: bool = False
+) -> dict[str, Tensor]:
     """Values of every prompt's image, on the CPU, a row each; the same on every process.
 
     Images are drawn and asked about a batch at a time. All processes draw equally many, for sharded weights are
     computed with together; what two of them drew counts once.
     """
-    device = next(base.denoiser.parameters()).device
+    device = next(sampler.base.denoiser.parameters()).device
+    batch_size = sampler.config.batch_size
     rows, most = world.share(range(len(prompts))), -(-len(prompts) // world.count)
     assert isinstance(rows, range)
     first = min(rows.start, len(prompts) - most)
     texts = prompts[first : first + most]
-    batches = image_batches(
-        base, texts, steps=steps, guidance=guidance, seed=seed, batch_size=batch_size, first=first, progress=progress
-    )
     parts = [
-        ask(images.to(device), texts[number * batch_size :][: len(images)]) for number, images in enumerate(batches)
+        ask(images.to(device), texts[number * batch_size :][: len(images)])
+        for number, images in enumerate(sampler.batches(texts, first, progress))
     ]
     own = slice(rows.start - first, rows.stop - first)
     values = {name: torch.cat([part[name].cpu() for part in parts])[own] for name in parts[0]}

@@ -5,16 +5,13 @@ ReFL (Xu et al. 2023, arXiv:2304.05977) one late step, from which the image is e
 without a graph, then `clean`). Either way memory grows with the steps that carry a graph, never with the others.
 """
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
 
 from rewardkit.diffusion.base import Base, OwnGuidance
-from rewardkit.io.progress import Progress
-from rewardkit.types import Conditioning, Images, Latents, NoiseLevels, PerImage
+from rewardkit.types import Conditioning, Latents, NoiseLevels, PerImage
 
 Velocity = Callable[[Latents, PerImage], Latents]
 """(latents, noise level of each) -> noise - image."""
@@ -101,42 +98,3 @@ def _join(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
         for tensor in tensors
     ]
     return torch.cat(padded)
-
-
-def image_seed(seed: int, index: int) -> int:
-    """Seed of image `index` of a run: unrelated for every pair, the same on every machine."""
-    return int.from_bytes(hashlib.blake2b(f"{seed}/{index}".encode(), digest_size=7).digest(), "big")
-
-
-def image_batches(
-    base: Base, prompts: Sequence[str], *, steps: int, guidance: float = 1.0, seed: int = 0, batch_size: int = 16,
-    size: int | None = None, first: int = 0, progress: bool = False,
-) -> Iterator[Images]:  # fmt: skip
-    """Draw one image a prompt, batch by batch; prompt i starts from noise that depends on `seed` and `first + i` only.
-
-    So two models, or two runs of different batch size, share their noise image by image.
-    """
-    empty = base.encode([""])
-    sigmas = base.sigmas(steps, size)
-    with Progress("drawing", len(prompts)) if progress else nullcontext() as bar:
-        for start in range(0, len(prompts), batch_size):
-            batch = list(prompts[start : start + batch_size])
-            seeds = [image_seed(seed, first + start + offset) for offset in range(len(batch))]
-            noise = torch.cat([base.noise(1, torch.Generator().manual_seed(each), size) for each in seeds])
-            with torch.no_grad():
-                velocity = guided(base, base.encode(batch), empty, guidance)
-                images = base.decode(sample(velocity, noise, sigmas)).float().cpu()
-            if bar is not None:
-                bar.update(len(batch))
-            yield images
-
-
-def generate_images(
-    base: Base, prompts: Sequence[str], *, steps: int, guidance: float = 1.0, seed: int = 0, batch_size: int = 16,
-    size: int | None = None, progress: bool = False,
-) -> Images:  # fmt: skip
-    """Draw one image a prompt (see `image_batches`), all in memory."""
-    batches = image_batches(
-        base, prompts, steps=steps, guidance=guidance, seed=seed, batch_size=batch_size, size=size, progress=progress
-    )
-    return torch.cat(list(batches))

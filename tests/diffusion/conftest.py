@@ -18,7 +18,7 @@ from rewardkit.diffusion.families.qwen_image import QwenImageBase
 from rewardkit.diffusion.families.sana import SanaBase
 from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
 from rewardkit.diffusion.families.z_image import ZImageBase
-from rewardkit.diffusion.sampling import image_seed
+from rewardkit.diffusion.sampler import image_seed
 from rewardkit.diffusion.tiny import language, pipelines
 
 PROMPTS = ['a red circle, "SALE"', "a blue square beside it"]

@@ -17,7 +17,8 @@ from rewardkit.diffusion.checkpointing import checkpoint_blocks, decode_by_image
 from rewardkit.diffusion.families.qwen_image import QwenImageBase
 from rewardkit.diffusion.families.sana import SanaBase
 from rewardkit.diffusion.load_lora import WEIGHTS_NAME, load_loras
-from rewardkit.diffusion.sampling import clean, generate_images, guided
+from rewardkit.diffusion.sampler import generate_images
+from rewardkit.diffusion.sampling import clean, guided
 from rewardkit.errors import UserError
 
 

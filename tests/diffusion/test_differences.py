@@ -16,7 +16,8 @@ from rewardkit.diffusion.families.pixart_sigma import PixArtSigmaBase
 from rewardkit.diffusion.families.qwen_image import QwenImageBase
 from rewardkit.diffusion.families.sana import SanaBase
 from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
-from rewardkit.diffusion.sampling import generate_images, image_seed, sample
+from rewardkit.diffusion.sampler import generate_images, image_seed
+from rewardkit.diffusion.sampling import sample
 from rewardkit.diffusion.tiny import language
 from rewardkit.diffusion.tiny.pipelines import tiny_sd3
 from rewardkit.errors import UserError

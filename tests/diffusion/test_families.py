@@ -10,7 +10,7 @@ from rewardkit.diffusion.families.flux import FluxBase, pack, unpack
 from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
 from rewardkit.diffusion.latent import to_unit_range
 from rewardkit.diffusion.load import load_base
-from rewardkit.diffusion.sampling import generate_images, image_seed
+from rewardkit.diffusion.sampler import generate_images, image_seed
 from rewardkit.diffusion.tiny.pipelines import tiny_flux, tiny_sd3
 from rewardkit.errors import UserError
 

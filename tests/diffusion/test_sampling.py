@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
-from rewardkit.diffusion.sampling import Unconditional, clean, concatenate, generate_images, guided, image_seed, sample
+from rewardkit.diffusion.sampler import generate_images, image_seed
+from rewardkit.diffusion.sampling import Unconditional, clean, concatenate, guided, sample
 from rewardkit.diffusion.tiny.pipelines import tiny_sd3
 
 

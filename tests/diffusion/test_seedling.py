@@ -8,7 +8,7 @@ import torch
 from rewardkit.diffusion import lora
 from rewardkit.diffusion.families.seedling import SeedlingBase
 from rewardkit.diffusion.load import load_base
-from rewardkit.diffusion.sampling import generate_images, image_seed
+from rewardkit.diffusion.sampler import generate_images, image_seed
 from rewardkit.seedling.tiny import tiny_pipeline
 
 PROMPTS = ['red circle "SALE"', "blue square", ""]

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from rewardkit.diffusion.load import FAMILIES, load_base
-from rewardkit.diffusion.sampling import concatenate, generate_images
+from rewardkit.diffusion.sampler import generate_images
+from rewardkit.diffusion.sampling import concatenate
 from rewardkit.diffusion.tiny import language
 
 

@@ -13,7 +13,7 @@ from refl.config import ReflConfig
 from refl.free_text_encoders import free_text_encoders
 from refl.train import train
 from rewardkit.diffusion.load_lora import WEIGHTS_NAME
-from rewardkit.diffusion.sampling import generate_images
+from rewardkit.diffusion.sampler import Sampler, SamplingConfig
 from rewardkit.errors import UserError
 from tests.diffusion.conftest import FAMILIES, PROMPTS, Family
 
@@ -46,12 +46,13 @@ def test_only_denoiser_and_decoder_stay(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=list(FAMILIES))
 def test_what_was_read_can_be_drawn_and_nothing_else(family: Family) -> None:
     base = family.base()
-    drawn = partial(generate_images, base, PROMPTS, steps=2, guidance=2.0, size=family.size)
-    before = drawn()
-    free_text_encoders(base, torch.device("cpu"), PROMPTS)
-    assert torch.allclose(drawn(), before, atol=1e-4)
+    sampler = Sampler(base, SamplingConfig(steps=2, guidance=2.0, size=family.size))
+    before = sampler.generate(PROMPTS)
+    cache = free_text_encoders(base, torch.device("cpu"), PROMPTS)
+    after = replace(sampler, encode=partial(cache.encode, device=torch.device("cpu")))
+    assert torch.allclose(after.generate(PROMPTS), before, atol=1e-4)
     with pytest.raises(UserError, match=r"let go before.*'a hill'"):
-        base.encode(["a hill"])
+        after.generate(["a hill"])
 
 
 def test_encoders_that_learn_must_stay(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from rewardkit.diffusion.generate import generate
 from rewardkit.diffusion.load import load_base
 from rewardkit.diffusion.load_lora import WEIGHTS_NAME
 from rewardkit.diffusion.prompt_cache import PromptCache
-from rewardkit.diffusion.sampling import image_seed
+from rewardkit.diffusion.sampler import image_seed
 from rewardkit.errors import UserError
 from rewardkit.images import load_image
 from rewardkit.io.toml import to_toml

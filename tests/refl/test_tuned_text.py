@@ -21,7 +21,8 @@ from rewardkit.diffusion.families.flux import FluxBase
 from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
 from rewardkit.diffusion.families.seedling import SeedlingBase
 from rewardkit.diffusion.load_lora import WEIGHTS_NAME, load_loras
-from rewardkit.diffusion.sampling import generate_images, guided
+from rewardkit.diffusion.sampler import generate_images
+from rewardkit.diffusion.sampling import guided
 from rewardkit.diffusion.tiny.pipelines import tiny_flux, tiny_sd3
 from rewardkit.errors import UserError
 from rewardkit.rewards.panel import Panel, Part

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rewardkit.diffusion.load import load_base
-from rewardkit.diffusion.sampling import generate_images
+from rewardkit.diffusion.sampler import generate_images
 from rewardkit.encoders import load_encoder
 from rewardkit.posters.captions import long_caption
 from rewardkit.posters.judge import PostersAlignment, PostersText

@@ -114,16 +114,12 @@ def _batches(
 
 def _by_base(config: PostersConfig, asked: list[Request]) -> Iterator[tuple[list[Request], Images, Images, str]]:
     from rewardkit.diffusion.load import load_base
-    from rewardkit.diffusion.sampling import image_batches
+    from rewardkit.diffusion.sampler import Sampler, SamplingConfig
 
-    base = load_base(str(config.base), config.device)
+    sampling = SamplingConfig(config.steps, config.guidance, batch_size=config.batch_size)
+    sampler = Sampler(load_base(str(config.base), config.device), sampling)
     words = [request.prompt for request in asked]
-    sides = [
-        image_batches(
-            base, words, steps=config.steps, guidance=config.guidance, seed=seed, batch_size=config.batch_size
-        )
-        for seed in (2 * config.seed, 2 * config.seed + 1)
-    ]
+    sides = [sampler.seeded(2 * config.seed + side).batches(words) for side in range(2)]
     for index, (first, second) in enumerate(zip(*sides, strict=True)):
         part = asked[index * config.batch_size : index * config.batch_size + len(first)]
         yield part, _rounded(first), _rounded(second), str(config.base)
