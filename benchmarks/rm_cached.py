@@ -86,17 +86,8 @@ def cached(
 
 
 def cache(encoder: Encoder, image_cache: ImageStore, run: Run, config: RmConfig) -> tuple[Any, Any]:
-    images = cache_images(
-        encoder,
-        image_cache,
-        run.generator,
-        views=config.views,
-        augment=AUGMENT[config.augment],
-        batch_size=256,
-        world=ALONE,
-        dtype=config.dtype,
-        folder=config.out,
-    )
+    source = LiveImages(encoder, image_cache, CPU, AUGMENT[config.augment], config.dtype)
+    images = cache_images(source, run.generator, config.views, config.out, ALONE)
     return images, partial(cache_prompts, encoder, world=ALONE, dtype=config.dtype)
 
 

@@ -116,8 +116,9 @@ def _judge_noise(
         for offset, (texts, images) in enumerate(zip(chunk, drawn, strict=True)):
             raw = score_all(rewards, images, [texts[0]] * len(texts))
             parts.append({name: value.detach().double().cpu() for name, value in raw.items()})
-            for place, image in enumerate([] if out is None else images):
-                to_pil(image).save(_image_path(out, first + offset, place))
+            if out is not None:
+                for place, image in enumerate(images):
+                    to_pil(image).save(_image_path(out, first + offset, place))
             bar.update(len(texts))
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 

@@ -112,22 +112,13 @@ class LivePrompts:
 
 @torch.no_grad()
 def cache_images(
-    encoder: Encoder,
-    image_cache: ImageStore,
-    generator: GeneratorOf,
-    *,
-    views: int,
-    augment: Augment | None,
-    batch_size: int,
-    world: Processes,
-    dtype: DType,
-    folder: Path,
+    live: LiveImages, generator: GeneratorOf, views: int, folder: Path, world: Processes, batch_size: int = 256
 ) -> CachedImages:
-    """Run the frozen encoder once over every view of every image; tokens are kept as float16.
+    """Run a frozen encoder once over every view of every image; tokens are kept as float16.
 
     The processes of a machine take a share of the batches each, into files in `folder`.
     """
-    device = world.device
+    encoder, image_cache, augment, device = live.encoder, live.image_cache, live.augment, live.device
     views = views if augment is not None else 1
     count = len(image_cache.pixels)
     probe = encoder.image(image_cache.images(torch.arange(1)).to(device)).tokens
@@ -141,7 +132,7 @@ def cache_images(
             images = image_cache.images(rows)
             if view and augment is not None:
                 images = augment(images, generator(view, f"view of batch {batch}"))
-            with arithmetic(device, dtype):
+            with arithmetic(device, live.dtype):
                 found = encoder.image(images.to(device))
             tokens[view, rows] = found.tokens.half().cpu()
             pooled[view, rows] = found.pooled.float().cpu()

@@ -109,20 +109,10 @@ def image_source(
     encoder: Encoder, image_cache: ImageStore, run: Run, config: RmConfig, world: Processes
 ) -> ImageSource:
     """Cache the features of a frozen encoder; ask one that learns every time."""
-    augment = AUGMENT[config.augment]
+    live = LiveImages(encoder, image_cache, world.device, AUGMENT[config.augment], config.dtype)
     if any(parameter.requires_grad for parameter in encoder.parameters()):
-        return LiveImages(encoder, image_cache, world.device, augment, config.dtype)
-    return cache_images(
-        encoder,
-        image_cache,
-        run.generator,
-        views=config.views,
-        augment=augment,
-        batch_size=256,
-        world=world,
-        dtype=config.dtype,
-        folder=config.out / "cache",
-    )
+        return live
+    return cache_images(live, run.generator, config.views, config.out / "cache", world)
 
 
 def prompt_source(encoder: Encoder, config: RmConfig, world: Processes, prompts: Sequence[str]) -> PromptSource:

@@ -98,7 +98,8 @@ def test_an_encoder_in_bfloat16_keeps_float32_weights_and_gradients(encoder: Any
     image_cache, rows, prompts = ImageStore(pixels), torch.arange(6), ["a red circle", "a blue star"]
     encoder.adapt(2, 2.0, text=True)
     exact = LiveImages(encoder, image_cache, CPU, None).image(rows, None)
-    live = LiveImages(encoder, image_cache, CPU, None, "bfloat16").image(rows, None)
+    source = LiveImages(encoder, image_cache, CPU, None, "bfloat16")
+    live = source.image(rows, None)
     assert not torch.equal(live.pooled, exact.pooled)
     torch.testing.assert_close(live.pooled.float(), exact.pooled, rtol=0.0, atol=0.03)
     (live.pooled.float().square() * torch.arange(16)).sum().backward()
@@ -109,9 +110,6 @@ def test_an_encoder_in_bfloat16_keeps_float32_weights_and_gradients(encoder: Any
     cached = cache_prompts(encoder, prompts, ALONE, "bfloat16").text(torch.tensor([1, 0, 1]))
     torch.testing.assert_close(text, cached, rtol=0.0, atol=0.03)
     torch.testing.assert_close(cached, encoder.text(prompts)[[1, 0, 1]], rtol=0.0, atol=0.03)
-    kept = cache_images(
-        encoder, image_cache, lambda step, name: torch.Generator(), views=1, augment=None, batch_size=4, world=ALONE,
-        dtype="bfloat16", folder=tmp_path,
-    )  # fmt: skip
+    kept = cache_images(source, lambda step, name: torch.Generator(), 1, tmp_path, ALONE, batch_size=4)
     assert kept.pooled.dtype == torch.float32
     torch.testing.assert_close(kept.pooled[0], live.pooled.float(), rtol=0.0, atol=0.02)
