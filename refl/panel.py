@@ -11,9 +11,11 @@ from rewardkit.diffusion.rollout import rollout
 from rewardkit.diffusion.sampler import Sampler
 from rewardkit.errors import UserError
 from rewardkit.io.files import read_object, write_json
+from rewardkit.rewards.gradients import reached
 from rewardkit.rewards.panel import Panel, Part
 from rewardkit.rewards.registry import load_rewards
 from rewardkit.training.processes import ALONE, Processes
+from rewardkit.types import Images, Scores
 
 Setting = TypeVar("Setting")
 
@@ -53,9 +55,27 @@ def by_score(settings: Mapping[str, Setting], panel: Panel, option: str) -> dict
     return axes | {name: settings[name] for name in panel.axes if name in settings}
 
 
-def fit(panel: Panel, sampler: Sampler, prompts: Sequence[str], world: Processes = ALONE) -> Panel:
-    """Freeze every reward's z-score on images that the base draws of these prompts; processes draw a share each."""
-    return panel.fit(rollout(sampler, prompts, panel.raw, world, progress=True), prompts)
+def fit(
+    panel: Panel, sampler: Sampler, prompts: Sequence[str], world: Processes = ALONE, *, descend: bool = True
+) -> Panel:
+    """Freeze every reward's z-score on images that the base draws of these prompts; processes draw a share each.
+
+    Raises `UserError` for a reward to `descend` whose gradient at all these images is zero: it would teach nothing.
+    """
+    flat = set(panel.axes) if descend else set()
+
+    def ask(images: Images, texts: Sequence[str]) -> dict[str, Scores]:
+        if flat:
+            flat.difference_update(reached(panel, images, texts))
+        return panel.raw(images, texts)
+
+    raw = rollout(sampler, prompts, ask, world, progress=True)
+    for name in sorted(set.intersection(*world.gather(flat))):
+        raise UserError(
+            f"the gradient of reward {name!r} is zero at all {len(prompts)} images of the base, so there is nothing to "
+            "learn from it; look for a constant, a rounding or a bound in it, or train on it with --objective nft"
+        )
+    return panel.fit(raw, prompts)
 
 
 def write(panel: Panel, path: Path) -> None:

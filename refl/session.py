@@ -17,6 +17,7 @@ from refl.learner import lora_learner
 from refl.objectives.table import COMPARING
 from refl.shard import shard
 from refl.tuned_text import LivePrompts, OwnReading, encoders, tunable
+from refl.unlearnt import constant
 from rewardkit.diffusion import lora, prompt_cache
 from rewardkit.diffusion.base import Base
 from rewardkit.diffusion.checkpointing import decode_by_image, save_memory
@@ -175,7 +176,9 @@ def scaled(
     """Freeze the z-scores on the base's own images, or read what an earlier start of the run froze."""
     if all(world.gather(config.resume and path.is_file())):  # asked of all before any writes it
         return panel.read(trained, path)
-    trained = panel.fit(trained, sampler, evenly(texts, FIT_IMAGES), world)
+    trained = panel.fit(trained, sampler, evenly(texts, FIT_IMAGES), world, descend=config.objective not in COMPARING)
     if world.is_main:
         panel.write(trained, path)
+    for line in constant(trained, FIT_IMAGES):
+        print(line)
     return trained

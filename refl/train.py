@@ -25,11 +25,13 @@ from refl.plan import show_plan
 from refl.report import write_report
 from refl.session import Session, begin
 from refl.tuned_text import encoders
+from refl.unlearnt import unlearnt
 from rewardkit.diffusion import lora
 from rewardkit.diffusion.rollout import rollout
 from rewardkit.diffusion.sampling import guided
 from rewardkit.images import grid, save_image
 from rewardkit.io.files import new_folder
+from rewardkit.io.jsonl import read_objects
 from rewardkit.io.progress import Progress
 from rewardkit.prompts import evenly
 from rewardkit.rewards.panel import Panel
@@ -195,6 +197,8 @@ def finish(session: Session) -> None:
         lora.save(session.base.denoiser, folder, encoders(session.base, config.tune_text))
     if monitor is not None:
         print(f"guard: {monitor.verdict.sentence}")
+    for line in unlearnt(session.panel, list(read_objects(session.run.folder / "metrics.jsonl"))):
+        print(line)
 
 
 def draw_grid(session: Session) -> None:

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from rewardkit.encoders import Encoder, load_encoder
 from rewardkit.errors import UserError
-from rewardkit.images import pixels
+from rewardkit.images import check_images, pixels
 from rewardkit.images.preprocess import FramedPixels, Pixels, floats
 from rewardkit.io.files import new_folder, read_object, write_json
+from rewardkit.prompts import check_prompts
 from rewardkit.rewards.protocol import applies
 from rewardkit.types import Images, Scores
 from rm.ensemble import Ensemble
@@ -98,7 +99,12 @@ class RewardModel(nn.Module):
         return {axis: head.gaussian(features) for axis, head in heads.items()}  # type: ignore[operator]
 
     def scores(self, images: Images, prompts: Sequence[str]) -> dict[str, Scores]:
-        """Score images on every axis, in one forward pass of the encoder."""
+        """Score images on every axis, in one forward pass of the encoder.
+
+        Raises `UserError` for images that are not floats in [0, 1], and unless there is one prompt an image.
+        """
+        check_images(images, f"reward model {self.name!r}")
+        check_prompts(prompts, f"reward model {self.name!r}", len(images))
         return self.judge(self.features(images, prompts))
 
     def score(
@@ -107,13 +113,17 @@ class RewardModel(nn.Module):
         """Score images, a tensor or PIL pictures, on one axis; pictures are resized in 8 bits, as files are.
 
         Without an axis, give the mean of the axes that apply to each prompt, each in standard deviations from what is
-        typical. Raises `UserError` for an axis the model does not have.
+        typical. A string as prompts is the prompt of every image. Raises `UserError` for an axis the model does not
+        have, and as `scores` does.
         """
         if axis is not None and axis not in self.axes:
             raise UserError(f"this reward model has no axis {axis!r}; it has {', '.join(self.axes)}")
         prompts = [prompts] * len(images) if isinstance(prompts, str) else prompts
-        if not isinstance(images, Tensor):
+        check_prompts(prompts, f"reward model {self.name!r}", len(images))
+        if isinstance(images, Sequence) and all(isinstance(image, Image.Image) for image in images):
             return self.score_pictures(images, prompts, axis)
+        check_images(images, f"reward model {self.name!r}")
+        assert isinstance(images, Tensor)
         found = self.judge(self.features(images, prompts), None if axis is None else (axis,))
         return found[axis] if axis is not None else self.overall(found, prompts)
 

@@ -16,21 +16,24 @@ from torch import Tensor, nn
 
 from rewardkit.diffusion.base import Base, TunableText
 from rewardkit.errors import UserError
+from rewardkit.io.files import as_path
 
 WEIGHTS_NAME = "pytorch_lora_weights.safetensors"
 PREFIX = "transformer"
 
 
-def load_loras(base: Base, folders: Sequence[Path], scales: Sequence[float] | None = None) -> None:
-    """Load every folder's adapter and switch all of them on; the weights stay frozen.
+def load_loras(base: Base, folders: str | Path | Sequence[str | Path], scales: Sequence[float] | None = None) -> None:
+    """Load every folder's adapter (or one folder's) and switch all of them on; the weights stay frozen.
 
     Raise `UserError` for a folder without the weights file, or for weights that fit another base.
     """
-    names = [f"lora_{index}" for index in range(len(folders))]
+    given = folders if isinstance(folders, Sequence) and not isinstance(folders, str) else [folders]
+    paths = [as_path(folder, "a LoRA's folder") for folder in given]
+    names = [f"lora_{index}" for index in range(len(paths))]
     weights = dict(zip(names, scales or [1.0] * len(names), strict=True))
-    for name, folder in zip(names, folders, strict=True):
-        check(Path(folder), base)
-        load(Path(folder), base, name)
+    for name, folder in zip(names, paths, strict=True):
+        check(folder, base)
+        load(folder, base, name)
     for network in networks(base).values() if names else ():
         known = [name for name in names if name in getattr(network, "peft_config", {})]
         if known:

@@ -1,5 +1,6 @@
 """Images: files, decoding ahead, preprocessing, statistics; float RGB in [0, 1] everywhere."""
 
+from rewardkit.images.checks import check_images
 from rewardkit.images.files import (
     MAX_PIXELS,
     QUIET,
@@ -29,6 +30,7 @@ __all__ = [
     "ImageBytes",
     "OneImage",
     "Quiet",
+    "check_images",
     "data_uri",
     "grid",
     "image_size",

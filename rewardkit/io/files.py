@@ -29,6 +29,13 @@ def space_for(path: Path) -> Iterator[None]:
         ) from error
 
 
+def as_path(found: Any, what: str) -> Path:
+    """Take a path or a string as a path; raise `UserError` for anything else, naming `what` it should be."""
+    if not isinstance(found, str | Path):
+        raise UserError(f"{what} must be a path or a string; got a value of type {type(found).__name__}")
+    return Path(found)
+
+
 def sync(path: Path) -> None:
     """Wait until a file or a folder's list of names is on the disk."""
     handle = os.open(path, os.O_RDONLY)

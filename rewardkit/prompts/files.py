@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rewardkit.errors import UserError
+from rewardkit.io.files import as_path
 from rewardkit.io.jsonl import numbered_rows
 
 COLUMNS = ("prompt", "caption", "text")
@@ -22,12 +23,13 @@ class Prompt:
     tags: dict[str, Any] = field(default_factory=dict)
 
 
-def read_prompts(path: Path, column: str | None = None) -> list[Prompt]:
+def read_prompts(path: Path | str, column: str | None = None) -> list[Prompt]:
     """Read the prompts of a .txt (one a line), .jsonl, .csv or .tsv file; the other columns become tags.
 
     `column` names the column that holds the prompt (default: prompt, caption or text, in any case). Raise `UserError`
     naming the file, and the line where there is one, for what cannot be read, for an empty prompt, and for no prompts.
     """
+    path = as_path(path, "the file of prompts")
     readers = {".txt": _lines, ".jsonl": _jsonl, ".csv": _csv, ".tsv": _tsv}
     if path.suffix.lower() not in readers:
         raise UserError(f"{path}: prompts are read from {', '.join(readers)} files; rename or convert it")

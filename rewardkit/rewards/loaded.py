@@ -9,8 +9,12 @@ import torch
 from torch import Tensor
 
 from rewardkit.errors import UserError, did_you_mean
+from rewardkit.images.checks import check_images
 from rewardkit.images.preprocess import FramedPixels, Pixels
-from rewardkit.rewards.protocol import Frames, MultiReward, Reward
+from rewardkit.prompts import check_prompts
+from rewardkit.rewards.call import ScoreCall, blamed
+from rewardkit.rewards.protocol import MultiReward, Reward, applies
+from rewardkit.rewards.results import check_graph, checked, described
 from rewardkit.types import Scores
 
 
@@ -31,14 +35,20 @@ class LoadedReward:
     """The object that the user handed in."""
 
     def scores(self, images: Tensor, prompts: Sequence[str]) -> dict[str, Scores]:
-        """Score images by score name, in one forward pass, on the images' device.
+        """Score images (B, 3, H, W), RGB in [0, 1], by score name, in one forward pass.
 
-        Raises `UserError` for a result that is not one finite floating number an image.
+        The scores come back on the images' device, wherever the reward computed them. Raises `UserError` for images or
+        prompts of another form, for whatever goes wrong inside the reward, and for a result that is not one finite
+        floating-point number an image.
         """
-        if len(images) != len(prompts):
-            raise UserError(f"one prompt an image: got {len(images)} images and {len(prompts)} prompts")
+        check_images(images, f"reward {self.name!r}")
+        check_prompts(prompts, f"reward {self.name!r}", len(images))
         found = self.compute(images, prompts)
-        return {name: checked(name, found[name], images, prompts) for name in self.axes}
+        scores = {name: checked(name, found[name], images, prompts) for name in self.axes}
+        if self.differentiable and images.requires_grad and torch.is_grad_enabled():
+            for name, axis in self.axes.items():
+                check_graph(name, scores[name], applies(axis, prompts))
+        return scores
 
     def score(self, images: Tensor, prompts: Sequence[str], axis: str | None = None) -> Scores:
         """Score images on one axis; a reward of several needs to be told which, or raises `UserError`."""
@@ -71,30 +81,59 @@ def loaded(reward: Any, called: str | None = None) -> LoadedReward:
     """
     if isinstance(reward, LoadedReward):
         return reward
-    if inspect.isclass(reward) or not isinstance(reward, Reward | MultiReward):
-        raise UserError(
-            f"{called or reward!r} is no reward: it needs name, axis, differentiable and score(images, prompts), "
-            "or name, axes, differentiable and scores(images, prompts)"
-        )
-    frame = reward.frame if isinstance(reward, Frames) else as_it_is
-    if isinstance(reward, MultiReward):
-        axes = {f"{reward.name}.{axis}": axis for axis in reward.axes}
-        return LoadedReward(reward.name, axes, reward.differentiable, several(reward), frame, reward)
-    axes = {reward.name: reward.axis}
-    return LoadedReward(reward.name, axes, reward.differentiable, single(reward), frame, reward)
+    multi = hasattr(reward, "axes")
+    check_parts(reward, MULTI if multi else SINGLE, called or repr(reward))
+    frame = framing(reward.name, reward.frame) if hasattr(reward, "frame") else as_it_is
+    axes = {f"{reward.name}.{axis}": axis for axis in reward.axes} if multi else {reward.name: reward.axis}
+    compute = (several if multi else single)(reward)
+    return LoadedReward(reward.name, axes, reward.differentiable, compute, frame, reward)
+
+
+SINGLE: Mapping[str, str] = {"name": "a string", "axis": "a string", "differentiable": "a bool", "score": "a method"}
+MULTI: Mapping[str, str] = {"name": "a string", "axes": "strings", "differentiable": "a bool", "scores": "a method"}
+"""What the two kinds of rewards consist of."""
+
+
+def check_parts(reward: Any, needed: Mapping[str, str], called: str) -> None:
+    """Raise `UserError` for an object that lacks a part of a reward, or has another thing by its name."""
+    kinds: dict[str, Callable[[Any], bool]] = {
+        "a string": lambda part: isinstance(part, str) and part != "",
+        "strings": lambda part: isinstance(part, list | tuple) and all(isinstance(axis, str) and axis for axis in part),
+        "a bool": lambda part: isinstance(part, bool),
+        "a method": callable,
+    }
+    parts = ", ".join(f"{name} ({kind})" for name, kind in needed.items())
+    if inspect.isclass(reward):
+        raise UserError(f"{called} is a class; hand in an object of it, {reward.__name__}()")
+    for name, kind in needed.items():
+        if not hasattr(reward, name):
+            raise UserError(f"{called} is no reward: it has no {name}; a reward needs {parts}")
+        if not kinds[kind](getattr(reward, name)):
+            raise UserError(f"{called} is no reward: its {name} must be {kind}; got {getattr(reward, name)!r}")
 
 
 def as_it_is(images: Pixels) -> FramedPixels:
     return images
 
 
+def framing(name: str, function: Callable[[Pixels], FramedPixels]) -> Callable[[Pixels], FramedPixels]:
+    def frame(images: Pixels) -> FramedPixels:
+        with blamed(f"reward {name!r}", "frame(images)"):
+            return function(images)
+
+    return frame
+
+
 def single(reward: Reward) -> Callable[[Tensor, Sequence[str]], Mapping[str, Any]]:
-    return lambda images, prompts: {reward.name: reward.score(images, prompts)}
+    call = ScoreCall(reward.name, "score(images, prompts)", reward.score)
+    return lambda images, prompts: {reward.name: call(images, prompts)}
 
 
 def several(reward: MultiReward) -> Callable[[Tensor, Sequence[str]], Mapping[str, Any]]:
+    call = ScoreCall(reward.name, "scores(images, prompts)", reward.scores)
+
     def compute(images: Tensor, prompts: Sequence[str]) -> Mapping[str, Any]:
-        found: Any = reward.scores(images, prompts)
+        found: Any = call(images, prompts)
         missing = [axis for axis in reward.axes if not isinstance(found, Mapping) or axis not in found]
         if missing:
             raise UserError(
@@ -123,38 +162,3 @@ def score_all(rewards: Sequence[AnyReward], images: Tensor, prompts: Sequence[st
     for reward in map(loaded, rewards):
         scores |= reward.scores(images, prompts)
     return scores
-
-
-def checked(name: str, found: Any, images: Tensor, prompts: Sequence[str]) -> Scores:
-    """One finite floating score an image, on the images' device; raise `UserError` naming the reward otherwise.
-
-    A column (B, 1) or a lone number would broadcast against the batch, and give a wrong loss without a word.
-    """
-    right = isinstance(found, Tensor) and found.shape == (len(images),) and found.is_floating_point()
-    if not right:
-        raise UserError(
-            f"reward {name!r} returned {described(found)}; expected a floating-point torch.Tensor of shape "
-            f"({len(images)},), one score an image"
-        )
-    check_finite(name, found, prompts)
-    return found.to(images.device)
-
-
-def described(found: Any) -> str:
-    """What a reward returned, in a few words."""
-    if isinstance(found, Tensor):
-        return f"a {str(found.dtype).removeprefix('torch.')} tensor of shape {tuple(found.shape)}"
-    if isinstance(found, Mapping):
-        return f"a dictionary of {', '.join(map(str, found)) or 'nothing'}"
-    return f"a value of type {type(found).__name__}"
-
-
-def check_finite(name: str, scores: Scores, prompts: Sequence[str]) -> None:
-    """Stop at the first score that is not a finite number, and name its prompt: a bad reward must not poison a step."""
-    bad = (~torch.isfinite(scores.detach())).nonzero().flatten().tolist()
-    if bad:
-        index = bad[0]
-        raise UserError(
-            f"reward {name!r} gave {scores[index].item()} for sample {index} of {len(prompts)} "
-            f"(prompt: {prompts[index]!r}); check that reward on this image, or leave it out of the panel"
-        )

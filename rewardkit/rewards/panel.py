@@ -17,6 +17,9 @@ from rewardkit.rewards.loaded import AnyReward, loaded, score_all, score_axes
 from rewardkit.rewards.protocol import applies
 from rewardkit.types import Images, Mask, Scalar, Scores
 
+FLAT = 1e-6
+"""The least standard deviation of a raw score that is divided by."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -104,8 +107,13 @@ class Panel:
                     f"reward {name!r} applies to {len(seen)} of {len(prompts)} prompts, normalising needs 2 or more; "
                     + self.remedy(name)
                 )
-            parts[name] = replace(self.part(name), mean=seen.mean().item(), std=max(seen.std().item(), 1e-6))
+            parts[name] = replace(self.part(name), mean=seen.mean().item(), std=max(seen.std().item(), FLAT))
         return replace(self, parts=parts)
+
+    @property
+    def constant(self) -> list[str]:
+        """The scores that were the same for all images that the panel was fitted on."""
+        return [name for name in self.axes if self.part(name).std <= FLAT]
 
     def remedy(self, name: str) -> str:
         if name in self.only:

@@ -11,12 +11,14 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
 
 from rewardkit.errors import UserError, did_you_mean
-from rewardkit.rewards.loaded import LoadedReward, loaded, score_axes
+from rewardkit.rewards.call import blamed
+from rewardkit.rewards.loaded import AnyReward, LoadedReward, loaded, score_axes
 
 REWARDS = {
     "colourfulness": "rewardkit.rewards.formulas:Colourfulness",
@@ -51,28 +53,40 @@ GROUP = "rewardkit.rewards"
 """Entry points of this group, of any installed package, are rewards too."""
 
 
-def load_reward(spec: str, device: torch.device | str = "cpu") -> LoadedReward:
+def load_reward(spec: str | Path | AnyReward, device: torch.device | str = "cpu") -> LoadedReward:
     """Build a reward from its name, a folder, or "module:Class"; `SPEC#axis` picks one axis of several.
+
+    An object that is a reward already is checked and wrapped.
 
     A published scorer takes its weights from what follows a colon: `pickscore:/a/folder`, `clipscore:owner/name`.
 
     Raises `UserError` for an unknown name (with the near one), a folder without a reward model, a class that is no
-    reward, and an axis it does not have.
+    reward or fails, and an axis it does not have.
     """
     return load_rewards([spec], device)[0]
 
 
-def load_rewards(specs: Sequence[str], device: torch.device | str = "cpu") -> list[LoadedReward]:
+def load_rewards(specs: Sequence[str | Path | AnyReward], device: torch.device | str = "cpu") -> list[LoadedReward]:
     """Build several; those that differ in `#axis` only share one model.
 
     Raises `UserError` as `load_reward` does, and when two scores share a name.
     """
+    if isinstance(specs, str | Path):
+        raise UserError(f"rewards are a list; got {str(specs)!r}, so write [{str(specs)!r}]")
+    if not isinstance(specs, Sequence):
+        raise UserError(f"rewards are a list; got a value of type {type(specs).__name__}")
+    place = torch.device(device)
     wholes: dict[str, LoadedReward] = {}
     rewards: list[LoadedReward] = []
     for spec in specs:
-        base, _, axis = spec.partition("#")
+        if not isinstance(spec, str | Path):
+            rewards.append(loaded(spec))
+            continue
+        base, _, axis = (str(spec), "", "") if Path(spec).is_dir() else str(spec).partition("#")
         if base not in wholes:
-            wholes[base] = loaded(_build(base, torch.device(device)), called=base)
+            with blamed(f"reward {base!r}", "its loading"):
+                reward = _build(base, place)
+            wholes[base] = loaded(reward, called=base)
         rewards.append(wholes[base].pick(axis) if axis else wholes[base])
     score_axes(rewards)
     return rewards
@@ -86,25 +100,34 @@ def names() -> list[str]:
 def resolve(where: str) -> Any:
     """Import the object a "module:object" string names; the current folder is searched last.
 
-    Raises `UserError` when the module or the object does not exist; errors inside the module are the module's.
+    Raises `UserError` when the module or the object does not exist, and for an error inside the module.
     """
     module, _, name = where.partition(":")
+    if module.endswith(".py"):
+        raise UserError(f"{where!r} names a file; name the module, like {module.removesuffix('.py')}:{name}")
     here = str(Path.cwd())
     added = here not in sys.path
     if added:
         sys.path.append(here)
     try:
-        found = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise
-        raise UserError(f"no module {error.name!r} for {where!r}; check the name, or install what offers it") from error
+        with blamed(f"module {module!r}", "its import"):
+            found = imported(module, where)
     finally:
         if added:
             sys.path.remove(here)
     if name not in vars(found):
         raise UserError(f"module {module!r} has no {name!r}; {did_you_mean(name, _public(vars(found)))}")
     return vars(found)[name]
+
+
+def imported(module: str, where: str) -> ModuleType:
+    """Import a module; raise `UserError` when there is none, and let errors inside it through."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise
+        raise UserError(f"no module {error.name!r} for {where!r}; check the name, or install what offers it") from error
 
 
 def _public(members: dict[str, Any]) -> list[str]:

@@ -14,7 +14,9 @@ from refl.config import ReflConfig
 from refl.session import begin
 from refl.train import train
 from rewardkit.diffusion.load_lora import WEIGHTS_NAME
-from rewardkit.rewards import loaded as reward_module
+from rewardkit.images import checks
+from rewardkit.rewards import results
+from rewardkit.rewards.loaded import loaded
 from rewardkit.rewards.panel import Panel
 from rewardkit.seedling.tiny import tiny_pipeline
 
@@ -60,14 +62,16 @@ class Placed:
 
 
 def test_rewards_run_where_they_are_told_and_scores_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tensors without data may be of a device that is not there; only the check for NaNs needs data."""
-    monkeypatch.setattr(reward_module, "check_finite", lambda *_: None)
-    reward, there = Placed(), torch.device("cuda", 1)
+    """Tensors without data may be of a device that is not there; only the checks of values need data."""
+    reward, there = loaded(Placed()), torch.device("cuda", 1)
+    reward.score(torch.rand(2, 3, 4, 4), ["a", "b"])  # the first call also compares the images
+    monkeypatch.setattr(checks, "check_range", lambda *_: None)
+    monkeypatch.setattr(results, "check_finite", lambda *_: None)
     with FakeTensorMode():
         images = torch.rand(2, 3, 4, 4, requires_grad=True)
         scores = Panel([reward], device=there).raw(images, ["a", "b"])["placed"]
         assert scores.grad_fn is not None
-    assert reward.seen == [there]
+    assert reward.source.seen[1:] == [there]
     assert scores.device == images.device
 
 

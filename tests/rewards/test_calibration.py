@@ -43,7 +43,7 @@ def scale(tmp_path: Path) -> Path:
 
 
 def test_ratings_are_on_the_scale_and_other_axes_left_out(scale: Path) -> None:
-    images = torch.tensor([0.0, 0.25, 0.75, 2.0])[:, None, None, None].expand(-1, 3, 4, 4)
+    images = torch.tensor([0.0, 0.25, 0.75, 1.0])[:, None, None, None].expand(-1, 3, 4, 4)
     one, both, as_it_was = on_scale([Grey(), Both(), Third()], {"grey": scale, "both": scale})
     assert one.score(images, [""] * 4).tolist() == [1.0, 2.5, 4.5, 5.0]
     found = both.scores(images, [""] * 4)

@@ -55,7 +55,7 @@ def test_any_reward_becomes_a_loaded_one() -> None:
     assert loaded(Both()).axes == {"both.alignment": "alignment", "both.text": "text"}
     assert loaded(loaded(LOOKS)).source is LOOKS
     assert all(isinstance(reward, LoadedReward) for reward in Panel([LOOKS, Both()]).rewards)
-    with pytest.raises(UserError, match="is no reward: it needs name, axis"):
+    with pytest.raises(UserError, match=r"is a class; hand in an object of it, Both\(\)"):
         loaded(Both)
 
 
@@ -151,9 +151,10 @@ def test_without_a_part_that_applies_the_total_is_zero() -> None:
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 def test_a_bad_score_names_its_sample(bad: float) -> None:
     pixels = images(3)
-    pixels[1, 0] = bad
-    with pytest.raises(UserError, match=r"'looks' gave -?(nan|inf) for sample 1 of 3 \(prompt: 'two'\)"):
-        score_all([LOOKS], pixels, ["one", "two", "three"])
+    pixels[:, 0] = torch.tensor([0.0, 1.0, 0.0]).view(3, 1, 1)
+    spoiled = Channel("looks", "aesthetic", 0, bad)  # 0 * bad is no number either
+    with pytest.raises(UserError, match=r"'looks' gave -?(nan|inf) for sample [01] of 3 \(prompt: '(one|two)'\)"):
+        score_all([spoiled], pixels, ["one", "two", "three"])
 
 
 def test_the_counts_must_agree() -> None:

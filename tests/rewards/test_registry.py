@@ -33,6 +33,18 @@ class Several:
 
 class NoReward:
     name = "none"
+
+class NeedsMore(Bright):
+    def __init__(self, path):
+        self.path = path
+
+class Leaves(Bright):
+    def __init__(self):
+        raise SystemExit(0)
+
+class Blinds(Bright):
+    def __init__(self):
+        torch.set_grad_enabled(False)
 '''
 
 
@@ -75,7 +87,11 @@ def test_a_users_class_needs_no_import_from_here() -> None:
     [
         ("my_rewards:Brigt", "no 'Brigt'; did you mean 'Bright'"),
         ("my_rewardz:Bright", "no module 'my_rewardz'"),
-        ("my_rewards:NoReward", "is no reward: it needs name, axis"),
+        ("my_rewards:NoReward", r"NoReward is no reward: it has no axis; a reward needs name \(a string\), "),
+        ("my_rewards.py:Bright", "name the module, like my_rewards:Bright"),
+        ("my_rewards:NeedsMore", "'my_rewards:NeedsMore' failed in its loading: TypeError: .*'path'"),
+        ("my_rewards:Leaves", "'my_rewards:Leaves' failed in its loading: SystemExit: 0"),
+        ("my_rewards:Blinds", "'my_rewards:Blinds' switched gradients off in its loading"),
         ("my_rewards:Several#texd", "no axis 'texd'; did you mean 'text'"),
         ("my_rewards:Bright#text", "no axis 'text'"),
     ],
@@ -85,10 +101,30 @@ def test_what_is_wrong_with_a_class_is_said(spec: str, says: str) -> None:
         load_reward(spec)
 
 
-def test_an_error_inside_a_users_module_is_not_hidden(tmp_path: Path) -> None:
-    (tmp_path / "broken_reward.py").write_text("import a_module_nobody_has\n")
-    with pytest.raises(ModuleNotFoundError, match="a_module_nobody_has"):
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("import a_module_nobody_has", "ModuleNotFoundError: No module named 'a_module_nobody_has'"),
+        ("class R(:", "SyntaxError: invalid syntax"),
+        ("import sys; sys.exit(0)", "SystemExit: 0"),
+    ],
+)
+def test_an_error_inside_a_users_module_is_one_line(tmp_path: Path, source: str, says: str) -> None:
+    (tmp_path / "broken_reward.py").write_text(source)
+    sys.modules.pop("broken_reward", None)
+    with pytest.raises(UserError, match=f"module 'broken_reward' failed in its import: {says}"):
         load_reward("broken_reward:Any")
+
+
+def test_objects_and_paths_load_as_names_do(tmp_path: Path) -> None:
+    bright = resolve("my_rewards:Bright")()
+    first, second = load_rewards([bright, "my_rewards:Several#text"])
+    assert (first.source, first.axes, list(second.axes)) == (bright, {"bright": "aesthetic"}, ["several.text"])
+    (tmp_path / "some#where").mkdir()
+    with pytest.raises(UserError, match="some#where holds no reward model"):
+        load_reward(Path("some#where"))
+    with pytest.raises(UserError, match=r"rewards are a list; got 'ocr', so write \['ocr'\]"):
+        load_rewards("ocr")
 
 
 def test_one_axis_of_several_is_a_reward_of_its_own() -> None:
