@@ -24,10 +24,10 @@ import torch
 from benchmarks.guard_kinds import KINDS, PACES, SAME
 from benchmarks.guard_report import write_report
 from benchmarks.same_scale import begin_on
+from refl.command import look, stopped, update
 from refl.config import ReflConfig
 from refl.guard.rules import Check, Values, judge
 from refl.session import Session
-from refl.train import look, stopped, update
 from rewardkit.diffusion.sampler import generate_images
 from rewardkit.errors import UserError
 from rewardkit.io.files import write_text

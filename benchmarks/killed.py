@@ -22,8 +22,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from refl.command import train
 from refl.config import ReflConfig
-from refl.train import train
 from rewardkit.diffusion.load_lora import WEIGHTS_NAME
 from rewardkit.diffusion.tiny.pipelines import tiny_sd3
 from rewardkit.training.run import latest

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from refl.check import window
+from refl.command import update
 from refl.objectives.chain import late_step
 from refl.session import Session
-from refl.train import update
 
 Work = Callable[[], object]
 

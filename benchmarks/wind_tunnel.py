@@ -25,9 +25,9 @@ from benchmarks.same_scale import begin_on
 from benchmarks.wind_recipes import RANDOM_DEPTH, RECIPES
 from benchmarks.wind_report import write_report
 from refl.check import check
+from refl.command import update
 from refl.config import ReflConfig
 from refl.session import Session
-from refl.train import update
 from rewardkit.diffusion.sampler import generate_images
 from rewardkit.errors import UserError
 from rewardkit.io.files import write_text

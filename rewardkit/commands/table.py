@@ -51,7 +51,7 @@ COMMANDS: dict[str, Command] = {
         "rewardkit pairs check --data data/posters --against data/held-out",
     ),
     "train-rm": Command(
-        "rm.train:train",
+        "rm.command:train",
         "rm.config:RmConfig",
         "train a reward model on preference pairs",
         "rewardkit train-rm --data data/posters/pairs.jsonl --out runs/rm",
@@ -81,7 +81,7 @@ COMMANDS: dict[str, Command] = {
         "rewardkit generate --prompts prompts.txt --out runs/before",
     ),
     "refl": Command(
-        "refl.train:train",
+        "refl.command:train",
         "refl.config:ReflConfig",
         "fine-tune a text-to-image model through reward models",
         "rewardkit refl --prompts prompts.txt --rewards runs/rm/rm --out runs/refl",

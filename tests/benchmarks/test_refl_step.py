@@ -6,8 +6,8 @@ import torch
 from benchmarks.refl_step import off_line, overhead, tables
 from benchmarks.step_cases import TINY, sized, small
 from benchmarks.step_parts import Parts, cpu_peak, late, peak, times
+from refl.command import update
 from refl.session import Session
-from refl.train import update
 
 MEGABYTE = 1_000_000
 

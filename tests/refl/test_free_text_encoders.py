@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file
 
 from refl import session
+from refl.command import train
 from refl.config import ReflConfig
 from refl.free_text_encoders import free_text_encoders
-from refl.train import train
 from rewardkit.diffusion.load_lora import WEIGHTS_NAME
 from rewardkit.diffusion.sampler import Sampler, SamplingConfig
 from rewardkit.errors import UserError

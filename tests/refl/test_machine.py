@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from refl.command import train
 from refl.config import ReflConfig
 from refl.session import begin
-from refl.train import train
 from rewardkit.diffusion.load_lora import WEIGHTS_NAME
 from rewardkit.images import checks
 from rewardkit.rewards import results

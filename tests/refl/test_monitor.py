@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from refl.command import train
 from refl.config import ReflConfig
-from refl.train import train
 from rewardkit.diffusion.load_lora import WEIGHTS_NAME
 from rewardkit.errors import UserError
 from rewardkit.images import load_image

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from refl.command import train
 from refl.config import ReflConfig
 from refl.objectives.names import ObjectiveName
 from refl.plan import backbone_of, planned
-from refl.train import train
 from rewardkit.encoders import load_encoder
 from rewardkit.errors import UserError
 from rewardkit.plan.towers import encoder

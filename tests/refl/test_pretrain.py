@@ -11,10 +11,10 @@ from safetensors.torch import load_file
 from torch import nn
 
 from refl import pretrain
+from refl.command import train
 from refl.config import ReflConfig
 from refl.learner import lora_learner
 from refl.pretrain import RealImages, square
-from refl.train import train
 from rewardkit.diffusion import lora
 from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
 from rewardkit.diffusion.load_lora import WEIGHTS_NAME

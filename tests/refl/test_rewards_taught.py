@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from refl.command import train
 from refl.config import ReflConfig
-from refl.train import train
 from refl.unlearnt import unlearnt
 from rewardkit.errors import UserError
 from rewardkit.rewards.gradients import reached

@@ -17,9 +17,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from refl.check import kl, window
+from refl.command import train
 from refl.config import ReflConfig
 from refl.objectives.names import ObjectiveName
-from refl.train import train
 from rewardkit.commands.config import parse
 from rewardkit.diffusion.config import GenerateConfig
 from rewardkit.diffusion.generate import generate

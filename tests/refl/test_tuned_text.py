@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from refl.command import train
 from refl.config import ReflConfig
 from refl.objectives.backpropagate import backpropagate
 from refl.objectives.chain import Chain
-from refl.train import train
 from refl.tuned_text import LivePrompts, OwnReading, encoders
 from rewardkit.diffusion import lora
 from rewardkit.diffusion.families.flux import FluxBase

@@ -12,8 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from refl.command import train
 from refl.config import ReflConfig
-from refl.train import train
 from rewardkit.diffusion.load_lora import WEIGHTS_NAME
 from rewardkit.images import save_image
 from rewardkit.io.toml import to_toml
@@ -28,7 +28,7 @@ from pathlib import Path
 from refl import lora, session
 from refl.config import ReflConfig
 from refl.shard import shard
-from refl.train import train
+from refl.command import train
 from rewardkit.diffusion.tiny.pipelines import tiny_sd3
 from rewardkit.commands.config import parse
 from rewardkit.training.processes import processes

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from rm import RewardModel
+from rm.command import train
 from rm.config import RmConfig
-from rm.train import train
 
 
 def resume_gives_the_same(config: RmConfig, tmp_path: Path) -> None:

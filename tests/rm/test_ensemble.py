@@ -14,9 +14,9 @@ from rewardkit.encoders import ClipEncoder
 from rewardkit.errors import UserError
 from rewardkit.images import load_image
 from rm import RewardModel
+from rm.command import train
 from rm.config import RmConfig
 from rm.losses import Gaussian, bradley_terry, davidson, marginal_preference, mismatch, rao_kupper
-from rm.train import train
 
 MakePairs = Callable[..., Path]
 LABEL = torch.tensor([1.0, 0.0, 0.5, float("nan"), 0.3])

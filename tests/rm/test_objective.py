@@ -16,6 +16,7 @@ from rewardkit.encoders import ImageFeatures
 from rewardkit.errors import UserError
 from rewardkit.images import to_pil
 from rm import RewardModel
+from rm.command import train
 from rm.config import RmConfig
 from rm.evaluation.config import EvalRmConfig
 from rm.evaluation.evaluate import evaluate
@@ -26,7 +27,6 @@ from rm.losses import bradley_terry
 from rm.names import Loss
 from rm.objective import Pairs, RankLists, best_images, pair_loss
 from rm.sources import CachedPrompts
-from rm.train import train
 from tests.rm.resuming import resume_gives_the_same
 
 MakePairs = Callable[..., Path]

@@ -15,11 +15,11 @@ from rewardkit.errors import UserError
 from rewardkit.images import load_image
 from rewardkit.training.run import latest
 from rm import RewardModel
+from rm.command import new_model, train
 from rm.config import RmConfig
 from rm.evaluation.config import EvalRmConfig
 from rm.evaluation.evaluate import evaluate
 from rm.optim import make_optimizer
-from rm.train import new_model, train
 from tests.rm.resuming import resume_gives_the_same
 
 MakePairs = Callable[..., Path]

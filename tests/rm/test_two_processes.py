@@ -13,8 +13,8 @@ import torch
 
 from rewardkit.training.run import latest
 from rm import RewardModel
+from rm.command import train
 from rm.config import RmConfig
-from rm.train import train
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MakePairs = Callable[..., Path]
