@@ -99,7 +99,7 @@ def test_a_name_that_is_no_unicode_still_makes_a_page() -> None:
 
 def test_markup_passes_and_strings_are_escaped() -> None:
     assert element("b", "<i>", Html("<i></i>")) == "<b>&lt;i&gt;<i></i></b>"
-    assert escape("a\"b'c") == "a&quot;b&#x27;c"
+    assert escape("a\"b'c") == "a&#34;b&#39;c"
 
 
 def test_an_interval_is_drawn_where_its_numbers_are() -> None:
