@@ -4,7 +4,6 @@ The user's turn is the short prompt, the assistant's turn the long one. Folders 
 built-in `seedling`, hub models and LoRA adapter folders load alike, with plain transformers (and peft for adapters).
 """
 
-import re
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -19,10 +18,12 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from pe.answer import prompt_in
 from pe.instructions import Task, messages
 from pe.quotes import keep_quotes
 from rewardkit.errors import UserError
 from rewardkit.io.files import read_object
+from rewardkit.io.loading import at_most, loading
 from rewardkit.io.progress import Progress
 from rewardkit.io.quiet import quiet
 from rewardkit.seedling import WEIGHTS
@@ -32,7 +33,8 @@ BUILT_IN = {"seedling": WEIGHTS / "rewriter"}
 TASK_FILE = "rewriter.json"
 """Beside the weights of a trained rewriter: which task it was trained under."""
 
-_THINKING = re.compile(r"^.*</think>", re.DOTALL)
+
+TEMPLATE_SECONDS = 5.0
 
 
 class Rewriter:
@@ -90,7 +92,7 @@ class Rewriter:
         inputs = self.tokenizer(
             texts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False
         ).to(self.model.device)
-        config = _generation(self.tokenizer, n, temperature, max_new_tokens)
+        config = _generation(self.model, self.tokenizer, n, temperature, max_new_tokens)
         devices = [self.model.device] if self.model.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(seed)
@@ -98,7 +100,7 @@ class Rewriter:
                 input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], generation_config=config
             )
         new = output[:, inputs["input_ids"].shape[1] :]
-        decoded = [tidy(text) for text in self.tokenizer.batch_decode(new, skip_special_tokens=True)]
+        decoded = [prompt_in(text) for text in self.tokenizer.batch_decode(new, skip_special_tokens=True)]
         return [decoded[start : start + n] for start in range(0, len(decoded), n)]
 
 
@@ -107,17 +109,20 @@ def load_model(spec: str, *, dtype: torch.dtype | str = "auto") -> tuple[PreTrai
     source = locate(spec)
     if spec in BUILT_IN and not Path(source).is_dir():
         raise UserError(f"the built-in rewriter is not in this checkout ({source}); run `rewardkit seedling train`")
-    try:
-        with quiet():
-            model = _load_adapter(source, dtype) if is_adapter(source) else _load_plain(source, dtype)
-            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"no language model to load at {spec!r}: {reason}; give a folder or a hub id") from error
+    with loading(f"a language model from {spec!r}"), quiet():
+        model = _load_adapter(source, dtype) if is_adapter(source) else _load_plain(source, dtype)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     if not tokenizer.chat_template:
         raise UserError(f"{spec!r} has no chat template, so it cannot be asked to rewrite; choose a chat model")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    known = model.get_input_embeddings().weight.shape[0]
+    if tokenizer.pad_token_id is not None and tokenizer.pad_token_id >= known:
+        raise UserError(
+            f"{spec!r} pads with token {tokenizer.pad_token_id} ({tokenizer.pad_token!r}), but the model has {known} "
+            "embeddings; set a pad_token it knows in tokenizer_config.json, or resize the embeddings"
+        )
+    render(tokenizer, "plain", "a cat")  # a template that fails does so before anything is made
     return model, tokenizer
 
 
@@ -144,33 +149,41 @@ def is_adapter(source: str) -> bool:
 
 
 def _load_plain(source: str, dtype: torch.dtype | str) -> PreTrainedModel:
-    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
+    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, trust_remote_code=False)
     return model
 
 
 def _load_adapter(source: str, dtype: torch.dtype | str) -> PreTrainedModel:
     from peft import AutoPeftModelForCausalLM
 
-    model: PreTrainedModel = AutoPeftModelForCausalLM.from_pretrained(source, dtype=dtype).merge_and_unload()
+    model: PreTrainedModel = AutoPeftModelForCausalLM.from_pretrained(
+        source, dtype=dtype, trust_remote_code=False
+    ).merge_and_unload()
     return model
 
 
 def render(tokenizer: PreTrainedTokenizerBase, task: Task, prompt: str) -> str:
     """Write the conversation up to where the rewrite begins, as training and generating both see it."""
-    # Models that think aloud (Qwen3) are asked not to; other templates ignore the word.
-    text = tokenizer.apply_chat_template(
-        messages(task, prompt), tokenize=False, add_generation_prompt=True, enable_thinking=False
-    )
+    # Models that think aloud (Qwen3) are asked not to; other templates ignore the word. A template is a program of the
+    # model's author: it may loop for ever, or fail.
+    with at_most(TEMPLATE_SECONDS, "the chat template"), loading("the chat template's conversation"):
+        text = tokenizer.apply_chat_template(
+            messages(task, prompt), tokenize=False, add_generation_prompt=True, enable_thinking=False
+        )
     return str(text)
 
 
-def tidy(answer: str) -> str:
-    """Drop thinking and put the answer on one line: a prompt is a line."""
-    return " ".join(_THINKING.sub("", answer).split())
+def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Every token that ends an answer: the model's own list (Gemma ends a turn otherwise than a text) and the
+    tokenizer's.
+    """
+    own: Any = getattr(model.generation_config, "eos_token_id", None)
+    marks = [*(own if isinstance(own, list) else [own]), tokenizer.eos_token_id]
+    return list(dict.fromkeys(mark for mark in marks if mark is not None))
 
 
 def _generation(
-    tokenizer: PreTrainedTokenizerBase, n: int, temperature: float, max_new_tokens: int
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, n: int, temperature: float, max_new_tokens: int
 ) -> GenerationConfig:
     """Build plain sampling (or greedy) settings: a model's own top-k, top-p and penalties would bias what is mined."""
     sampling: dict[str, Any] = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature > 0 else {}
@@ -178,6 +191,6 @@ def _generation(
         **sampling,
         num_return_sequences=n,
         max_new_tokens=max_new_tokens,
-        eos_token_id=tokenizer.eos_token_id,
+        eos_token_id=end_tokens(model, tokenizer) or None,
         pad_token_id=tokenizer.pad_token_id,
     )

@@ -16,7 +16,11 @@ from rewardkit.errors import UserError
 from rewardkit.images import check_images, pixels
 from rewardkit.images.preprocess import FramedPixels, Pixels, floats
 from rewardkit.io.files import new_folder, read_object, write_json
+<<<<<<< HEAD
 from rewardkit.prompts import check_prompts
+=======
+from rewardkit.io.loading import loading
+>>>>>>> 5336c8c (wip)
 from rewardkit.rewards.protocol import applies
 from rewardkit.types import Images, Scores
 from rm.ensemble import Ensemble
@@ -171,13 +175,19 @@ class RewardModel(nn.Module):
         """Load a folder that `save` wrote, ready to score; raise `UserError` for anything else."""
         folder = Path(folder)
         config = read_config(folder)
-        inside = config["encoder"] == ENCODER
-        encoder = load_encoder(str(folder / ENCODER) if inside else config["encoder"], fit=config["preprocess"]["fit"])
+        with loading(f"the reward model in {folder}"):
+            inside, fit = config["encoder"] == ENCODER, config["preprocess"]["fit"]
+        encoder = load_encoder(str(folder / ENCODER) if inside else config["encoder"], fit=fit)
+        with loading(f"the reward model in {folder}"):
+            return cls._built(config, folder, encoder).to(device).eval().requires_grad_(False)
+
+    @classmethod
+    def _built(cls, config: dict[str, Any], folder: Path, encoder: Encoder) -> "RewardModel":
         built = {name: config[name] for name in ("uncertain", "members") if name in config}  # neither in the first ones
         model = cls(encoder, config["axes"], head=config["head"], name=config["name"], **built)
         model.heads.load_state_dict(load_file(folder / HEADS))
         model.typical = {axis: (mean, std) for axis, (mean, std) in config["typical"].items()}
-        return model.to(device).eval().requires_grad_(False)
+        return model
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from rewardkit.errors import UserError
-from rewardkit.images import SUFFIXES, list_images
+from rewardkit.images import list_images
+from rewardkit.images.files import is_image_name
 from rewardkit.prompts import Prompt, read_prompts
 
 LISTS = ("prompts.jsonl", "metadata.jsonl")
@@ -82,7 +83,7 @@ def from_list(listed: Path) -> ImageFolder:
 
 def images_in(folder: Path) -> list[Path]:
     """List a folder's images but the contact sheet; none is fine here, a list may name those of its sub-folders."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name != CONTACT_SHEET)
+    return sorted(path for path in folder.iterdir() if is_image_name(path.name) and path.name != CONTACT_SHEET)
 
 
 def listed_item(listed: Path, prompt: Prompt) -> Item:

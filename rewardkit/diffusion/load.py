@@ -35,9 +35,10 @@ def load_base(spec: str, device: str | torch.device = "cpu", dtype: torch.dtype 
     if family not in FAMILIES:
         raise UserError(f"base {spec!r} is a {family}, which is not supported; supported are {', '.join(FAMILIES)}")
     module, _, name = FAMILIES[family].partition(":")
+    from rewardkit.io.loading import loading
     from rewardkit.io.quiet import quiet
 
-    with quiet():
+    with loading(f"the base {spec!r}"), quiet():
         base: Base = getattr(importlib.import_module(module), name).load(folder, torch.device(device), dtype)
     return base
 
@@ -50,10 +51,17 @@ def pipeline_class(spec: str) -> str:
         raise UserError(f"{spec} has no model_index.json; give a folder written by a pipeline's save_pretrained")
     try:
         config = DiffusionPipeline.load_config(spec)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # the file may be anything
         reason = first_line(error)
         raise UserError(
             f"no base model {spec!r}: it is neither a folder in diffusers format, nor a hub id that can be read "
             f"({reason}); built in: {', '.join(BUILT_IN)}"
         ) from error
+    for name, part in config.items():
+        if isinstance(part, list) and part[:1] == ["transformers"] and str(part[-1]).startswith("Auto"):
+            # Such a class reads from the folder which code to run, and asks on the terminal whether to.
+            raise UserError(
+                f"base {spec!r}: its {name} is a {part[-1]}, which may run code of the folder's own; name "
+                "the class itself in model_index.json"
+            )
     return str(config.get("_class_name", "pipeline without a class name"))

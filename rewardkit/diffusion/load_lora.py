@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from rewardkit.diffusion.base import Base, TunableText
 from rewardkit.errors import UserError
 from rewardkit.io.files import as_path
+from rewardkit.io.loading import loading
 
 WEIGHTS_NAME = "pytorch_lora_weights.safetensors"
 PREFIX = "transformer"
@@ -33,7 +34,8 @@ def load_loras(base: Base, folders: str | Path | Sequence[str | Path], scales: S
     weights = dict(zip(names, scales or [1.0] * len(names), strict=True))
     for name, folder in zip(names, paths, strict=True):
         check(folder, base)
-        load(folder, base, name)
+        with loading(f"the LoRA in {folder}"):
+            load(folder, base, name)
     for network in networks(base).values() if names else ():
         known = [name for name in names if name in getattr(network, "peft_config", {})]
         if known:

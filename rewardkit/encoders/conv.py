@@ -18,6 +18,7 @@ from rewardkit.encoders.base import Embedding, Encoder, ImageFeatures, colours
 from rewardkit.errors import UserError
 from rewardkit.images.preprocess import Preprocess
 from rewardkit.io.files import read_object, write_json
+from rewardkit.io.loading import loading
 from rewardkit.types import Images
 
 CONFIG = "conv_config.json"
@@ -93,6 +94,7 @@ def load_conv(spec: str) -> ConvEncoder:
     """Make a fresh `conv`, or load a saved folder."""
     if spec == "conv":
         return ConvEncoder()
-    encoder = ConvEncoder(ConvConfig(**read_object(Path(spec) / CONFIG)))
-    encoder.load_state_dict(load_file(Path(spec) / WEIGHTS))
-    return encoder
+    with loading(f"the encoder in {spec}"):
+        encoder = ConvEncoder(ConvConfig(**read_object(Path(spec) / CONFIG)))
+        encoder.load_state_dict(load_file(Path(spec) / WEIGHTS))
+        return encoder

@@ -1,8 +1,6 @@
 """CLIP models of open_clip as encoders: any of its names, hub models and folders, multilingual text towers too."""
 
 import difflib
-import json
-import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +8,6 @@ from typing import Any
 
 import torch
 from jaxtyping import Int
-from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -18,9 +15,10 @@ from torch.nn import functional as F
 from rewardkit.encoders.adapters import add_lora, merged
 from rewardkit.encoders.base import Embedding, Encoder, ImageFeatures, colours
 from rewardkit.encoders.short_text import causal_embedding, each_once
-from rewardkit.errors import UserError, first_line
+from rewardkit.errors import UserError
 from rewardkit.images.preprocess import Fit, Preprocess
-from rewardkit.io.files import write_json
+from rewardkit.io.files import read_object, write_json
+from rewardkit.io.loading import loading
 from rewardkit.types import Images
 
 CONFIG = "open_clip_config.json"
@@ -32,8 +30,6 @@ CONTEXT_LENGTH = 77
 """Tokens of a prompt where the configuration does not say, as open_clip has it."""
 
 FIT_NAMES: dict[Fit, str] = {"crop": "shortest", "stretch": "squash", "pad": "longest", "native": "native"}
-LOADING_ERRORS = (ValueError, OSError, RuntimeError, SafetensorError, pickle.UnpicklingError)
-"""What the libraries raise for files that are missing, broken, or of another model."""
 
 
 class ClipEncoder(Encoder):
@@ -127,13 +123,38 @@ def load_clip_folder(folder: Path, fit: Fit | None) -> ClipEncoder:
     if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")) and not any(folder.glob("*.pt")):
         raise UserError(f"{folder} holds {CONFIG} but no weights; put {WEIGHTS} beside it")
     source = f"local-dir:{folder}"
-    try:
-        model_cfg = json.loads((folder / CONFIG).read_text()).get("model_cfg", {})
-        clip = open_clip.create_model(source, weights_only=True, **own_text_tower(folder, model_cfg))
-        tokenizer = open_clip.get_tokenizer(source)
-    except LOADING_ERRORS as error:
-        raise UserError(f"cannot load the encoder in {folder}: {first_line(error)}") from error
+    model_cfg = read_object(folder / CONFIG).get("model_cfg", {})
+    with loading(f"the encoder in {folder}"):
+        refuse_code(model_cfg["text_cfg"], folder)
+        clip = open_clip.create_model(
+            source, weights_only=True, require_pretrained=True, **own_text_tower(folder, model_cfg)
+        )
+        tokenizer = open_clip.get_tokenizer(source, **only_known_code(model_cfg["text_cfg"]))
     return ClipEncoder(clip, tokenizer, model_cfg, preprocess_of(clip, fit))
+
+
+def refuse_code(text_cfg: dict[str, Any], folder: Path | None = None) -> None:
+    """Raise `UserError` where loading a text tower or its tokenizer would run code that comes with it.
+
+    open_clip hands a configuration's own `tokenizer_kwargs` to transformers, `trust_remote_code` among them, and asks
+    on the terminal for a text tower with code of its own.
+    """
+    from transformers import AutoConfig
+
+    if text_cfg.get("tokenizer_kwargs", {}).get("trust_remote_code"):
+        where = folder / CONFIG if folder else CONFIG
+        raise UserError(
+            f"{where} asks to run the tokenizer's own code (trust_remote_code), which is never done; ask "
+            "its author for one without"
+        )
+    tower = folder / TEXT_TOWER if folder and (folder / TEXT_TOWER).is_dir() else text_cfg.get("hf_model_name")
+    if tower:
+        AutoConfig.from_pretrained(tower, trust_remote_code=False)
+
+
+def only_known_code(text_cfg: dict[str, Any]) -> dict[str, Any]:
+    """What a tokenizer of transformers is told beside its configuration; open_clip's own runs nothing anyway."""
+    return {"trust_remote_code": False} if text_cfg.get("hf_tokenizer_name") else {}
 
 
 def own_text_tower(folder: Path, model_cfg: dict[str, Any]) -> dict[str, Any]:
@@ -154,17 +175,25 @@ def load_clip_name(spec: str, fit: Fit | None) -> ClipEncoder:
         near = difflib.get_close_matches(name, ["seedling", "conv", *known], n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"give an open_clip name, or a folder that holds {CONFIG}"
         raise UserError(f"no encoder {name!r}; {hint}")
-    try:
-        clip = open_clip.create_model(name, pretrained=weights or None, weights_only=True)
-        tokenizer = open_clip.get_tokenizer(name)
-    except LOADING_ERRORS as error:
-        raise UserError(f"cannot load the encoder {spec}: {first_line(error)}") from error
-    config = open_clip.get_model_config(name)
-    if config is None:  # a hub model: its own configuration is in the cache by now
-        raise UserError(f"cannot read the configuration of {spec}; download it to a folder and name the folder")
+    with loading(f"the encoder {spec}"):
+        config = hub_config(name) if name.startswith("hf-hub:") else open_clip.get_model_config(name)
+        refuse_code(config["text_cfg"])
+        # OpenAI's weights and some others were trained with another activation than the configuration of that name has.
+        quick = bool(weights) and bool(open_clip.get_pretrained_cfg(name, weights).get("quick_gelu"))
+        config |= {"quick_gelu": True} if quick else {}
+        clip = open_clip.create_model(name, pretrained=weights or None, weights_only=True, force_quick_gelu=quick)
+        tokenizer = open_clip.get_tokenizer(name, **only_known_code(config["text_cfg"]))
     # Random weights must be saved to be had again, and so must a file that may move; a tag is a name.
     named = weights if weights and not Path(weights).exists() else ""
     return ClipEncoder(clip, tokenizer, config, preprocess_of(clip, fit), reference=f"{name}/{named}" if named else "")
+
+
+def hub_config(name: str) -> dict[str, Any]:
+    """Fetch the configuration of a hub model in open_clip's layout."""
+    from huggingface_hub import hf_hub_download
+
+    config: dict[str, Any] = read_object(Path(hf_hub_download(name.removeprefix("hf-hub:"), CONFIG)))["model_cfg"]
+    return config
 
 
 def split_name(spec: str) -> tuple[str, str]:

@@ -4,7 +4,6 @@ transformers 5 returns an output object where it once returned a tensor; towers 
 here, and what `get_text_features` gives is taken either way. No code from a hub is ever run.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,11 @@ from torch.nn import functional as F
 
 from rewardkit.encoders.adapters import add_lora, merged
 from rewardkit.encoders.base import Embedding, Encoder, ImageFeatures, colours
-from rewardkit.encoders.openclip import LOADING_ERRORS
 from rewardkit.encoders.processor import preprocess_from, settings_of
-from rewardkit.errors import UserError, first_line
+from rewardkit.errors import UserError
 from rewardkit.images.preprocess import Fit, Preprocess
-from rewardkit.io.files import write_json
+from rewardkit.io.files import read_object, write_json
+from rewardkit.io.loading import loading
 from rewardkit.types import Images
 
 PREFIX = "hf:"
@@ -144,8 +143,8 @@ def embedding_of(output: Any) -> Tensor:
 def is_transformers_folder(folder: Path) -> bool:
     """Say whether a folder holds a config.json as transformers writes them."""
     try:
-        return "model_type" in json.loads((folder / "config.json").read_text())
-    except (OSError, ValueError):
+        return "model_type" in read_object(folder / "config.json")
+    except UserError:
         return False
 
 
@@ -161,7 +160,7 @@ def load_transformers(spec: str, fit: Fit | None) -> TransformersEncoder:
 
     source, revision = split_revision(spec.removeprefix(PREFIX))
     where: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
-    try:
+    with loading(f"the encoder {spec}"):
         config = AutoConfig.from_pretrained(source, **where)
         check_family(config.model_type, spec)
         settings, _ = ImageProcessingMixin.get_image_processor_dict(source, revision=revision)
@@ -173,8 +172,6 @@ def load_transformers(spec: str, fit: Fit | None) -> TransformersEncoder:
                 source, config=config, dtype=torch.float32, weights_only=True, output_loading_info=True, **where
             )
         tokenizer = AutoTokenizer.from_pretrained(source, **where)
-    except LOADING_ERRORS as error:
-        raise UserError(f"cannot load the encoder {spec}: {first_line(error)}") from error
     if loaded["missing_keys"]:
         missing = sorted(loaded["missing_keys"])
         raise UserError(f"the weights of {spec} are not complete: {len(missing)} are missing, {missing[0]} among them")

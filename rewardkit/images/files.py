@@ -27,13 +27,41 @@ OneImage = Float[Tensor, "3 height width"]
 ByteImage = UInt8[Tensor, "3 height width"]
 """RGB in 0 to 255."""
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+FORMATS: dict[str, tuple[str, ...]] = {
+    "PNG": (".png", ".apng"),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    "WEBP": (".webp",),
+    "AVIF": (".avif",),
+    "GIF": (".gif",),
+    "BMP": (".bmp",),
+    "DIB": (".dib",),
+    "TIFF": (".tif", ".tiff"),
+    "JPEG2000": (".jp2", ".j2k", ".jpx"),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
+    "TGA": (".tga",),
+    "QOI": (".qoi",),
+    "PCX": (".pcx",),
+    "SGI": (".sgi", ".rgb"),
+    "PSD": (".psd",),
+    "DDS": (".dds",),
+    "ICO": (".ico",),
+}
+"""Formats that are read, by Pillow's names, and their endings: rasters alone. Others start a program (EPS starts
+Ghostscript, whatever the file is called) or hold no pixels.
+"""
+
+SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 """Endings `list_images` takes for images."""
 
-MAX_PIXELS = 100_000_000
+MAX_PIXELS = 50_000_000
 """A larger image is refused before its pixels are unpacked: a few kilobytes can hold a billion of them."""
+MAX_SIDE = 65_535
+"""The longest side that is read."""
 
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+_BROKEN = (
+    *(OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError),
+    *(MemoryError, RecursionError, IndexError, KeyError, TypeError, AttributeError, OverflowError),
+)
 """What PIL raises, by format, for a file that is not the image it says."""
 
 
@@ -115,13 +143,41 @@ def _opened(source: Path | str | ImageBytes) -> Iterator[Image.Image]:
         raise UserError(f"no image at {source}; check the path")
     try:
         file = source if isinstance(source, Path) else io.BytesIO(source.read_bytes())
-        with QUIET, Image.open(file) as image:  # PIL warns of odd metadata and of sizes; the size is checked here
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise Image.DecompressionBombError(f"{width}x{height} is above {MAX_PIXELS:,} pixels")
+        _check_size(_webp_size(file))  # Pillow makes room for all pixels of a WebP when it opens it
+        # PIL warns of odd metadata and of sizes; the size is checked here.
+        with QUIET, Image.open(file, formats=tuple(FORMATS)) as image:
+            _check_size(image.size)
             yield image
     except _BROKEN as error:
         raise UserError(f"cannot read image {source}: {_reason(error)}; replace the file or leave it out") from error
+
+
+def _check_size(size: tuple[int, int]) -> None:
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise Image.DecompressionBombError(f"{width}x{height} is above {MAX_PIXELS:,} pixels")
+    if max(size) > MAX_SIDE:
+        raise Image.DecompressionBombError(f"{width}x{height} has a side above {MAX_SIDE:,} pixels")
+
+
+def _webp_size(file: Path | io.BytesIO) -> tuple[int, int]:
+    """Read the canvas of an extended WebP or the size of a simple one from its first bytes; (0, 0) of another file."""
+    if isinstance(file, Path):
+        with file.open("rb") as opened:
+            head = opened.read(30)
+    else:
+        head = file.getvalue()[:30]
+    if len(head) < 30 or head[:4] != b"RIFF" or head[8:12] != b"WEBP":
+        return 0, 0
+    match head[12:16]:
+        case b"VP8X":
+            return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
+        case b"VP8L":
+            bits = int.from_bytes(head[21:25], "little")
+            return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+        case _:
+            width, height = struct.unpack("<HH", head[26:30])
+            return width & 0x3FFF, height & 0x3FFF
 
 
 def _reason(error: BaseException) -> str:
@@ -184,6 +240,11 @@ def _encoded(image: OneImage, kind: str) -> bytes:
     return buffer.getvalue()
 
 
+def is_image_name(name: str) -> bool:
+    """Say whether a file's name ends as an image does; hidden files (`._1.png` of another system) are none."""
+    return Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
+
+
 def list_images(folder: Path | str) -> list[Path]:
     """List a folder's images in the order people count: `2.png` before `10.png`.
 
@@ -192,9 +253,9 @@ def list_images(folder: Path | str) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"no folder at {folder}; check the path")
-    found = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()]
+    found = [path for path in folder.iterdir() if is_image_name(path.name) and path.is_file()]
     if not found:
-        raise UserError(f"no images in {folder}; it needs files ending in {', '.join(sorted(SUFFIXES))}")
+        raise UserError(f"no images in {folder}; it needs files ending in .png, .jpg, .webp or the like")
     return sorted(found, key=_counted)
 
 

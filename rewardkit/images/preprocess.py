@@ -28,6 +28,9 @@ CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 """Of red, green and blue over the images that CLIP was trained on (arXiv 2103.00020)."""
 
+STRIP = 32
+"""Longer side over shorter from which an image is a strip, cut before it is resized."""
+
 Fit = Literal["crop", "stretch", "pad", "native"]
 
 
@@ -53,6 +56,11 @@ class Preprocess:
             return images
         if self.fit == "stretch":
             return self.resize(images, self.size)
+        if self.fit == "crop" and max(height, width) > STRIP * min(height, width):
+            # Of a long strip only the centre would be kept; without this its whole length were enlarged first.
+            kept = STRIP * min(height, width)
+            height, width = min(height, kept), min(width, kept)
+            images = centre(images, (height, width))
         scales = self.size[0] / height, self.size[1] / width
         scale = max(scales) if self.fit == "crop" else min(scales)
         # Published recipes cut the longer side down to whole pixels before a crop, and round it before a pad.

@@ -80,12 +80,17 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def read_object(path: Path, mend: str = "copy the folder again") -> dict[str, Any]:
-    """Read a JSON object. If there is none, raise a `UserError` that names the file and says how to fix it."""
+def read_json(path: Path, mend: str = "copy the folder again") -> Any:
+    """Read a JSON file. If it is none, raise a `UserError` that names the file and says how to fix it."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"cannot read {path} ({error}); {mend}") from error
+
+
+def read_object(path: Path, mend: str = "copy the folder again") -> dict[str, Any]:
+    """Read a JSON object; raise `UserError` as `read_json` does, and for another value."""
+    found = read_json(path, mend)
     if not isinstance(found, dict):
         raise UserError(f"{path} is no JSON object; {mend}")
     return found

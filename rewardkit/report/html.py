@@ -7,7 +7,9 @@ only reach a page escaped; mypy refuses to hand a plain string where markup is w
 from collections.abc import Iterable, Mapping
 
 import markupsafe
-from markupsafe import Markup as Html
+
+Html = markupsafe.Markup
+"""Finished markup, safe to put in a page."""
 
 Text = str | Html
 

@@ -56,7 +56,7 @@ class Calibration:
             found: Any = json.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror}; make one with rewardkit calibrate") from None
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict) or found.get(MARK) != FORMAT:
             raise UserError(f"{path} is no calibration of this version; make one with rewardkit calibrate")

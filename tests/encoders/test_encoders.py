@@ -118,7 +118,6 @@ def test_unfreezing_the_last_block_leaves_the_rest(encoder: ClipEncoder) -> None
     assert not any("resblocks.0" in name or name.startswith("transformer") for name in learning)
 
 
-@pytest.mark.filterwarnings("ignore:QuickGELU mismatch")
 def test_wrong_specs_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="did you mean 'ViT-B-32'"):
         load_encoder("ViT-B32")

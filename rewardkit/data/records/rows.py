@@ -102,6 +102,8 @@ def read_json(path: Path) -> Iterator[dict[str, Any]]:
             raise UserError(f"{path}, line {error.lineno} is not JSON: {error.msg}") from error
         yield from read_objects(path)
         return
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read as JSON ({error})") from error
     rows = value.get("pairs", [value]) if isinstance(value, dict) else value
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise UserError(f"{path} must hold a list of JSON objects, one a pair")

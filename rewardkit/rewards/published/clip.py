@@ -14,6 +14,7 @@ from rewardkit.encoders.transformers_clip import embedding_of
 from rewardkit.errors import UserError
 from rewardkit.images.preprocess import Framed
 from rewardkit.io.files import read_object
+from rewardkit.io.loading import loading
 from rewardkit.rewards.published.framing import clip_crop
 from rewardkit.rewards.published.scorer import Reference, Scorer, between
 from rewardkit.rewards.published.weights import Source, fitted, locate, read_state, weight_file
@@ -82,7 +83,8 @@ def load_tokenizer(path: Path, length: int = 77, *, pad_with_end: bool = False) 
     What pads matters only to models that read the padding, too (MPS): open_clip pads with 0, transformers with the end.
     """
     if any((path / name).is_file() for name in ("tokenizer.json", "vocab.json")):
-        own = AutoTokenizer.from_pretrained(path)
+        with loading(f"the tokenizer in {path}"):
+            own = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
 
         def tokenize(prompts: list[str]) -> Tensor:
             rows = own(prompts, padding="max_length", truncation=True, max_length=length, return_tensors="pt")

@@ -21,6 +21,7 @@ from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 from rewardkit.errors import UserError
 from rewardkit.images.preprocess import CLIP_MEAN, CLIP_STD, Framed, FramedPixels, Pixels
 from rewardkit.io.files import read_object
+from rewardkit.io.loading import loading
 from rewardkit.rewards.published.framing import Framing, Size
 from rewardkit.rewards.published.scorer import Scorer, between
 from rewardkit.rewards.published.weights import Source, State, fitted, locate, read_state, weight_file
@@ -193,7 +194,8 @@ def load_hpsv3(
     config = Qwen2VLConfig.from_dict(read_object(backbone / "config.json"))
     # The authors cut the embedding to the tokenizer's own words and one more.
     config.text_config.vocab_size = len(state.get("model.language_model.embed_tokens.weight", ()))
-    tokenizer = AutoTokenizer.from_pretrained(backbone)
+    with loading(f"the tokenizer in {backbone}"):
+        tokenizer = AutoTokenizer.from_pretrained(backbone, trust_remote_code=False)
 
     def build() -> HpsV3:
         model = HpsV3(config, tokenizer, words, pixels)

@@ -12,8 +12,9 @@ from PIL import Image
 from torch import Tensor
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from rewardkit.errors import UserError, first_line
+from rewardkit.errors import UserError
 from rewardkit.images.preprocess import FramedPixels, Pixels
+from rewardkit.io.loading import loading
 from rewardkit.rewards.published.scorer import Scorer, between, check_counts, full
 from rewardkit.rewards.published.weights import Source, locate
 from rewardkit.types import Images, Scores
@@ -103,13 +104,11 @@ def load_vqascore(
     Raises `UserError` when it cannot be had, or when its weights do not fit.
     """
     path = locate(SOURCE, where)
-    try:
-        processor = AutoProcessor.from_pretrained(path)
+    with loading(f"a vision-language model from {path}"):
+        processor = AutoProcessor.from_pretrained(path, trust_remote_code=False)
         model, found = AutoModelForImageTextToText.from_pretrained(
-            path, dtype=dtype, use_safetensors=True, output_loading_info=True
+            path, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise UserError(f"cannot load a vision-language model from {path}: {first_line(error)}") from error
     lacking = {what: sorted(found[what]) for what in ("missing_keys", "mismatched_keys") if found[what]}
     if lacking:
         raise UserError(f"{path} does not fit {type(model).__name__}: {lacking}")

@@ -110,7 +110,7 @@ def read_state(path: Path) -> State:
     """
     try:
         if path.name.endswith(".index.json"):
-            shards = sorted(set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()))
+            shards = sorted(set(read_object(path)["weight_map"].values()))
             return {name: value for shard in shards for name, value in load_file(path.with_name(shard)).items()}
         content: Any = load_file(path) if path.suffix == ".safetensors" else _unpickled(path)
     except (OSError, ValueError, KeyError, RuntimeError, EOFError, SafetensorError, zipfile.BadZipFile) as error:
