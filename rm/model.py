@@ -16,11 +16,8 @@ from rewardkit.errors import UserError
 from rewardkit.images import check_images, pixels
 from rewardkit.images.preprocess import FramedPixels, Pixels, floats
 from rewardkit.io.files import new_folder, read_object, write_json
-<<<<<<< HEAD
-from rewardkit.prompts import check_prompts
-=======
 from rewardkit.io.loading import loading
->>>>>>> 5336c8c (wip)
+from rewardkit.prompts import check_prompts
 from rewardkit.rewards.protocol import applies
 from rewardkit.types import Images, Scores
 from rm.ensemble import Ensemble

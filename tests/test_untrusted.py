@@ -129,7 +129,12 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("PLANTED", str(mark))
     monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
     asked: list[object] = []
-    monkeypatch.setattr(builtins, "input", lambda *words: asked.append(words) or "y")
+
+    def answer(*words: object) -> str:
+        asked.append(words)
+        return "y"
+
+    monkeypatch.setattr(builtins, "input", answer)
     before = set(sys.modules)
     yield tmp_path / "folder"
     for name in set(sys.modules) - before:
@@ -183,10 +188,7 @@ def json_files(kind: str) -> list[str]:
     return {
         "tiny-base": [
             "model_index.json",
-            *(
-                f"{part}/config.json"
-                for part in ("transformer", "vae", "text_encoder", "text_encoder_2")
-            ),
+            *(f"{part}/config.json" for part in ("transformer", "vae", "text_encoder", "text_encoder_2")),
             *(f"tokenizer{part}/tokenizer_config.json" for part in ("", "_2")),
             "scheduler/scheduler_config.json",
         ],

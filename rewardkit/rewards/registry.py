@@ -6,7 +6,6 @@ things without importing them.
 
 import importlib
 import inspect
-import json
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
@@ -17,6 +16,7 @@ from typing import Any
 import torch
 
 from rewardkit.errors import UserError, did_you_mean
+from rewardkit.io.files import read_object
 from rewardkit.rewards.call import blamed
 from rewardkit.rewards.loaded import AnyReward, LoadedReward, loaded, score_axes
 
@@ -161,10 +161,7 @@ def _call(factory: Callable[..., Any], device: torch.device, *arguments: Any) ->
 
 
 def _reward_model_folder(folder: Path) -> Path:
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        config = None
-    if not (isinstance(config, dict) and "rewardkit_reward_model" in config):
+    config = read_object(folder / "config.json") if (folder / "config.json").is_file() else {}
+    if "rewardkit_reward_model" not in config:
         raise UserError(f"{folder} holds no reward model (a config.json with rewardkit_reward_model); see train-rm")
     return folder

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from rewardkit.errors import UserError
-from rewardkit.io.files import new_folder, space_for, write_bytes, write_json, write_text
+from rewardkit.io.files import new_folder, read_json, space_for, write_bytes, write_json, write_text
 from rewardkit.io.toml import to_toml
 from rewardkit.training.tracker import Tracker, Tracking, track
 from rewardkit.training.versions import versions
@@ -156,7 +156,15 @@ def read_checkpoint(folder: Path | str) -> Checkpoint:
                 raise ValueError(f"{path.name} has {path.stat().st_size} bytes, not {size}")
             tensors[name] = safetensors.torch.load_file(path)
         return Checkpoint(about["step"], tensors, about["meta"], folder)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, safetensors.SafetensorError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        safetensors.SafetensorError,
+    ) as error:
         raise UserError(f"checkpoint {folder} cannot be read ({error}); delete it or use an older one") from error
 
 
@@ -175,17 +183,23 @@ def _plain(config: Any) -> dict[str, Any]:
     return {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
 
 
+WHOLE = "delete that file, or start in another folder"
+
+
 def _write_start(folder: Path, config: Any) -> None:
     """Write config.toml and add to versions.json; say which options differ from the last start's."""
     path, text = folder / "config.toml", to_toml(config)
     if path.exists():
-        before, now = tomllib.loads(path.read_text(encoding="utf-8")), tomllib.loads(text)
+        try:
+            before, now = tomllib.loads(path.read_text(encoding="utf-8")), tomllib.loads(text)
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(f"cannot read {path} ({error}); {WHOLE}") from error
         for key in sorted((before.keys() | now.keys()) - {"resume"}):
             if before.get(key) != now.get(key):
                 print(f"{folder}: {key} was {before.get(key)!r}, is now {now.get(key)!r}", file=sys.stderr)
     write_text(path, text)
     about = folder / "versions.json"
-    starts = json.loads(about.read_text(encoding="utf-8")) if about.exists() else []
+    starts = read_json(about, WHOLE) if about.exists() else []
     started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     write_json(about, [*starts, {"started": started, **versions()}])
 
@@ -198,7 +212,7 @@ def _drop_rows(path: Path, step: int) -> None:
     for line in path.read_bytes().splitlines(keepends=True):
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(row, dict) and row.get("step", step + 1) <= step:
             kept.append(line)

@@ -7,19 +7,12 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-<<<<<<< HEAD
+from pe.answer import prompt_in
 from pe.config import RewriteConfig
 from pe.instructions import messages, system_prompt
 from pe.quotes import quotes_kept
 from pe.rewrite import rewrite
-from pe.rewriter import Rewriter, load_model, tidy
-=======
-from pe.answer import prompt_in
-from pe.instructions import messages, system_prompt
-from pe.quotes import quotes_kept
-from pe.rewrite import RewriteConfig, rewrite
 from pe.rewriter import Rewriter, load_model
->>>>>>> 5336c8c (wip)
 from rewardkit.errors import UserError
 
 PROMPTS = [

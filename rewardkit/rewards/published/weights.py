@@ -4,7 +4,6 @@ Where weights come from, first that is given: the spec (`pickscore:WHERE`), the 
 hub repository of the authors. WHERE is a file, a folder, or a hub id `owner/name`.
 """
 
-import json
 import os
 import pickle
 import re
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 from transformers.initialization import no_init_weights
 
 from rewardkit.errors import UserError, first_line
+from rewardkit.io.files import read_object
 
 State = dict[str, Tensor]
 """Name of a parameter -> its values."""
