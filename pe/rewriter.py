@@ -108,7 +108,7 @@ def load_model(spec: str, *, dtype: torch.dtype | str = "auto") -> tuple[PreTrai
     """Load a causal LM and its tokenizer, ready to generate; a LoRA adapter folder is merged into its base model."""
     source = locate(spec)
     if spec in BUILT_IN and not Path(source).is_dir():
-        raise UserError(f"the built-in rewriter is not in this checkout ({source}); run `rewardkit seedling train`")
+        raise UserError(f"the built-in rewriter is not in this checkout ({source}); run `rewardkit seedling`")
     with loading(f"a language model from {spec!r}"), quiet():
         model = _load_adapter(source, dtype) if is_adapter(source) else _load_plain(source, dtype)
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source, trust_remote_code=False)

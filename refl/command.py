@@ -32,12 +32,11 @@ from rewardkit.diffusion.sampling import guided
 from rewardkit.images import grid, save_image
 from rewardkit.io.files import new_folder
 from rewardkit.io.jsonl import read_objects
-from rewardkit.io.progress import Progress
 from rewardkit.prompts import evenly
 from rewardkit.rewards.panel import Panel
 from rewardkit.training import order
 from rewardkit.training.average import put
-from rewardkit.training.interrupt import Interrupt
+from rewardkit.training.loop import Loop
 from rewardkit.training.processes import Processes, processes
 
 GRID_IMAGES = 16
@@ -64,20 +63,12 @@ def train_among(config: ReflConfig, world: Processes) -> None:
     if learner.step == 0:
         draw_grid(session)
     look(session)
-    with Progress("refl", config.updates, learner.step) as bar, Interrupt(world) as interrupt:
-        while learner.step < config.updates and not stopped(session):
-            metrics, shown = update(session)
-            run.log(learner.step, metrics)
-            bar.update(1, **shown)
-            look(session)
-            last = learner.step == config.updates or stopped(session)
-            leaving = interrupt.due()
-            if learner.step % config.save_every == 0 or last or leaving:
-                run.save(learner.step, state(session), {"rewards": list(session.panel.axes)})
-            if config.grid_every and (learner.step % config.grid_every == 0 or last):
-                draw_grid(session)
-            if leaving:
-                interrupt.leave(learner.step, run.close)
+    loop = Loop(title="refl", run=run, learner=learner, updates=config.updates, save_every=config.save_every)
+    loop.train(
+        partial(update, session),
+        lambda: run.save(learner.step, state(session), {"rewards": list(session.panel.axes)}),
+        after=partial(draw_where_due, session), stopped=partial(stopped, session),
+    )  # fmt: skip
     world.check_same(learner.state()["weights"])
     if world.is_main:
         finish(session)
@@ -88,7 +79,7 @@ def train_among(config: ReflConfig, world: Processes) -> None:
 
 
 def update(session: Session) -> tuple[dict[str, float], dict[str, float]]:
-    """Descend once; return what to log, and what to show beside the bar."""
+    """Descend once and let the judges look; return what to log, and what to show beside the bar."""
     texts, share = batch(session), session.share
     own = texts[share.rows]
     outcome = learn(session, chain(session, own), own)
@@ -98,6 +89,7 @@ def update(session: Session) -> tuple[dict[str, float], dict[str, float]]:
         apart = session.real.loss(session.learner.step, session.run.generator)
         loss, logged["pretrain"] = loss + session.real.weight * apart, share.mean(apart.item())
     logged["grad_norm"] = session.learner.update(loss * share.weight)
+    look(session)
     return logged, shown
 
 
@@ -199,6 +191,13 @@ def finish(session: Session) -> None:
         print(f"guard: {monitor.verdict.sentence}")
     for line in unlearnt(session.panel, list(read_objects(session.run.folder / "metrics.jsonl"))):
         print(line)
+
+
+def draw_where_due(session: Session, last: bool) -> None:
+    """Draw a grid of samples every so many updates, and after the last."""
+    every = session.config.grid_every
+    if every and (session.learner.step % every == 0 or last):
+        draw_grid(session)
 
 
 def draw_grid(session: Session) -> None:

@@ -1,6 +1,7 @@
 """Seedling as a diffusers pipeline: a folder that `SeedlingPipeline.from_pretrained` opens like any other."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from diffusers import DiffusionPipeline, FlowMatchEulerDiscreteScheduler
@@ -98,7 +99,7 @@ class SeedlingPipeline(DiffusionPipeline, QwenImageLoraLoaderMixin):  # type: ig
         latents: Tensor | None = None,
         output_type: str = "pil",
         return_dict: bool = True,
-    ) -> ImagePipelineOutput | tuple[list]:  # type: ignore[type-arg]
+    ) -> ImagePipelineOutput | tuple[Any]:
         """Draw one image a prompt with Euler steps; `guidance_scale` above 1 also asks the empty prompt."""
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         if latents is None:

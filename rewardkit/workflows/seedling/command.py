@@ -1,24 +1,26 @@
 """`rewardkit seedling`: rebuild the built-in base from nothing, with recorded seeds and figures.
 
 Four parts learn one after the other: the VAE, the diffusion transformer with its text encoders, the CLIP, and the
-language model of the rewriter. A part that is done is not done again, and the longest of them goes on from its last
+language model of the rewriter. A part that is done is not done again, and one that was stopped goes on from its last
 checkpoint, so the command can be stopped and started at will.
 """
 
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from rewardkit.images import grid, save_image
-from rewardkit.io.files import read_object, write_json
+from rewardkit.io.files import write_json
 from rewardkit.seedling.pipeline import SeedlingPipeline
 from rewardkit.seedling.vae import SeedlingVAE
+from rewardkit.training.once import Once
 from rewardkit.training.versions import versions
 from rewardkit.workflows.seedling.config import SeedlingConfig
 from rewardkit.workflows.seedling.data import PosterSet
+from rewardkit.workflows.seedling.part import PartConfig
 from rewardkit.workflows.seedling.train_base import train_base
 from rewardkit.workflows.seedling.train_clip import FAMILY, train_clip
 from rewardkit.workflows.seedling.train_rewriter import train_rewriter
@@ -41,62 +43,50 @@ def train(config: SeedlingConfig) -> None:
     """Train every part of the built-in base."""
     weights, device = config.out / "weights", torch.device(config.device)
     posters = PosterSet.render(config.posters, config.seed + 1)
-    figures = Figures(config.out / "figures.json")
+    steps = Once(config.out / "figures.json")
 
-    def vae() -> dict[str, float]:
-        trained = train_vae(posters, config.vae_updates, config.batch_size, config.seed, device)
-        trained.save_pretrained(config.out / "vae")
+    def vae(part: PartConfig) -> dict[str, float]:
+        trained = train_vae(posters, part)
+        trained.save_pretrained(part.out / "model")
         return {"mean_absolute_error": reconstruction_error(trained, posters, device)}
 
-    def base() -> dict[str, float]:
-        decoder = SeedlingVAE.from_pretrained(config.out / "vae").eval().requires_grad_(False).to(device)
+    def base(part: PartConfig) -> dict[str, float]:
+        decoder = SeedlingVAE.from_pretrained(config.out / "vae" / "model").eval().requires_grad_(False).to(device)
         pipeline = train_base(
-            decoder, posters, config.base_updates, config.batch_size, config.seed, device,
-            each=lambda step, so_far: draw_grid(so_far, config.out / f"samples_{step:06d}.png"),
-            checkpoint=config.out / "base.pt",
+            decoder, posters, part,
+            lambda step, so_far: draw_grid(so_far, part.out / "samples" / f"step_{step:06d}.png"),
         )  # fmt: skip
         pipeline.to(torch.bfloat16).save_pretrained(weights / "base")
         return {}
 
-    def clip() -> dict[str, float]:
+    def clip(part: PartConfig) -> dict[str, float]:
         families = PosterSet.render(config.posters, config.seed + 1, family=FAMILY)
-        return {"letters_read": train_clip(
-            families, weights / "clip", config.clip_updates, 2 * config.batch_size, config.seed, device
-        )}  # fmt: skip
+        return {"letters_read": train_clip(families, weights / "clip", part)}
 
-    def rewriter() -> dict[str, float]:
-        return {"loss": train_rewriter(
-            weights / "rewriter", config.rewriter_updates, config.batch_size, config.seed, device
-        )}  # fmt: skip
+    def rewriter(part: PartConfig) -> dict[str, float]:
+        return {"loss": train_rewriter(weights / "rewriter", part)}
 
-    for name, steps, work in (
-        ("vae", config.vae_updates, vae),
-        ("base", config.base_updates, base),
-        ("clip", config.clip_updates, clip),
-        ("rewriter", config.rewriter_updates, rewriter),
-    ):
-        figures.once(name, {"steps": steps, "seed": config.seed, "device": config.device}, work)
-    write_json(weights / "figures.json", figures.parts)
+    for work, part in zip((vae, base, clip, rewriter), parts(config), strict=True):
+        steps.step(part.out.name, f"{part.out.name}: {part}", partial(with_versions, work, part))
+    write_json(weights / "figures.json", steps.done)
     print(f"weights in {weights}")
 
 
-class Figures:
-    """What each part took and reached, kept in a file so that a part is trained once."""
+def with_versions(work: Callable[[PartConfig], dict[str, float]], part: PartConfig) -> dict[str, Any]:
+    """What a part found, and on what it ran."""
+    return {**work(part), "versions": versions()}
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.parts: dict[str, Any] = read_object(path, "delete it to train all parts anew") if path.is_file() else {}
 
-    def once(self, name: str, settings: dict[str, Any], work: Callable[[], dict[str, float]]) -> None:
-        """Do the work unless its figures are there."""
-        if name in self.parts:
-            return
-        began = time.monotonic()
-        reached = work()
-        taken = {"seconds": round(time.monotonic() - began), "versions": versions()}
-        self.parts[name] = settings | taken | reached
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(self.path, self.parts)
+def parts(config: SeedlingConfig) -> tuple[PartConfig, ...]:
+    """How each part is trained, in order."""
+    shared: dict[str, Any] = {"seed": config.seed, "device": config.device}
+    size, posters, out = config.batch_size, config.posters, config.out
+    return (
+        PartConfig(out=out / "vae", updates=config.vae_updates, batch_size=size, posters=posters, **shared),
+        PartConfig(out=out / "base", updates=config.base_updates, batch_size=size, posters=posters, **shared),
+        PartConfig(out=out / "clip", updates=config.clip_updates, batch_size=2 * size, posters=posters, **shared),
+        PartConfig(out=out / "rewriter", updates=config.rewriter_updates, batch_size=size, **shared),
+    )
 
 
 @torch.no_grad()

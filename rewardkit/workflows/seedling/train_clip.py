@@ -13,16 +13,17 @@ from pathlib import Path
 import torch
 from open_clip import CLIP
 from open_clip.tokenizer import HFTokenizer
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from rewardkit.io.progress import Progress
 from rewardkit.posters.captions import LANGUAGES, long_caption
 from rewardkit.posters.scene import CHOICES, Scene
 from rewardkit.seedling.clip import MODEL_CFG, save_clip, with_end
 from rewardkit.seedling.text import build_tokenizer, sample_captions
+from rewardkit.training.learner import Learner
+from rewardkit.training.schedule import one_cycle
 from rewardkit.types import Scalar
 from rewardkit.workflows.seedling.data import PosterSet, disturb
+from rewardkit.workflows.seedling.part import PartConfig, train_part
 
 CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 SLOTS = 6
@@ -73,56 +74,44 @@ FAMILY = 4
 """Posters in a row that differ from the first of them by one thing apiece (see `PosterSet.render`)."""
 
 
-def train_clip(
-    posters: PosterSet,
-    folder: Path,
-    steps: int,
-    batch_size: int,
-    seed: int,
-    device: torch.device,
-    start: Path | None = None,
-) -> float:
-    """Train, write an open_clip folder, and return the share of letters that the reader gets right.
+def train_clip(posters: PosterSet, folder: Path, config: PartConfig) -> float:
+    """Train from scratch, write an open_clip folder, and return the share of letters that the reader gets right.
 
-    It starts from random weights, or from those of a file. Posters must come in families of `FAMILY`.
+    Posters must come in families of `FAMILY`.
     """
-    torch.manual_seed(seed)
+    torch.manual_seed(config.seed)
     folder.mkdir(parents=True, exist_ok=True)
     with_end(build_tokenizer(sample_captions(4000))).save_pretrained(folder)
     tokenizer = HFTokenizer(str(folder), context_length=48)
-    clip = CLIP(**MODEL_CFG).to(device)
-    if start is not None:
-        clip.load_state_dict(load_file(start))
-    reader = Reader(MODEL_CFG["vision_cfg"]["width"]).to(device)
-    attributes = Attributes(MODEL_CFG["embed_dim"]).to(device)
-    parameters = [*clip.parameters(), *reader.parameters(), *attributes.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1.5e-3, total_steps=steps, pct_start=0.1)
-    right = 0.0
-    with Progress("clip", steps) as bar:
-        for step in range(steps):
-            generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-            index = family_batch(len(posters.pixels), batch_size, generator)
-            scenes = [posters.scenes[i] for i in index.tolist()]
-            languages = torch.randint(len(LANGUAGES), (len(index),), generator=generator).tolist()
-            captions = [long_caption(s, LANGUAGES[i], generator) for s, i in zip(scenes, languages, strict=True)]
-            images = disturb(posters.images(index), generator).to(device)
-            seen, patches = look(clip, images)
-            captions_embedded = clip.encode_text(tokenizer(captions).to(device), normalize=True)
-            wanted, letters = number(scenes).to(device), spell([s.text for s in scenes]).to(device)
-            contrast = contrast_loss(seen, captions_embedded, clip.logit_scale.exp())
-            telling = attributes(seen, wanted) + attributes(captions_embedded, wanted)
-            reading, right = reading_loss(reader(patches), letters)
-            optimizer.zero_grad()
-            (contrast + telling + reading).backward()
-            nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimizer.step()
-            schedule.step()
-            with torch.no_grad():
-                clip.logit_scale.clamp_(0, 4.6)
-            bar.update(contrast=contrast.item(), attributes=telling.item(), reading=reading.item(), letters=right)
+    clip = CLIP(**MODEL_CFG)
+    reader, attributes = Reader(MODEL_CFG["vision_cfg"]["width"]), Attributes(MODEL_CFG["embed_dim"])
+    parts = nn.ModuleDict({"clip": clip, "reader": reader, "attributes": attributes}).to(config.device)
+    optimizer = torch.optim.AdamW(parts.parameters(), betas=(0.9, 0.98), weight_decay=0.05)
+    learner = Learner(
+        dict(parts.named_parameters()), {"optimizer": optimizer}, one_cycle(1.5e-3, config.updates, share=0.1)
+    )
+
+    def update() -> dict[str, float]:
+        generator = config.generator(learner.step)
+        index = family_batch(len(posters.pixels), config.batch_size, generator)
+        scenes = [posters.scenes[i] for i in index.tolist()]
+        languages = torch.randint(len(LANGUAGES), (len(index),), generator=generator).tolist()
+        captions = [long_caption(s, LANGUAGES[i], generator) for s, i in zip(scenes, languages, strict=True)]
+        seen, patches = look(clip, disturb(posters.images(index), generator).to(config.device))
+        captions_embedded = clip.encode_text(tokenizer(captions).to(config.device), normalize=True)
+        wanted, letters = number(scenes).to(config.device), spell([s.text for s in scenes]).to(config.device)
+        contrast = contrast_loss(seen, captions_embedded, clip.logit_scale.exp())
+        telling = attributes(seen, wanted) + attributes(captions_embedded, wanted)
+        reading, right = reading_loss(reader(patches), letters)
+        learner.update(contrast + telling + reading)
+        with torch.no_grad():
+            clip.logit_scale.clamp_(0, 4.6)
+        losses = {"contrast": contrast.item(), "attributes": telling.item(), "reading": reading.item()}
+        return losses | {"letters": right}
+
+    last = train_part(config, learner, update)
     save_clip(clip, folder)
-    return right
+    return float(last["letters"])
 
 
 def family_batch(count: int, batch_size: int, generator: torch.Generator) -> Tensor:

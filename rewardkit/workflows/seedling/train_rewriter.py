@@ -8,14 +8,17 @@ what makes a good picture. That is for SFT and SimPO to teach.
 from pathlib import Path
 
 import torch
-from torch import Generator, nn
+from torch import Generator
 from transformers import PreTrainedTokenizerFast
 
-from rewardkit.io.progress import Progress
+from rewardkit.io.quiet import quiet
 from rewardkit.posters.captions import LANGUAGES, long_caption, short_caption, shorten
 from rewardkit.posters.scene import chance, pick, random_scene
 from rewardkit.seedling.rewriter import build_rewriter
 from rewardkit.seedling.text import build_tokenizer, sample_captions
+from rewardkit.training.learner import Learner
+from rewardkit.training.schedule import one_cycle
+from rewardkit.workflows.seedling.part import PartConfig, train_part
 
 
 def training_text(generator: Generator, tokenizer: PreTrainedTokenizerFast) -> str:
@@ -29,27 +32,27 @@ def training_text(generator: Generator, tokenizer: PreTrainedTokenizerFast) -> s
     return str(tokenizer.apply_chat_template(turns, tokenize=False))
 
 
-def train_rewriter(folder: Path, steps: int, batch_size: int, seed: int, device: torch.device) -> float:
+def train_rewriter(folder: Path, config: PartConfig) -> float:
     """Train from scratch, write a transformers folder, and return the last loss in nats a token."""
-    torch.manual_seed(seed)
+    torch.manual_seed(config.seed)
     tokenizer = build_tokenizer(sample_captions(4000))
-    model = build_rewriter(tokenizer).to(device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, betas=(0.9, 0.98), weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps, pct_start=0.1)
-    loss = torch.zeros(())
-    with Progress("rewriter", steps) as bar:
-        for step in range(steps):
-            generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-            texts = [training_text(generator, tokenizer) for _ in range(batch_size)]
-            batch = tokenizer(texts, padding=True, padding_side="right", return_tensors="pt").to(device)
-            labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
-            loss = model(**batch, labels=labels).loss
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            bar.update(loss=loss.item())
-    model.to(torch.bfloat16).save_pretrained(folder)
+    model = build_rewriter(tokenizer).to(config.device)
+    optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.98), weight_decay=0.01)
+    learner = Learner(
+        dict(model.named_parameters()), {"optimizer": optimizer}, one_cycle(2e-3, config.updates, share=0.1)
+    )
+
+    def update() -> dict[str, float]:
+        generator = config.generator(learner.step)
+        texts = [training_text(generator, tokenizer) for _ in range(config.batch_size)]
+        batch = tokenizer(texts, padding=True, padding_side="right", return_tensors="pt").to(config.device)
+        labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
+        loss = model(**batch, labels=labels).loss
+        learner.update(loss)
+        return {"loss": loss.item()}
+
+    last = train_part(config, learner, update)
+    with quiet():
+        model.to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    return loss.item()
+    return float(last["loss"])

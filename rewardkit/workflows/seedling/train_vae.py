@@ -1,42 +1,45 @@
 """Train seedling's VAE on posters: L1 and squared error on pixels and on their edges, and a light pull to the prior."""
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
-from rewardkit.io.progress import Progress
 from rewardkit.seedling.vae import SeedlingVAE
+from rewardkit.training.learner import Learner
+from rewardkit.training.schedule import one_cycle
 from rewardkit.types import Images, Scalar
 from rewardkit.workflows.seedling.data import PosterSet
+from rewardkit.workflows.seedling.part import PartConfig, train_part
 
 KL_WEIGHT = 2e-4
 
 
-def train_vae(posters: PosterSet, steps: int, batch_size: int, seed: int, device: torch.device) -> SeedlingVAE:
-    """Train from scratch for `steps` updates and measure the latents' mean and deviation per channel."""
-    torch.manual_seed(seed)
-    vae = SeedlingVAE().to(device)
-    optimizer = torch.optim.AdamW(vae.parameters(), lr=2e-3, weight_decay=1e-2, betas=(0.9, 0.95))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps, pct_start=0.05)
-    generator = torch.Generator().manual_seed(seed)
-    with Progress("vae", steps) as bar:
-        for _ in range(steps):
-            index = torch.randint(len(posters.pixels), (batch_size,), generator=generator)
-            loss = vae_loss(vae, posters.images(index).to(device))
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            bar.update(loss=loss.item())
-    measure_latents(vae, posters.images(torch.arange(min(2048, len(posters.pixels)))).to(device))
+def train_vae(posters: PosterSet, config: PartConfig) -> SeedlingVAE:
+    """Train from scratch and measure the latents' mean and deviation per channel."""
+    torch.manual_seed(config.seed)
+    vae = SeedlingVAE().to(config.device)
+    optimizer = torch.optim.AdamW(vae.parameters(), weight_decay=1e-2, betas=(0.9, 0.95))
+    learner = Learner(
+        dict(vae.named_parameters()), {"optimizer": optimizer}, one_cycle(2e-3, config.updates, share=0.05)
+    )
+    order, noise = Generator().manual_seed(config.seed), Generator()
+    noise.set_state(torch.get_rng_state())
+
+    def update() -> dict[str, float]:
+        index = torch.randint(len(posters.pixels), (config.batch_size,), generator=order)
+        loss = vae_loss(vae, posters.images(index).to(config.device), noise)
+        learner.update(loss)
+        return {"loss": loss.item()}
+
+    train_part(config, learner, update, generators={"order": order, "noise": noise})
+    measure_latents(vae, posters.images(torch.arange(min(2048, len(posters.pixels)))).to(config.device))
     return vae.eval()
 
 
-def vae_loss(vae: SeedlingVAE, images: Images) -> Scalar:
+def vae_loss(vae: SeedlingVAE, images: Images, noise: Generator) -> Scalar:
     """Reconstruction from sampled latents, of pixels and of their differences to the neighbours, plus the KL."""
     target = images * 2 - 1
     latents = vae.posterior(target)
-    restored: Tensor = vae.decoder(latents.sample())
+    restored: Tensor = vae.decoder(latents.sample(noise))
     error = distance(restored, target)
     for axis in (2, 3):
         error = error + distance(restored.diff(dim=axis), target.diff(dim=axis))

@@ -1,0 +1,82 @@
+"""One part of seedling learns: its run folder, and the loop over its updates, which goes on where it was stopped."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Generator
+
+from rewardkit.io.toml import to_toml
+from rewardkit.training.learner import Learner
+from rewardkit.training.loop import Loop
+from rewardkit.training.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartConfig:
+    """How a part is trained."""
+
+    out: Path
+    """Its run folder."""
+    updates: int
+    batch_size: int
+    posters: int = 0
+    """Number of posters to train on; the rewriter's language model sees none."""
+    seed: int = 0
+    device: str = "cpu"
+    save_every: int = 250
+
+    def generator(self, step: int) -> Generator:
+        """Of an update: it depends on the seed and the update's number only."""
+        return Generator().manual_seed(self.seed * 1_000_003 + step)
+
+    def __str__(self) -> str:
+        return ", ".join(
+            f"{name} {getattr(self, name)}" for name in ("updates", "batch_size", "posters", "seed", "device")
+        )
+
+
+def train_part(
+    config: PartConfig,
+    learner: Learner,
+    update: Callable[[], dict[str, float]],
+    *,
+    each: Callable[[int], None] = lambda step: None,
+    generators: Mapping[str, Generator] | None = None,
+) -> dict[str, Any]:
+    """Do the updates that are left; return the numbers of the last one.
+
+    `each` is called after a checkpoint. `generators` are those that run on from one update to the next; a checkpoint
+    holds their states.
+    """
+    run, running = begin(config), generators or {}
+    newest = run.latest()
+    numbers: dict[str, Any] = dict(newest.meta) if newest else {}
+    if newest:
+        learner.load(newest.step, newest.tensors)
+        for name, generator in running.items():
+            generator.set_state(newest.tensors["random"][name])
+
+    def logged() -> tuple[dict[str, float], dict[str, float]]:
+        numbers.update(update())
+        return numbers, numbers
+
+    def save() -> None:
+        random = {name: generator.get_state() for name, generator in running.items()}
+        run.save(learner.step, learner.state() | {"random": random}, numbers)
+        each(learner.step)
+
+    loop = Loop(title=config.out.name, run=run, learner=learner, updates=config.updates, save_every=config.save_every)
+    loop.train(logged, save)
+    run.close()
+    return numbers
+
+
+def begin(config: PartConfig) -> Run:
+    """Open the part's run; one that was begun with other options is removed first."""
+    begun = config.out / "config.toml"
+    if begun.is_file() and begun.read_text(encoding="utf-8") != to_toml(config):
+        shutil.rmtree(config.out)
+    return Run.start(config.out, config, resume=True)
