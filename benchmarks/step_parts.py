@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from refl.check import window
 from refl.command import update
 from refl.objectives.chain import late_step
+from refl.objectives.refl import Refl
 from refl.session import Session
 
 Work = Callable[[], object]
@@ -91,7 +91,7 @@ class Parts:
 
 def late(session: Session) -> int:
     """The step that carries the graph; the window holds one alone."""
-    return late_step(session.config.steps, window(session.config), torch.Generator())
+    return late_step(session.config.steps, session.config.window or Refl.window, torch.Generator())
 
 
 def times(session: Session, repetitions: int, generator: torch.Generator) -> dict[str, list[float]]:

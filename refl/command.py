@@ -13,14 +13,11 @@ from typing import Literal
 from torch import Tensor
 
 from refl.augment import augment
-from refl.check import check, kl, window
+from refl.check import check
 from refl.config import ReflConfig
 from refl.guard.verdict import write_verdict
-from refl.objectives.backpropagate import Outcome, backpropagate, of_all
 from refl.objectives.chain import Chain
-from refl.objectives.flow_grpo import flow_grpo
-from refl.objectives.nft import nft
-from refl.objectives.table import estimator
+from refl.objectives.objective import Batch, Outcome, of_all
 from refl.plan import show_plan
 from refl.report import write_report
 from refl.session import Session, begin
@@ -38,6 +35,7 @@ from rewardkit.training import order
 from rewardkit.training.average import put
 from rewardkit.training.loop import Loop
 from rewardkit.training.processes import Processes, processes
+from rewardkit.types import Images
 
 GRID_IMAGES = 16
 """Images on a sample grid."""
@@ -105,22 +103,12 @@ def batch(session: Session) -> list[str]:
 
 def learn(session: Session, chain: Chain, texts: Sequence[str]) -> Outcome:
     """Loss of this update, by the objective asked for."""
-    config, base = session.config, session.base
-    if config.objective == "nft":
-        return nft(
-            chain, session.decode, session.panel, texts, denoiser=base.denoiser, old=session.learner.averaged,
-            group=config.group, noises=config.noises, window=window(config), kl=kl(config),
-        )  # fmt: skip
-    if config.objective == "flow-grpo":
-        return flow_grpo(
-            chain, session.decode, session.panel, texts, denoiser=base.denoiser, group=config.group,
-            grad_steps=config.grad_steps, window=window(config), kl=kl(config),
-        )  # fmt: skip
-    way = estimator(config.objective, window=window(config), grad_steps=config.grad_steps, noises=config.noises)
-    return backpropagate(
-        chain, way, session.decode, session.panel, texts, denoiser=base.denoiser, kl=kl(config), balance=config.balance,
-        augment=lambda images: augment(images, chain.random("augment"), config.augment, session.share),
-    )  # fmt: skip
+
+    def augmented(images: Images) -> Images:
+        return augment(images, chain.random("augment"), session.config.augment, session.share)
+
+    denoiser, averaged = session.base.denoiser, session.learner.averaged
+    return session.objective.loss(Batch(chain, texts, session.decode, session.panel, denoiser, augmented, averaged))
 
 
 def chain(session: Session, texts: Sequence[str]) -> Chain:

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from refl.options import Adapter, Guard, Machine, Objective, Rewards, Run, Sampling, Stability, Task, Updates
+from refl.objectives.table import Method
+from refl.options import Adapter, Guard, Machine, Rewards, Run, Sampling, Stability, Task, Updates
 
 
 # The sections are listed from last to first: see `rewardkit.commands.option_groups`.
 @dataclass(frozen=True, kw_only=True)
-class ReflConfig(Run, Machine, Guard, Stability, Updates, Adapter, Sampling, Objective, Rewards, Task):
+class ReflConfig(Run, Machine, Guard, Stability, Updates, Adapter, Sampling, Method, Rewards, Task):
     """Fine-tune a text-to-image model through rewards; the LoRA is written to the lora folder of the run."""

@@ -1,10 +1,9 @@
-"""Options of `rewardkit refl`, one class per section of its --help; `refl.config` combines them."""
+"""Options of `rewardkit refl`, one class per section of its --help, but for those of objectives (`refl.objectives.table`)."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from refl.objectives.names import ObjectiveName
 from rewardkit.diffusion.config import Saving
 from rewardkit.training.tracker import Tracker
 
@@ -38,28 +37,6 @@ class Rewards:
     aesthetic category=portrait. All prompts by default. The text axis never applies to a prompt without quoted text."""
     balance: bool = False
     """Scale the gradient of every reward at the pixels to the same norm, times its weight."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Objective:
-    """How rewards reach the weights."""
-
-    objective: ObjectiveName = "refl"
-    """How rewards reach the weights. Through one step (refl), the last steps (draft-k), the last step with several
-    noises (draft-lv), a step from known noise (direct-align), or steps with a detached input (drtune). For rewards
-    without a gradient: by comparing images of a prompt, noised again (nft) or sampled with noisy steps (flow-grpo)."""
-    window: tuple[float, float] | None = None
-    """Part of the sampling chain from which the step with a gradient is drawn, as two fractions. By default 0.2 0.8 for
-    refl, 0.5 1 for drtune, and 0 1 for the other objectives that draw steps."""
-    window_guidance: Literal["off", "detached", "graph"] = "detached"
-    """Guidance in the steps with a gradient: none (off), a gradient through the conditional branch only (detached), or
-    through both branches (graph)."""
-    grad_steps: int = 2
-    """Number of steps with a gradient, for draft-k, drtune and flow-grpo."""
-    noises: int = 2
-    """Number of noises averaged per image, for draft-lv and nft."""
-    group: int = 4
-    """Number of images per prompt that are compared with each other, for nft and flow-grpo."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,17 +85,14 @@ class Stability:
     """Gradients are clipped to this norm."""
     ema: float = 0.95
     """Decay of the moving average of the weights. The average is what is sampled and saved; 0 uses the last weights."""
-    kl: float | None = None
-    """Weight of the squared distance to the velocity of the base. By default 1, but 0 for draft-k and draft-lv, because
-    it would block their late steps, and 0.01 for flow-grpo, because its gradient is weak."""
     pretrain: Path | None = None
     """Real images with prompts: a folder with prompts.jsonl or metadata.jsonl, or such a .jsonl file. Their
     flow-matching loss is added to the loss of the rewards."""
     pretrain_weight: float = 1.0
     """Weight of that loss."""
     augment: float = 1.0
-    """Strength of the small shifts, blur and noise applied to an image before it is scored; 0 means none. nft and
-    flow-grpo do not need it."""
+    """Strength of the small shifts, blur and noise applied to an image before it is scored; 0 means none. Objectives
+    that compare images do without."""
 
 
 @dataclass(frozen=True, kw_only=True)

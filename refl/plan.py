@@ -3,20 +3,12 @@
 from pathlib import Path
 
 from refl.config import ReflConfig
+from refl.objectives.objective import new_objective
 from rewardkit.errors import UserError
 from rewardkit.plan.check import check_card
 from rewardkit.plan.command import show
 from rewardkit.plan.config import PlanConfig
 from rewardkit.plan.towers import encoder
-
-STEPS = {
-    "draft-lv": "noises",
-    "nft": "noises",
-    "draft-k": "grad_steps",
-    "drtune": "grad_steps",
-    "flow-grpo": "grad_steps",
-}
-"""Option that says how many passes of an objective carry a graph; one of the others does."""
 
 
 def show_plan(config: ReflConfig) -> None:
@@ -34,10 +26,9 @@ def show_plan(config: ReflConfig) -> None:
 
 def planned(config: ReflConfig, backbones: list[str]) -> PlanConfig:
     """The options of `rewardkit plan` that say the same."""
-    steps = STEPS.get(config.objective)
     return PlanConfig(
         base=config.base, rewards=tuple(backbones), batch_size=config.batch_size, updates=config.updates,
-        steps=config.steps, grad_steps=getattr(config, steps) if steps else 1,
+        steps=config.steps, grad_steps=new_objective(config).passes(config.steps),
         guidance=config.guidance, window_guidance=config.window_guidance, rank=config.rank,
         target_modules=config.target_modules, ema=bool(config.ema), dtype=config.dtype, save_memory=config.save_memory,
         card=config.plan, text_encoders=config.text_encoders,

@@ -14,7 +14,7 @@ from refl.free_text_encoders import free_text_encoders
 from refl.gates import gated
 from refl.guard.monitor import HeldOut, Monitor
 from refl.learner import lora_learner
-from refl.objectives.table import COMPARING
+from refl.objectives.objective import Objective, new_objective
 from refl.shard import shard
 from refl.tuned_text import LivePrompts, OwnReading, encoders, tunable
 from refl.unlearnt import constant
@@ -69,6 +69,11 @@ class Session:
     """Prompts as the base reads them."""
 
     @cached_property
+    def objective(self) -> Objective:
+        """How this run learns from its rewards."""
+        return new_objective(self.config)
+
+    @cached_property
     def sigmas(self) -> NoiseLevels:
         """The chain's noise levels; a scheduler is slow to build, for small bases a hundredth of a step."""
         return self.base.sigmas(self.config.steps)
@@ -83,12 +88,13 @@ class Session:
 def begin(config: ReflConfig, world: Processes | None = None) -> Session:
     """Load everything, put the LoRA on, freeze the rewards' scale, and take up the last checkpoint."""
     world = world or processes(config.device)
-    share = BatchShard(config.batch_size, config.group if config.objective in COMPARING else 1, world)
+    objective = new_objective(config)
+    share = BatchShard(config.batch_size, objective.copies, world)
     texts = read(config.prompts)
     items = pretrain.read(config.pretrain) if config.pretrain else ()
     device = torch.device(config.reward_device or world.device)
     trained = panel.load_panel(
-        config.rewards, config.weights, config.targets, device, differentiable=config.objective not in COMPARING
+        config.rewards, config.weights, config.targets, device, differentiable=objective.differentiates
     )
     trained = gated(trained, config.gates, [config.prompts, *([config.guard_prompts] if config.guard_prompts else [])])
     judges = load_judges(config, trained, device)
@@ -176,7 +182,8 @@ def scaled(
     """Freeze the z-scores on the base's own images, or read what an earlier start of the run froze."""
     if all(world.gather(config.resume and path.is_file())):  # asked of all before any writes it
         return panel.read(trained, path)
-    trained = panel.fit(trained, sampler, evenly(texts, FIT_IMAGES), world, descend=config.objective not in COMPARING)
+    descend = new_objective(config).differentiates
+    trained = panel.fit(trained, sampler, evenly(texts, FIT_IMAGES), world, descend=descend)
     if world.is_main:
         panel.write(trained, path)
     for line in constant(trained, FIT_IMAGES):

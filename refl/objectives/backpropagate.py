@@ -1,51 +1,40 @@
-"""Descend the rewards through the image: decode an objective's estimate, score it, and keep near the base."""
+"""Descend the rewards through the image: decode an objective's estimate, score it, and stay near the base."""
 
-from collections.abc import Callable, Sequence
+from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from refl.objectives.balance import balanced
-from refl.objectives.chain import Chain, Estimator, distance
-from rewardkit.rewards.panel import Panel
-from rewardkit.training.batch_shard import BatchShard
-from rewardkit.types import Images, Latents, Scalar, Scores
+from refl.objectives.chain import Chain, Estimate
+from refl.objectives.objective import Batch, Objective, Outcome
+from rewardkit.types import Scores
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What one batch said."""
+@dataclass(frozen=True, kw_only=True)
+class GradientObjective(Objective):
+    """An objective that differentiates the rewards: a way to an estimate of the image that has a graph."""
 
-    loss: Scalar
-    raw: dict[str, Scores]
-    """Raw rewards, one a prompt."""
-    kl: Scalar
-    """Mean squared distance to the base's velocity where the graph is."""
+    differentiates: ClassVar[bool] = True
 
+    balance: bool = False
+    """Give every reward a gradient of equal norm at the pixels, times its weight."""
 
-def backpropagate(
-    chain: Chain, estimator: Estimator, decode: Callable[[Latents], Images], panel: Panel, prompts: Sequence[str], *,
-    denoiser: nn.Module, kl: float = 0.0, balance: bool = False,
-    augment: Callable[[Images], Images] = lambda images: images,
-) -> Outcome:  # fmt: skip
-    """Loss of one batch; its graph holds the passes that the objective visits, the decoder and the rewards."""
-    estimate = estimator(chain)
-    rounds = len(estimate.latents) // len(prompts)
-    repeated = list(prompts) * rounds
-    images = augment(decode(estimate.latents))
-    raw = panel.raw(images, repeated)
-    loss = balanced(panel, raw, repeated, images, chain.part) if balance else panel.loss(raw, repeated)
-    if not kl:
-        return Outcome(loss, averaged(raw, rounds), loss.new_zeros(()))
-    apart = distance(estimate.graph_steps, chain.own or chain.window, denoiser)
-    return Outcome(loss + kl * apart.to(loss), averaged(raw, rounds), apart.detach())
+    @abstractmethod
+    def estimate(self, chain: Chain) -> Estimate:
+        """Estimate the images of a batch; the graph holds `passes` passes of the denoiser at most."""
 
-
-def of_all(outcome: Outcome, share: BatchShard) -> Outcome:
-    """What the whole batch said, from what each process's share of it did; the loss has no graph then."""
-    loss, kl = (outcome.loss.new_tensor(share.mean(value.item())) for value in (outcome.loss, outcome.kl))
-    return Outcome(loss, {name: share.whole(value) for name, value in outcome.raw.items()}, kl)
+    def loss(self, batch: Batch) -> Outcome:
+        """Loss of one batch; its graph holds the passes of the estimate, the decoder and the rewards."""
+        estimate = self.estimate(batch.chain)
+        rounds = len(estimate.latents) // len(batch.prompts)
+        prompts = list(batch.prompts) * rounds
+        images = batch.augment(batch.decode(estimate.latents))
+        panel, raw = batch.panel, batch.panel.raw(images, prompts)
+        loss = balanced(panel, raw, prompts, images, batch.chain.part) if self.balance else panel.loss(raw, prompts)
+        return self.near_base(loss, averaged(raw, rounds), estimate.graph_steps, batch)
 
 
 def averaged(raw: dict[str, Scores], rounds: int) -> dict[str, Tensor]:

@@ -69,10 +69,6 @@ class Estimate:
     graph_steps: Sequence[GradStep]
 
 
-Estimator = Callable[[Chain], Estimate]
-"""What an objective with a gradient is: a way to an image estimate."""
-
-
 def late_step(steps: int, window: tuple[float, float], generator: torch.Generator) -> int:
     """Draw the step that carries the graph, evenly from a window given as shares of the chain.
 
@@ -88,6 +84,18 @@ def bounds(steps: int, window: tuple[float, float]) -> tuple[int, int]:
     if not 0 <= low < high <= 1:
         raise UserError(f"window must be two shares of the chain, 0 <= start < end <= 1; got {low} {high}")
     return math.floor(low * steps + 1e-9), math.ceil(high * steps - 1e-9)
+
+
+def check_grad_steps(grad_steps: int, steps: int) -> None:
+    """Raise `UserError` for more steps with a graph than the chain has, or none."""
+    if not 1 <= grad_steps <= steps:
+        raise UserError(f"grad_steps must be between 1 and {steps}, the sampling steps; got {grad_steps}")
+
+
+def check_noises(noises: int) -> None:
+    """Raise `UserError` for an image that is noised less than once."""
+    if noises < 1:
+        raise UserError(f"noises must be 1 or more; got {noises}")
 
 
 def distance(graph_steps: Sequence[GradStep], velocity: Velocity, denoiser: nn.Module) -> Scalar:

@@ -7,19 +7,34 @@ ReFL is a blur, and so the early steps, which lay out the image, can be trained 
 Left out: its relative reward between two prompts, and its inversion branch (one step up instead of down).
 """
 
+from dataclasses import dataclass
+
 import torch
 
-from refl.objectives.chain import Chain, Estimate, late_step
+from refl.objectives.backpropagate import GradientObjective
+from refl.objectives.chain import Chain, Estimate, bounds, late_step
 from rewardkit.diffusion.sampling import sample
 
 
-def direct_align(chain: Chain, *, window: tuple[float, float]) -> Estimate:
-    """Recover the image from one step drawn from `window`, shares of the chain; (0, 1) is all of it."""
-    with torch.no_grad():
-        drawn = sample(chain.prefix, chain.noise, chain.sigmas)
-    step, generator = late_step(chain.steps, window, chain.random("window")), chain.random("renoise")
-    sigma, lower = chain.sigmas[step], chain.sigmas[step + 1]
-    known = chain.fresh(drawn, generator)
-    grad_step = chain.grad_step((1 - sigma) * drawn + sigma * known, sigma)
-    stepped = grad_step.noisy + (lower - sigma) * grad_step.velocity
-    return Estimate((stepped - lower * known) / (1 - lower), [grad_step])
+@dataclass(frozen=True, kw_only=True)
+class DirectAlign(GradientObjective):
+    """Recover the image from one step."""
+
+    window: tuple[float, float] = (0.0, 1.0)
+    """Shares of the chain between which the step is drawn."""
+
+    def check(self, steps: int, batch_size: int, tune_text: bool) -> None:
+        bounds(steps, self.window)
+
+    def passes(self, steps: int) -> int:
+        return 1
+
+    def estimate(self, chain: Chain) -> Estimate:
+        with torch.no_grad():
+            drawn = sample(chain.prefix, chain.noise, chain.sigmas)
+        step, generator = late_step(chain.steps, self.window, chain.random("window")), chain.random("renoise")
+        sigma, lower = chain.sigmas[step], chain.sigmas[step + 1]
+        known = chain.fresh(drawn, generator)
+        grad_step = chain.grad_step((1 - sigma) * drawn + sigma * known, sigma)
+        stepped = grad_step.noisy + (lower - sigma) * grad_step.velocity
+        return Estimate((stepped - lower * known) / (1 - lower), [grad_step])

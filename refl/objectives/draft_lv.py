@@ -4,19 +4,37 @@ One image is drawn whole, then noised again to the level of the last step as oft
 less variance, for the price of a few passes and not of a few chains.
 """
 
+from dataclasses import dataclass
+
 import torch
 
-from refl.objectives.chain import Chain, Estimate
+from refl.objectives.backpropagate import GradientObjective
+from refl.objectives.chain import Chain, Estimate, check_noises
 from rewardkit.diffusion.sampling import clean, sample
 
 
-def draft_lv(chain: Chain, *, noises: int) -> Estimate:
-    """Estimate every image `noises` times, round after round of the batch."""
-    with torch.no_grad():
-        drawn = sample(chain.prefix, chain.noise, chain.sigmas)
-    generator, sigma = chain.random("renoise"), chain.sigmas[-2]
-    graph_steps = []
-    for _ in range(noises):
-        fresh = chain.fresh(drawn, generator)
-        graph_steps.append(chain.grad_step((1 - sigma) * drawn + sigma * fresh, sigma))
-    return Estimate(torch.cat([clean(each.noisy, each.sigma, each.velocity) for each in graph_steps]), graph_steps)
+@dataclass(frozen=True, kw_only=True)
+class DraftLv(GradientObjective):
+    """Estimate every image several times, round after round of the batch."""
+
+    noises: int = 2
+    """Estimates of an image."""
+    kl: float = 0.0
+    """It would block the last step, as it does those of draft-k."""
+
+    def check(self, steps: int, batch_size: int, tune_text: bool) -> None:
+        check_noises(self.noises)
+
+    def passes(self, steps: int) -> int:
+        return self.noises
+
+    def estimate(self, chain: Chain) -> Estimate:
+        with torch.no_grad():
+            drawn = sample(chain.prefix, chain.noise, chain.sigmas)
+        generator, sigma = chain.random("renoise"), chain.sigmas[-2]
+        graph_steps = []
+        for _ in range(self.noises):
+            fresh = chain.fresh(drawn, generator)
+            graph_steps.append(chain.grad_step((1 - sigma) * drawn + sigma * fresh, sigma))
+        latents = torch.cat([clean(each.noisy, each.sigma, each.velocity) for each in graph_steps])
+        return Estimate(latents, graph_steps)

@@ -6,25 +6,43 @@ are all the memory it takes. The image is estimated at the stop at once. Ours: t
 which the paper draws apart from it; so the step of the estimate is always among the trained.
 """
 
+from dataclasses import dataclass
+
 import torch
 
-from refl.objectives.chain import Chain, Estimate, late_step
+from refl.objectives.backpropagate import GradientObjective
+from refl.objectives.chain import Chain, Estimate, bounds, check_grad_steps, late_step
 from rewardkit.diffusion.sampling import clean
 
 
-def drtune(chain: Chain, *, window: tuple[float, float], grad_steps: int) -> Estimate:
-    """Stop at a step drawn from `window`, shares of the chain; `grad_steps` steps up to it are trained."""
-    stop = late_step(chain.steps, window, chain.random("window"))
-    apart = max(1, (stop + 1) // grad_steps)
-    trained = set(range(stop, -1, -apart)[:grad_steps])
-    latents, graph_steps = chain.noise, []
-    for i in range(stop):
-        if i in trained:
-            graph_steps.append(chain.grad_step(latents.detach(), chain.sigmas[i]))
-            velocity = graph_steps[-1].velocity
-        else:
-            with torch.no_grad():
-                velocity = chain.prefix(latents, chain.sigmas[i].expand(len(latents)))
-        latents = latents + (chain.sigmas[i + 1] - chain.sigmas[i]) * velocity
-    last = chain.grad_step(latents.detach(), chain.sigmas[stop])
-    return Estimate(clean(latents, last.sigma, last.velocity), [*graph_steps, last])
+@dataclass(frozen=True, kw_only=True)
+class DRTune(GradientObjective):
+    """Stop at a step that is drawn, and train steps up to it."""
+
+    window: tuple[float, float] = (0.5, 1.0)
+    """Shares of the chain between which the stop is drawn."""
+    grad_steps: int = 2
+    """Steps with a graph, the paper's K."""
+
+    def check(self, steps: int, batch_size: int, tune_text: bool) -> None:
+        bounds(steps, self.window)
+        check_grad_steps(self.grad_steps, steps)
+
+    def passes(self, steps: int) -> int:
+        return self.grad_steps
+
+    def estimate(self, chain: Chain) -> Estimate:
+        stop = late_step(chain.steps, self.window, chain.random("window"))
+        apart = max(1, (stop + 1) // self.grad_steps)
+        trained = set(range(stop, -1, -apart)[: self.grad_steps])
+        latents, graph_steps = chain.noise, []
+        for i in range(stop):
+            if i in trained:
+                graph_steps.append(chain.grad_step(latents.detach(), chain.sigmas[i]))
+                velocity = graph_steps[-1].velocity
+            else:
+                with torch.no_grad():
+                    velocity = chain.prefix(latents, chain.sigmas[i].expand(len(latents)))
+            latents = latents + (chain.sigmas[i + 1] - chain.sigmas[i]) * velocity
+        last = chain.grad_step(latents.detach(), chain.sigmas[stop])
+        return Estimate(clean(latents, last.sigma, last.velocity), [*graph_steps, last])

@@ -11,19 +11,17 @@ images of a prompt start from one noise and part ways there. Every batch is draw
 new to old likelihood is 1, its clipping has nothing to do, and its gradient is that of the log-likelihood.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
-from refl.objectives.backpropagate import Outcome
-from refl.objectives.chain import Chain, bounds, distance
-from refl.objectives.groups import advantages, rewards
+from refl.objectives.chain import Chain, bounds
+from refl.objectives.groups import ComparingObjective, advantages, rewards
+from refl.objectives.objective import Batch, Outcome
 from rewardkit.diffusion.sampling import sample
 from rewardkit.errors import UserError
-from rewardkit.rewards.panel import Panel
-from rewardkit.types import Images, Latents, PerImage, Scalar
+from rewardkit.types import Latents, PerImage, Scalar
 
 SPREAD = 0.7
 """How noisy a noisy step is: `a` above (the paper's)."""
@@ -40,29 +38,37 @@ class SdeStep:
     spread: Scalar
 
 
-def flow_grpo(
-    chain: Chain, decode: Callable[[Latents], Images], panel: Panel, prompts: Sequence[str], *, denoiser: nn.Module,
-    group: int, grad_steps: int, window: tuple[float, float], kl: float = 0.0,
-) -> Outcome:  # fmt: skip
-    """Loss of one batch, in which `group` images in a row share their prompt.
+@dataclass(frozen=True, kw_only=True)
+class FlowGrpo(ComparingObjective):
+    """Make neighbouring steps noisy, and the noise of the better images of a prompt more likely."""
 
-    `grad_steps` neighbouring steps of `window`, shares of the chain, are noisy and carry a graph.
-    """
-    with torch.no_grad():
-        first = begin(chain.steps, window, grad_steps, chain.random("step"))
-        after = first + grad_steps
-        shared = chain.noise[::group].repeat_interleave(group, 0)
-        taken = sde_steps(chain, sample(chain.prefix, shared, chain.sigmas, stop=first), range(first, after))
-        drawn = sample(chain.prefix, taken[-1].end, chain.sigmas[after:])
-        raw = panel.raw(decode(drawn), prompts)
-    above = chain.part.take(advantages(chain.part.whole(rewards(panel, raw, prompts)), group))
-    graph_steps = [chain.grad_step(step.start, step.sigma) for step in taken]
-    likely = torch.stack(
-        [log_likelihood(step, grad_step.velocity) for step, grad_step in zip(taken, graph_steps, strict=True)]
-    )
-    loss = -(above.to(likely) * likely).mean()
-    apart = distance(graph_steps, chain.own or chain.window, denoiser) if kl else loss.new_zeros(())
-    return Outcome(loss + kl * apart, raw, apart.detach())
+    grad_steps: int = 2
+    """Noisy steps, which carry a graph."""
+    kl: float = 0.01
+    """About the paper's; its gradient is weak."""
+
+    def check(self, steps: int, batch_size: int, tune_text: bool) -> None:
+        super().check(steps, batch_size, tune_text)
+        begin(steps, self.window, self.grad_steps, torch.Generator())
+
+    def passes(self, steps: int) -> int:
+        return self.grad_steps
+
+    def loss(self, batch: Batch) -> Outcome:
+        chain, panel, prompts = batch.chain, batch.panel, batch.prompts
+        with torch.no_grad():
+            first = begin(chain.steps, self.window, self.grad_steps, chain.random("step"))
+            after = first + self.grad_steps
+            shared = chain.noise[:: self.group].repeat_interleave(self.group, 0)
+            taken = sde_steps(chain, sample(chain.prefix, shared, chain.sigmas, stop=first), range(first, after))
+            drawn = sample(chain.prefix, taken[-1].end, chain.sigmas[after:])
+            raw = panel.raw(batch.decode(drawn), prompts)
+        above = chain.part.take(advantages(chain.part.whole(rewards(panel, raw, prompts)), self.group))
+        graph_steps = [chain.grad_step(step.start, step.sigma) for step in taken]
+        likely = torch.stack(
+            [log_likelihood(step, grad_step.velocity) for step, grad_step in zip(taken, graph_steps, strict=True)]
+        )
+        return self.near_base(-(above.to(likely) * likely).mean(), raw, graph_steps, batch)
 
 
 def begin(steps: int, window: tuple[float, float], grad_steps: int, generator: torch.Generator) -> int:
@@ -103,7 +109,7 @@ def centre(latents: Latents, velocity: Latents, sigma: Scalar, following: Scalar
 
 
 def log_likelihood(step: SdeStep, velocity: Latents) -> PerImage:
-    """Log density of the step taken, a mean over the latent's numbers; without what does not depend on `slope`."""
+    """Log density of the step taken, a mean over the latent's numbers; without what does not depend on `velocity`."""
     off = step.end - centre(step.start, velocity, step.sigma, step.following, step.spread)
     variance = step.spread.square() * (step.sigma - step.following)
     return -(off.square() / (2 * variance).to(off)).mean((1, 2, 3))

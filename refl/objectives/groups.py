@@ -1,11 +1,40 @@
 """Images of one prompt beside each other, for objectives that compare rewards and differentiate none."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
+from refl.objectives.chain import bounds
+from refl.objectives.objective import Objective
+from rewardkit.errors import UserError
 from rewardkit.rewards.panel import Panel
 from rewardkit.types import PerImage, Scores
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparingObjective(Objective):
+    """An objective that compares the images of a prompt, which stand in a row; rewards need no gradient."""
+
+    differentiates: ClassVar[bool] = False
+
+    window: tuple[float, float] = (0.0, 1.0)
+    """Shares of the chain between which steps are drawn."""
+    group: int = 4
+    """Images of each prompt."""
+
+    @property
+    def copies(self) -> int:
+        return self.group
+
+    def check(self, steps: int, batch_size: int, tune_text: bool) -> None:
+        bounds(steps, self.window)
+        if self.group < 2 or batch_size % self.group:
+            raise UserError(
+                f"group must be 2 or more and divide the batch of {batch_size}; got {self.group}; "
+                "this objective compares images of one prompt"
+            )
 
 
 def rewards(panel: Panel, raw: Mapping[str, Scores], prompts: Sequence[str]) -> Scores:

@@ -11,46 +11,54 @@ and what is good (r in [0, 1]) is said among images of the same prompt. The old 
 weights. Left out: several updates on one set of drawn images.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from refl.objectives.backpropagate import Outcome
-from refl.objectives.chain import Chain, GradStep, bounds, distance
-from refl.objectives.groups import advantages, rewards
+from refl.objectives.chain import Chain, GradStep, bounds, check_noises
+from refl.objectives.groups import ComparingObjective, advantages, rewards
+from refl.objectives.objective import Batch, Outcome
 from rewardkit.diffusion.sampling import sample
-from rewardkit.rewards.panel import Panel
-from rewardkit.types import Images, Latents, PerImage, Scalar, Scores
+from rewardkit.errors import UserError
+from rewardkit.types import Latents, PerImage, Scalar, Scores
 
 BETA = 1.0
 """How far the good and the bad velocity stand from the old one (the paper takes 1 or 0.1)."""
 
 
-def nft(
-    chain: Chain, decode: Callable[[Latents], Images], panel: Panel, prompts: Sequence[str], *, denoiser: nn.Module,
-    old: Callable[[], AbstractContextManager[None]], group: int, noises: int, window: tuple[float, float],
-    kl: float = 0.0,
-) -> Outcome:  # fmt: skip
-    """Loss of one batch, in which `group` images in a row share their prompt; within `old()` the old policy draws.
+@dataclass(frozen=True, kw_only=True)
+class Nft(ComparingObjective):
+    """Move towards the good images of a prompt and away from the bad ones; the averaged weights draw them."""
 
-    Every image is noised `noises` times, to levels drawn from `window`, shares of the chain.
-    """
-    with torch.no_grad(), old():
-        drawn = sample(chain.prefix, chain.noise, chain.sigmas)
-        raw = panel.raw(decode(drawn), prompts)
-        noisings = [noising(chain, drawn, window, chain.random(f"noising {i}")) for i in range(noises)]
-        before = [chain.window(noisy, sigma) for noisy, sigma, _ in noisings]
-    good = chain.part.take(optimality(chain.part.whole(rewards(panel, raw, prompts)), group))
-    graph_steps = [chain.grad_step(noisy, sigma) for noisy, sigma, _ in noisings]
-    losses = [
-        contrast(grad_step, before_update, target, good)
-        for grad_step, before_update, (_, _, target) in zip(graph_steps, before, noisings, strict=True)
-    ]
-    loss = torch.stack(losses).mean()
-    apart = distance(graph_steps, chain.window, denoiser) if kl else loss.new_zeros(())
-    return Outcome(loss + kl * apart, raw, apart.detach())
+    noises: int = 2
+    """Times that every image is noised, each to a level of its own."""
+
+    def check(self, steps: int, batch_size: int, tune_text: bool) -> None:
+        super().check(steps, batch_size, tune_text)
+        check_noises(self.noises)
+        if tune_text:
+            raise UserError(
+                "nft compares with the policy before, whose reading of the prompts is not kept; leave --tune-text out"
+            )
+
+    def passes(self, steps: int) -> int:
+        return self.noises
+
+    def loss(self, batch: Batch) -> Outcome:
+        chain, panel, prompts = batch.chain, batch.panel, batch.prompts
+        with torch.no_grad(), batch.averaged():
+            drawn = sample(chain.prefix, chain.noise, chain.sigmas)
+            raw = panel.raw(batch.decode(drawn), prompts)
+            noisings = [noising(chain, drawn, self.window, chain.random(f"noising {i}")) for i in range(self.noises)]
+            before = [chain.window(noisy, sigma) for noisy, sigma, _ in noisings]
+        good = chain.part.take(optimality(chain.part.whole(rewards(panel, raw, prompts)), self.group))
+        graph_steps = [chain.grad_step(noisy, sigma) for noisy, sigma, _ in noisings]
+        losses = [
+            contrast(grad_step, before_update, target, good)
+            for grad_step, before_update, (_, _, target) in zip(graph_steps, before, noisings, strict=True)
+        ]
+        return self.near_base(torch.stack(losses).mean(), raw, graph_steps, batch)
 
 
 def optimality(rewards: Scores, group: int) -> PerImage:

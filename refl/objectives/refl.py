@@ -4,13 +4,28 @@ Sample without a graph down to a late step m, take that one step with a graph, a
 `x0 = x - sigma * v`. The steps after m are never computed. Its pre-training loss is `refl.pretrain`.
 """
 
-from refl.objectives.chain import Chain, Estimate, late_step
+from dataclasses import dataclass
+
+from refl.objectives.backpropagate import GradientObjective
+from refl.objectives.chain import Chain, Estimate, bounds, late_step
 from rewardkit.diffusion.sampling import clean, sample
 
 
-def refl(chain: Chain, *, window: tuple[float, float]) -> Estimate:
-    """Estimate the image from a step drawn from `window`, shares of the chain (the paper's are 0.75 to 1)."""
-    late = late_step(chain.steps, window, chain.random("window"))
-    noisy = sample(chain.prefix, chain.noise, chain.sigmas, stop=late)
-    grad_step = chain.grad_step(noisy, chain.sigmas[late])
-    return Estimate(clean(noisy, grad_step.sigma, grad_step.velocity), [grad_step])
+@dataclass(frozen=True, kw_only=True)
+class Refl(GradientObjective):
+    """Estimate the image from one step of the chain."""
+
+    window: tuple[float, float] = (0.2, 0.8)
+    """Shares of the chain between which the step is drawn; the paper's are 0.75 and 1."""
+
+    def check(self, steps: int, batch_size: int, tune_text: bool) -> None:
+        bounds(steps, self.window)
+
+    def passes(self, steps: int) -> int:
+        return 1
+
+    def estimate(self, chain: Chain) -> Estimate:
+        late = late_step(chain.steps, self.window, chain.random("window"))
+        noisy = sample(chain.prefix, chain.noise, chain.sigmas, stop=late)
+        grad_step = chain.grad_step(noisy, chain.sigmas[late])
+        return Estimate(clean(noisy, grad_step.sigma, grad_step.velocity), [grad_step])

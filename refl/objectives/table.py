@@ -1,33 +1,44 @@
-"""Ways to learn from rewards, a file each: `estimator` picks one with a gradient, `COMPARING` are those without."""
+"""The objectives and the options that they read, for the command line; nothing here imports torch.
 
-from functools import partial
+An objective is a class in a file of its own (`refl.objectives.objective`), loaded when it is asked for.
+"""
 
-from refl.objectives.chain import Estimator
-from refl.objectives.direct_align import direct_align
-from refl.objectives.draft_k import draft_k
-from refl.objectives.draft_lv import draft_lv
-from refl.objectives.drtune import drtune
-from refl.objectives.names import ObjectiveName
-from refl.objectives.refl import refl
+from dataclasses import dataclass
+from typing import Literal
 
-COMPARING = ("nft", "flow-grpo")
-"""Objectives that compare images of a prompt, and need no gradient of a reward."""
+ObjectiveName = Literal["refl", "draft-k", "draft-lv", "direct-align", "drtune", "nft", "flow-grpo"]
 
-MIDDLE, LATE, ANY = (0.2, 0.8), (0.5, 1.0), (0.0, 1.0)
-WINDOWS = {"refl": MIDDLE, "drtune": LATE, "direct-align": ANY, "nft": ANY, "flow-grpo": ANY}
-"""Shares of the chain a step is drawn from where the user says nothing."""
-
-KL = {"draft-k": 0.0, "draft-lv": 0.0, "flow-grpo": 0.01}
-"""Weights of the distance to the base where the user says nothing, if not 1. That of flow-grpo is about its paper's."""
+TABLE: dict[ObjectiveName, str] = {
+    "refl": "refl.objectives.refl:Refl",
+    "draft-k": "refl.objectives.draft_k:DraftK",
+    "draft-lv": "refl.objectives.draft_lv:DraftLv",
+    "direct-align": "refl.objectives.direct_align:DirectAlign",
+    "drtune": "refl.objectives.drtune:DRTune",
+    "nft": "refl.objectives.nft:Nft",
+    "flow-grpo": "refl.objectives.flow_grpo:FlowGrpo",
+}
 
 
-def estimator(name: ObjectiveName, *, window: tuple[float, float], grad_steps: int, noises: int) -> Estimator:
-    """The estimator of an objective with a gradient, its settings bound."""
-    known: dict[str, Estimator] = {
-        "refl": partial(refl, window=window),
-        "draft-k": partial(draft_k, grad_steps=grad_steps),
-        "draft-lv": partial(draft_lv, noises=noises),
-        "direct-align": partial(direct_align, window=window),
-        "drtune": partial(drtune, window=window, grad_steps=grad_steps),
-    }
-    return known[name]
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """How rewards reach the weights."""
+
+    objective: ObjectiveName = "refl"
+    """How rewards reach the weights. Through one step (refl), the last steps (draft-k), the last step with several
+    noises (draft-lv), a step from known noise (direct-align), or steps with a detached input (drtune). For rewards
+    without a gradient: by comparing images of a prompt, noised again (nft) or sampled with noisy steps (flow-grpo)."""
+    window: tuple[float, float] | None = None
+    """Part of the sampling chain from which an objective draws its steps, as two fractions. By default 0.2 0.8 for
+    refl, 0.5 1 for drtune, and 0 1 for direct-align, nft and flow-grpo; the others draw none."""
+    window_guidance: Literal["off", "detached", "graph"] = "detached"
+    """Guidance in the steps with a gradient: none (off), a gradient through the conditional branch only (detached), or
+    through both branches (graph)."""
+    grad_steps: int | None = None
+    """Number of steps with a gradient, for draft-k, drtune and flow-grpo. By default 2."""
+    noises: int | None = None
+    """Number of noises averaged per image, for draft-lv and nft. By default 2."""
+    group: int | None = None
+    """Number of images per prompt that are compared with each other, for nft and flow-grpo. By default 4."""
+    kl: float | None = None
+    """Weight of the squared distance to the velocity of the base. By default 1, but 0 for draft-k and draft-lv, because
+    it would block their late steps, and 0.01 for flow-grpo, because its gradient is weak."""

@@ -1,25 +1,23 @@
 """What the tests of objectives stand on: a batch of the tiny base, and a linear toy with a closed form."""
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 
-from refl.objectives.backpropagate import Outcome, backpropagate
-from refl.objectives.chain import Chain, Estimator
-from refl.objectives.flow_grpo import flow_grpo
-from refl.objectives.nft import nft
-from refl.objectives.table import COMPARING, estimator
+from refl.objectives.chain import Chain, Estimate
+from refl.objectives.objective import Batch, Objective, Outcome, new_objective
+from refl.objectives.table import Method, ObjectiveName
 from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
 from rewardkit.diffusion.sampling import Unconditional, guided
 from rewardkit.diffusion.tiny.pipelines import tiny_sd3
 from rewardkit.rewards.panel import Panel, Part
 
 PROMPTS = ["a red circle", "a blue square"]
-GRADIENT = ("refl", "draft-k", "draft-lv", "direct-align", "drtune")
-ALL = (*GRADIENT, *COMPARING)
+ALL: tuple[ObjectiveName, ...] = get_args(ObjectiveName)
+GRADIENT = [name for name in ALL if new_objective(Method(objective=name)).differentiates]
+COMPARING = [name for name in ALL if name not in GRADIENT]
 
 
 def streams(seed: int) -> Callable[[str], torch.Generator]:
@@ -36,28 +34,32 @@ def chain_of(
     return Chain(velocity, velocity, noise, base.sigmas(steps).to(noise), streams(seed))
 
 
-def way(name: Any, *, window: tuple[float, float] = (0.5, 0.75), grad_steps: int = 2, noises: int = 2) -> Estimator:
-    return estimator(name, window=window, grad_steps=grad_steps, noises=noises)
+def made(name: Any, **options: Any) -> Any:
+    """An objective; where a test does not say, of two steps or noises out of one quarter of the chain or all of it."""
+    window = (0.5, 0.75) if name in GRADIENT else (0.0, 1.0)
+    return new_objective(Method(**{"objective": name, "window": window, "grad_steps": 2, "noises": 2} | options))
+
+
+def way(name: Any, **options: Any) -> Callable[[Chain], Estimate]:
+    """The estimate of an objective with a gradient."""
+    estimate: Callable[[Chain], Estimate] = made(name, **options).estimate
+    return estimate
+
+
+def loss_of(objective: Objective, chain: Chain, base: StableDiffusion3Base, panel: Panel, **more: Any) -> Outcome:
+    """One batch of two prompts, each as often as the objective compares."""
+    prompts = [prompt for prompt in PROMPTS for _ in range(objective.copies)]
+    parts = {"prompts": prompts, "decode": base.decode, "panel": panel, "denoiser": base.denoiser}
+    return objective.loss(Batch(chain, **parts | more))
 
 
 def outcome_of(
     base: StableDiffusion3Base, reward: Any, name: str = "refl", *, kl: float = 0.0, group: int = 2, std: float = 0.1,
     ways: dict[str, Any] | None = None, **options: Any,
 ) -> Outcome:  # fmt: skip
-    panel = Panel([reward], {"redness": Part(std=reward.scale * std)})
-    prompts = PROMPTS if name not in COMPARING else [prompt for prompt in PROMPTS for _ in range(group)]
-    chain = chain_of(base, prompts=prompts, **options)
-    if name == "nft":
-        return nft(
-            chain, base.decode, panel, prompts, denoiser=base.denoiser, old=nullcontext, group=group, noises=2,
-            window=(0.0, 1.0), kl=kl,
-        )  # fmt: skip
-    if name == "flow-grpo":
-        return flow_grpo(
-            chain, base.decode, panel, prompts, denoiser=base.denoiser, group=group, grad_steps=2, window=(0.0, 1.0),
-            kl=kl,
-        )  # fmt: skip
-    return backpropagate(chain, way(name, **(ways or {})), base.decode, panel, prompts, denoiser=base.denoiser, kl=kl)
+    objective = made(name, kl=kl, group=group, **(ways or {}))
+    chain = chain_of(base, prompts=[prompt for prompt in PROMPTS for _ in range(objective.copies)], **options)
+    return loss_of(objective, chain, base, Panel([reward], {"redness": Part(std=reward.scale * std)}))
 
 
 class Recorded(nn.Module):

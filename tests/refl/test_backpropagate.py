@@ -8,13 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from refl.learner import lora_learner
-from refl.objectives.backpropagate import backpropagate
 from refl.objectives.chain import base_velocity
 from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
 from rewardkit.diffusion.sampling import guided
 from rewardkit.errors import UserError
 from rewardkit.rewards.panel import Panel, Part
-from tests.refl.chains import ALL, PROMPTS, chain_of, outcome_of, way
+from tests.refl.chains import ALL, PROMPTS, chain_of, loss_of, made, outcome_of
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -58,7 +57,7 @@ def test_a_reward_at_its_target_pulls_no_more(
     base: StableDiffusion3Base, adapter: dict[str, nn.Parameter], redness: Callable
 ) -> None:
     panel = Panel([redness()], {"redness": Part(target=-100.0)})
-    outcome = backpropagate(chain_of(base), way("refl"), base.decode, panel, PROMPTS, denoiser=base.denoiser)
+    outcome = loss_of(made("refl", kl=0.0), chain_of(base), base, panel)
     assert outcome.loss.item() == 0
     learner = lora_learner(adapter, lr=1e-2, warmup=1, clip=1.0, ema=0.0)
     before = {name: parameter.detach().clone() for name, parameter in adapter.items()}

@@ -1,20 +1,19 @@
 """A balanced panel pulls the pixels as its weights say."""
 
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from refl.objectives.backpropagate import backpropagate
 from refl.objectives.balance import balanced
 from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
 from rewardkit.rewards.formulas import Colourfulness
 from rewardkit.rewards.panel import Panel, Part
 from rewardkit.training.batch_shard import BatchShard
 from rewardkit.training.processes import Processes
-from tests.refl.chains import PROMPTS, chain_of, way
+from tests.refl.chains import PROMPTS, chain_of, loss_of, made
 
 
 def test_a_balanced_panel_pulls_the_pixels_as_its_weights_say(
@@ -45,11 +44,10 @@ def test_a_balanced_panel_pulls_the_pixels_as_its_weights_say(
 
 
 def test_a_balanced_panel_of_one_is_the_panel(base: StableDiffusion3Base, adapter: dict[str, nn.Parameter]) -> None:
-    panel, gradients = Panel([Colourfulness()]), []
-    run = partial(backpropagate, chain_of(base), way("refl"), base.decode, panel, PROMPTS, denoiser=base.denoiser)
+    refl, panel, gradients = made("refl", kl=0.0), Panel([Colourfulness()]), []
     for balance in (False, True):
         base.denoiser.zero_grad()
-        run(balance=balance).loss.backward()
+        loss_of(replace(refl, balance=balance), chain_of(base), base, panel).loss.backward()
         gradients.append({name: parameter.grad.clone() for name, parameter in adapter.items()})
     for name in adapter:
         torch.testing.assert_close(gradients[0][name], gradients[1][name], rtol=1e-4, atol=1e-8)

@@ -7,10 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from refl.objectives.groups import advantages, rewards
-from refl.objectives.table import COMPARING
 from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
 from rewardkit.rewards.panel import Panel, Part
-from tests.refl.chains import PROMPTS, outcome_of
+from tests.refl.chains import COMPARING, PROMPTS, outcome_of
 
 
 @pytest.mark.parametrize("name", COMPARING)

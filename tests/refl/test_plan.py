@@ -8,7 +8,7 @@ import pytest
 
 from refl.command import train
 from refl.config import ReflConfig
-from refl.objectives.names import ObjectiveName
+from refl.objectives.table import ObjectiveName
 from refl.plan import backbone_of, planned
 from rewardkit.encoders import load_encoder
 from rewardkit.errors import UserError

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from refl.command import train
 from refl.config import ReflConfig
-from refl.objectives.backpropagate import backpropagate
 from refl.objectives.chain import Chain
 from refl.tuned_text import LivePrompts, OwnReading, encoders
 from rewardkit.diffusion import lora
@@ -27,7 +26,7 @@ from rewardkit.diffusion.tiny.pipelines import tiny_flux, tiny_sd3
 from rewardkit.errors import UserError
 from rewardkit.rewards.panel import Panel, Part
 from rewardkit.seedling.tiny import tiny_pipeline
-from tests.refl.chains import streams, way
+from tests.refl.chains import loss_of, made, streams
 
 PROMPTS = ['a red circle, "SALE"', "a blue square"]
 BASES: dict[str, Callable[[], Any]] = {
@@ -65,7 +64,7 @@ def chain_of(base: Any) -> Chain:
 
 def outcome(base: Any, reward: Any, kl: float = 0.0) -> Any:
     panel = Panel([reward], {"redness": Part(std=0.1)})
-    return backpropagate(chain_of(base), way("refl"), base.decode, panel, PROMPTS, denoiser=base.denoiser, kl=kl)
+    return loss_of(made("refl", kl=kl), chain_of(base), base, panel, prompts=PROMPTS)
 
 
 def test_the_gradient_reaches_every_adapter_and_nothing_else(base: Any, redness: Callable, stir: Callable) -> None:

@@ -1,21 +1,20 @@
 """Every objective's gradient: that of finite differences, of the adapter alone, and one that climbs."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from refl.learner import lora_learner
-from refl.objectives.backpropagate import backpropagate
 from refl.objectives.chain import Chain
-from refl.objectives.table import COMPARING
 from rewardkit.diffusion import lora
 from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
 from rewardkit.diffusion.sampling import guided, sample
 from rewardkit.rewards.panel import Panel, Part
-from tests.refl.chains import ALL, GRADIENT, PROMPTS, chain_of, double_base, fields, numeric, outcome_of, way
+from tests.refl.chains import (
+    ALL, COMPARING, GRADIENT, PROMPTS, chain_of, double_base, fields, loss_of, made, numeric, outcome_of,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "kl", "guidance"), [("refl", 3.0, 3.0), *((name, 0.0, 1.0) for name in GRADIENT)])
@@ -34,10 +33,10 @@ def test_the_gradient_is_that_of_finite_differences(
     moving, held = (chain_of(each, guidance=guidance, unconditional="graph") for each in (base, still))
     chain = Chain(held.prefix, moving.window, *fields(moving))
     # What drtune's denoiser sees is held as well: with one trained step nothing moves before it.
-    options: Any = {"window": (0.5, 0.75), "grad_steps": 1 if name == "drtune" else 2}
+    objective = made(name, kl=kl, grad_steps=1 if name == "drtune" else 2)
 
     def loss() -> Tensor:
-        return backpropagate(chain, way(name, **options), decode, panel, PROMPTS, denoiser=base.denoiser, kl=kl).loss
+        return loss_of(objective, chain, base, panel, decode=decode).loss
 
     loss().backward()
     parameter = max(adapters[0].values(), key=lambda each: each.grad.abs().max().item())
