@@ -31,7 +31,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     # reward stands for overall preference; here that is all heads with equal weight.
     "ImageReward": BARE | {"window": (0.75, 1.0)},
     # A graph through the last K steps, K drawn for every update, rewards raised without end (AlignProp, "uniform").
-    "AlignProp": BARE | ENDLESS | {"objective": "draft-k"},
+    "AlignProp": BARE | ENDLESS | {"objective": "alignprop"},
     # Four steps, a graph through the last, a LoRA of twice the rank and scale 2 (UniRL's sd3_pickscore_refl).
     "UniRL": BARE | ENDLESS
     | {"objective": "draft-k", "grad_steps": 1, "steps": 4, "rank": 32, "alpha": 64.0},
@@ -40,6 +40,3 @@ RECIPES: dict[str, dict[str, Any]] = {
 OWN = ("ours", "demo")
 
 PUBLISHED = ("ImageReward", "AlignProp", "UniRL")
-
-RANDOM_DEPTH = ("AlignProp",)
-"""Recipes whose `grad_steps` are drawn anew for every update, from 1 to all steps."""

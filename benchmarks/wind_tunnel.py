@@ -14,7 +14,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from benchmarks.same_scale import begin_on
-from benchmarks.wind_recipes import RANDOM_DEPTH, RECIPES
+from benchmarks.wind_recipes import RECIPES
 from benchmarks.wind_report import write_report
 from refl.check import check
 from refl.command import update
@@ -82,7 +82,7 @@ def run(tunnel: Tunnel, recipe: str, seed: int) -> dict[str, Any]:
     looks, spent = [start(tunnel, session)], 0.0
     for share in LOOKS:
         while spent < share * tunnel.budget:
-            spent += timed_update(session, recipe)
+            spent += timed_update(session)
         with session.learner.averaged():
             scores = look(tunnel, session)
         looks.append({"seconds": spent, "updates": session.learner.step} | scores)
@@ -103,18 +103,11 @@ def read_result(path: Path, tunnel: Tunnel) -> dict[str, Any]:
     return result
 
 
-def timed_update(session: Session, recipe: str) -> float:
+def timed_update(session: Session) -> float:
     """Descend once; return the CPU seconds it took."""
-    if recipe in RANDOM_DEPTH:
-        depth = torch.randint(1, session.config.steps + 1, (), generator=depths(session)).item()
-        session = replace(session, config=replace(session.config, grad_steps=int(depth)))
     began = time.process_time()
     update(session)
     return time.process_time() - began
-
-
-def depths(session: Session) -> torch.Generator:
-    return session.run.generator(session.learner.step, "depth")
 
 
 def start(tunnel: Tunnel, session: Session) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Options of `rewardkit refl`, one class per section of its --help, but for those of objectives (`refl.objectives.table`)."""
+"""Options of `rewardkit refl`, one class per section of its --help; those of objectives are in their table."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

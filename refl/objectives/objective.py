@@ -81,7 +81,7 @@ class Objective(ABC):
 
 
 def new_objective(options: Method) -> Objective:
-    """Make the objective that is asked for; an option that is not given, or that it has no field for, changes nothing."""
+    """Make the objective that is asked for; an option that is not given, or has no field there, changes nothing."""
     module, _, name = TABLE[options.objective].partition(":")
     kind: type[Objective] = getattr(import_module(module), name)
     given = {field.name: getattr(options, field.name, None) for field in fields(kind)}

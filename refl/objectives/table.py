@@ -6,12 +6,13 @@ An objective is a class in a file of its own (`refl.objectives.objective`), load
 from dataclasses import dataclass
 from typing import Literal
 
-ObjectiveName = Literal["refl", "draft-k", "draft-lv", "direct-align", "drtune", "nft", "flow-grpo"]
+ObjectiveName = Literal["refl", "draft-k", "draft-lv", "alignprop", "direct-align", "drtune", "nft", "flow-grpo"]
 
 TABLE: dict[ObjectiveName, str] = {
     "refl": "refl.objectives.refl:Refl",
     "draft-k": "refl.objectives.draft_k:DraftK",
     "draft-lv": "refl.objectives.draft_lv:DraftLv",
+    "alignprop": "refl.objectives.alignprop:AlignProp",
     "direct-align": "refl.objectives.direct_align:DirectAlign",
     "drtune": "refl.objectives.drtune:DRTune",
     "nft": "refl.objectives.nft:Nft",
@@ -24,12 +25,13 @@ class Method:
     """How rewards reach the weights."""
 
     objective: ObjectiveName = "refl"
-    """How rewards reach the weights. Through one step (refl), the last steps (draft-k), the last step with several
-    noises (draft-lv), a step from known noise (direct-align), or steps with a detached input (drtune). For rewards
-    without a gradient: by comparing images of a prompt, noised again (nft) or sampled with noisy steps (flow-grpo)."""
+    """How rewards reach the weights. Through one step (refl), the last steps (draft-k), a random number of the last
+    steps (alignprop), the last step with several noises (draft-lv), a step from known noise (direct-align), or steps
+    with a detached input (drtune). For rewards without a gradient: by comparing images of a prompt, noised again (nft)
+    or sampled with noisy steps (flow-grpo)."""
     window: tuple[float, float] | None = None
     """Part of the sampling chain from which an objective draws its steps, as two fractions. By default 0.2 0.8 for
-    refl, 0.5 1 for drtune, and 0 1 for direct-align, nft and flow-grpo; the others draw none."""
+    refl, 0.5 1 for drtune, and 0 1 for alignprop, direct-align, nft and flow-grpo; the others draw none."""
     window_guidance: Literal["off", "detached", "graph"] = "detached"
     """Guidance in the steps with a gradient: none (off), a gradient through the conditional branch only (detached), or
     through both branches (graph)."""
@@ -41,4 +43,4 @@ class Method:
     """Number of images per prompt that are compared with each other, for nft and flow-grpo. By default 4."""
     kl: float | None = None
     """Weight of the squared distance to the velocity of the base. By default 1, but 0 for draft-k and draft-lv, because
-    it would block their late steps, and 0.01 for flow-grpo, because its gradient is weak."""
+    it would block their late steps, 0 for alignprop, and 0.01 for flow-grpo, because its gradient is weak."""

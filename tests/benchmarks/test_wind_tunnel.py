@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from torch import Tensor
 
-from benchmarks import wind_tunnel
-from benchmarks.same_scale import begin_on
 from benchmarks.wind_recipes import OPTIMISER, RECIPES
 from benchmarks.wind_report import budget_over_time, resamples, speedup, whole_seeds, write_report
 from benchmarks.wind_tunnel import Tunnel, run
@@ -98,23 +96,6 @@ def test_runs_of_another_budget_are_not_mixed(tunnel: Tunnel) -> None:
     (tunnel.out / "ours-0/result.json").write_text(json.dumps({"budget": 7.0}))
     with pytest.raises(UserError, match="budget of 7"):
         run(tunnel, "ours", 0)
-
-
-def test_depths_are_drawn_for_every_update(tunnel: Tunnel, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[int] = []
-
-    def note(session: Any) -> None:
-        seen.append(session.config.grad_steps)
-        session.learner.step += 1
-
-    config = tunnel.config("AlignProp", 0)
-    session = begin_on(tunnel.scale(config), config)
-    monkeypatch.setattr(wind_tunnel, "update", note)
-    for _ in range(40):
-        wind_tunnel.timed_update(session, "AlignProp")
-    assert set(seen) == {1, 2, 3, 4}
-    wind_tunnel.timed_update(session, "ours")
-    assert seen[-1] == session.config.grad_steps
 
 
 @pytest.mark.parametrize(

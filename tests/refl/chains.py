@@ -49,7 +49,7 @@ def way(name: Any, **options: Any) -> Callable[[Chain], Estimate]:
 def loss_of(objective: Objective, chain: Chain, base: StableDiffusion3Base, panel: Panel, **more: Any) -> Outcome:
     """One batch of two prompts, each as often as the objective compares."""
     prompts = [prompt for prompt in PROMPTS for _ in range(objective.copies)]
-    parts = {"prompts": prompts, "decode": base.decode, "panel": panel, "denoiser": base.denoiser}
+    parts: dict[str, Any] = {"prompts": prompts, "decode": base.decode, "panel": panel, "denoiser": base.denoiser}
     return objective.loss(Batch(chain, **parts | more))
 
 

@@ -13,7 +13,17 @@ from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
 from rewardkit.diffusion.sampling import guided, sample
 from rewardkit.rewards.panel import Panel, Part
 from tests.refl.chains import (
-    ALL, COMPARING, GRADIENT, PROMPTS, chain_of, double_base, fields, loss_of, made, numeric, outcome_of,
+    ALL,
+    COMPARING,
+    GRADIENT,
+    PROMPTS,
+    chain_of,
+    double_base,
+    fields,
+    loss_of,
+    made,
+    numeric,
+    outcome_of,
 )  # fmt: skip
 
 

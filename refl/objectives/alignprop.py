@@ -1,0 +1,38 @@
+"""AlignProp (Prabhudesai et al. 2023, arXiv:2310.03739): a graph through the last K steps of the chain, K drawn anew.
+
+Always the same late steps teach the image's details alone, and a graph through all steps explodes and costs as many
+passes; a random truncation trains every step now and then, at half the passes on average. Given K this is DRaFT-K.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from refl.objectives.backpropagate import GradientObjective
+from refl.objectives.chain import Chain, Estimate, bounds
+from refl.objectives.draft_k import DraftK
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignProp(GradientObjective):
+    """Sample to the end with a graph from a step on that is drawn for every update."""
+
+    window: tuple[float, float] = (0.0, 1.0)
+    """Shares of the chain between which the first step with a graph is drawn; the paper's are 0 and 1."""
+    kl: float = 0.0
+    """The paper has none."""
+
+    def check(self, steps: int, batch_size: int, tune_text: bool) -> None:
+        bounds(steps, self.window)
+
+    def passes(self, steps: int) -> int:
+        return steps - bounds(steps, self.window)[0]
+
+    def estimate(self, chain: Chain) -> Estimate:
+        return DraftK(grad_steps=depth(chain.steps, self.window, chain.random("depth"))).estimate(chain)
+
+
+def depth(steps: int, window: tuple[float, float], generator: torch.Generator) -> int:
+    """Draw how many of the last steps carry a graph, evenly over the first of them that lie in the window."""
+    first, end = bounds(steps, window)
+    return int(torch.randint(steps - end + 1, steps - first + 1, (), generator=generator, device=generator.device))
