@@ -2,10 +2,12 @@
 
 import inspect
 import os
+import select
 import shlex
 import sys
 from collections.abc import Sequence
 from pkgutil import resolve_name
+from typing import Any
 
 from rewardkit import __version__
 from rewardkit.commands.table import COMMANDS
@@ -14,20 +16,35 @@ from rewardkit.io.files import NO_SPACE
 
 NOTE = "Options can also come from a TOML file (--config FILE.toml, one key per option); the command line overrides it."
 
+CLOSED_PIPE = 141
+"""What shells report where a signal ends a process that writes to a closed pipe."""
+
 
 def entry() -> None:
-    """Run the process: the console script."""
-    sys.exit(main())
+    """Run the process: the console script. Ends quietly where the reader of its output is gone, as after `| head`."""
+    status = main()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        status = CLOSED_PIPE
+    if status == CLOSED_PIPE:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python flushes once more at its end
+    sys.exit(status)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return the exit status: 0 done, 2 something the user can mend, 130 or 143 interrupted.
+    """Run one command; return the exit status.
 
+    0: done; 2: something the user can mend; 130 or 143: interrupted; 141: nobody reads the output any more.
     Set REWARDKIT_TRACEBACK=1 to see where an error that is shown as one line came from.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         return run(words)
+    except BrokenPipeError:
+        if not reader_is_gone():
+            raise
+        return CLOSED_PIPE
     except (UserError, OSError) as error:
         if os.environ.get("REWARDKIT_TRACEBACK"):
             raise
@@ -39,8 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("rewardkit: interrupted", file=sys.stderr)
         return 130
-    except SystemExit as error:  # tyro's way out of --help (0) and of a value it cannot take (2)
-        return error.code if isinstance(error.code, int) else 2
+    except SystemExit:  # argparse's way out of --help
+        return 0
 
 
 def one_line(error: UserError | OSError) -> str:
@@ -57,6 +74,13 @@ def one_line(error: UserError | OSError) -> str:
     raise error
 
 
+def reader_is_gone() -> bool:
+    """Whether standard output is a pipe that nobody reads any more."""
+    poll = select.poll()
+    poll.register(sys.stdout, 0)
+    return bool(poll.poll(0))
+
+
 def run(words: list[str]) -> int:
     """Find the command the words begin with, build its config from the rest, and call it."""
     if not words or words[0] in ("-h", "--help", "help"):
@@ -64,6 +88,11 @@ def run(words: list[str]) -> int:
         return 0 if words else 2
     if words[0] in ("-V", "--version"):
         print(f"rewardkit {__version__}")
+        return 0
+    if words[0] == "--print-completion":
+        from rewardkit.commands.completion import completion
+
+        print(completion(" ".join(words[1:])))
         return 0
     name = command_name(words)
     if name in COMMANDS:
@@ -73,7 +102,7 @@ def run(words: list[str]) -> int:
         print(overview(group))
         return 0 if words[1:] else 2
     said = " ".join(words[:2]) if group else name
-    raise UserError(f"no command {said!r}; {did_you_mean(said, group or COMMANDS)} See rewardkit --help")
+    raise UserError(f"no command {said!r}; {did_you_mean(said, group or COMMANDS)} (see rewardkit --help)")
 
 
 def command_name(words: Sequence[str]) -> str:
@@ -89,14 +118,18 @@ def resume_command(words: Sequence[str]) -> str:
 
 
 def call(name: str, words: list[str]) -> int:
-    """Build a command's options from the words, then import its function and call it on them."""
+    """Build a command's options from the words after it, then import its function and call it on them."""
+    options = read(name, words)
+    resolve_name(COMMANDS[name].function)(options)
+    return 0
+
+
+def read(name: str, words: Sequence[str]) -> Any:
+    """The options of a command."""
     from rewardkit.commands.config import parse
 
-    command = COMMANDS[name]
-    kind = resolve_name(command.options)
-    options = parse(kind, words, prog=f"rewardkit {name}", description=description(name, kind))
-    resolve_name(command.function)(options)
-    return 0
+    kind = resolve_name(COMMANDS[name].options)
+    return parse(kind, words, prog=f"rewardkit {name}", description=description(name, kind))
 
 
 def description(name: str, kind: type) -> str:
@@ -118,5 +151,6 @@ def overview(names: set[str] | None = None) -> str:
             *lines,
             "",
             "rewardkit COMMAND --help shows the options of a command. " + NOTE,
+            'TAB completes commands and options after: eval "$(rewardkit --print-completion bash)" (or zsh, fish)',
         ]
     )

@@ -5,12 +5,10 @@ docstring the line below. Dataclasses take fields from the last base first, so t
 """
 
 import dataclasses
-import inspect
 from collections.abc import Mapping
-from typing import Annotated, Any, get_type_hints
+from typing import Any, get_type_hints
 
 import docstring_parser
-import tyro
 
 
 def option_groups(kind: Any) -> Mapping[str, Any]:
@@ -18,33 +16,13 @@ def option_groups(kind: Any) -> Mapping[str, Any]:
     return {base.__name__.lower(): base for base in reversed(kind.__bases__) if hasattr(base, "__dataclass_fields__")}
 
 
-def grouped(kind: Any) -> Any:
-    """A config that nests the sections of `kind`: tyro makes headings of them, and flags with a prefix unless told."""
-    nested = [
-        (name, Annotated[explained(section), tyro.conf.arg(help=inspect.getdoc(section))])
-        for name, section in option_groups(kind).items()
-    ]
-    return dataclasses.make_dataclass(kind.__name__, nested)
+def hints(kind: Any) -> dict[str, Any]:
+    """Every field of a config and its type, in order."""
+    found = get_type_hints(kind)
+    return {field.name: found[field.name] for field in dataclasses.fields(kind)}
 
 
-def explained(kind: Any) -> Any:
-    """The same options with the words below each field as its help; tyro by itself keeps their line breaks."""
+def explanations(kind: Any) -> dict[str, str]:
+    """What stands below each field of a section, in one line."""
     words = {one.arg_name: one.description for one in docstring_parser.parse_from_object(kind).params}
-    hints = get_type_hints(kind, include_extras=True)
-    fields = []
-    for field in dataclasses.fields(kind):
-        help_text = " ".join((words.get(field.name) or "").split())
-        hint = Annotated[hints[field.name], tyro.conf.arg(help=help_text)] if help_text else hints[field.name]
-        fields.append((field.name, hint, copy(field)))
-    return dataclasses.make_dataclass(kind.__name__, fields, frozen=True, kw_only=True)
-
-
-def copy(field: dataclasses.Field[Any]) -> Any:
-    """A field with the same default; a field object itself belongs to one class."""
-    return dataclasses.field(default=field.default, default_factory=field.default_factory)  # type: ignore[call-overload]
-
-
-def flat(kind: Any, parsed: Any) -> Any:
-    """Put the sections that were parsed back into one config."""
-    parts = [getattr(parsed, name) for name in option_groups(kind)]
-    return kind(**{field.name: getattr(part, field.name) for part in parts for field in dataclasses.fields(part)})
+    return {name: " ".join((text or "").split()) for name, text in words.items()}

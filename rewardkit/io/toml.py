@@ -3,29 +3,22 @@
 import dataclasses
 import json
 import math
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
 
 def to_toml(config: Any) -> str:
-    """Spell a dataclass as TOML: nested ones and mappings as tables, None as "None"."""
-    return _table(_fields(config), "")
-
-
-def _fields(config: Any) -> dict[str, Any]:
-    """List a dataclass's fields one level deep (`asdict` would turn nested configs to plain mappings)."""
-    return {field.name: getattr(config, field.name) for field in dataclasses.fields(config) if field.init}
+    """Spell a dataclass as TOML: mappings as tables, None as "None"."""
+    return _table(dataclasses.asdict(config), "")
 
 
 def _table(table: dict[str, Any], path: str) -> str:
     """Spell plain values first: in TOML what follows a table's header belongs to that table."""
     lines, below = [], []
     for key, value in table.items():
-        inner = _fields(value) if dataclasses.is_dataclass(value) else value
-        if isinstance(inner, dict):
+        if isinstance(value, dict):
             name = f"{path}.{_key(key)}" if path else _key(key)
-            below.append(f"\n[{name}]\n{_table(inner, name)}")
+            below.append(f"\n[{name}]\n{_table(value, name)}")
         else:
             lines.append(f"{_key(key)} = {_value(value)}\n")
     return "".join([*lines, *below])
@@ -47,8 +40,6 @@ def _value(value: Any) -> str:
             return "true" if value else "false"
         case None:
             return '"None"'
-        case Enum():
-            return _string(value.name)
         case int():
             return str(value)
         case float():

@@ -2,16 +2,13 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 
 @dataclass(frozen=True)
 class LeaderboardConfig:
     """Read or generate the images of every entry, score and compare them, and write the report."""
 
-    entry: Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
+    entry: tuple[str, ...]
     """NAME=FOLDER of images, or NAME=MODEL or NAME=MODEL+LORA to generate. Repeatable; the first is the baseline."""
     judges: tuple[str, ...] = ("ocr", "colourfulness")
     """Rewards that no entry was trained with. They decide the ranking."""

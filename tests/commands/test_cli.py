@@ -16,8 +16,9 @@ import pytest
 
 from rewardkit.commands import cli
 from rewardkit.commands.cli import main
-from rewardkit.commands.config import hints, options, parse
-from rewardkit.commands.option_groups import option_groups
+from rewardkit.commands.config import parse
+from rewardkit.commands.option_groups import hints, option_groups
+from rewardkit.commands.parser import flag
 from rewardkit.commands.table import COMMANDS, Command
 from rewardkit.errors import UserError
 
@@ -39,6 +40,8 @@ class ToyConfig:
 def toy(config: ToyConfig) -> None:
     match config.what:
         case "print": print("steps", config.steps)
+        case "rows": print("row\\n" * 100_000); print("more")
+        case "pipe": raise BrokenPipeError("another pipe")
         case "user": raise UserError("the file is odd;\\n mend it")
         case "missing": open("/no/such/file")
         case "full": raise OSError(28, os.strerror(28), "big.bin")
@@ -67,7 +70,7 @@ def python(code: str, *words: str) -> subprocess.CompletedProcess[str]:
 def test_help_imports_nothing_heavy(words: list[str]) -> None:
     code = (
         "import sys; from rewardkit.commands.cli import main; main(sys.argv[1:])\n"
-        "heavy = {'torch', 'numpy', 'PIL', 'tyro', 'diffusers', 'rm', 'refl', 'pe'} & set(sys.modules)\n"
+        "heavy = {'torch', 'numpy', 'PIL', 'argparse', 'shtab', 'diffusers', 'rm', 'refl', 'pe'} & set(sys.modules)\n"
         "sys.exit(','.join(sorted(heavy)) or 0)"
     )
     ended = python(code, *words)
@@ -99,7 +102,10 @@ def test_a_group_lists_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_a_misspelt_command_names_the_near_one(words: list[str], near: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 2
-    assert f"did you mean {near!r}" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"did you mean {near!r}" in said
+    assert said.endswith("(see rewardkit --help)\n")
+    assert said.count("\n") == 1
 
 
 @pytest.mark.usefixtures("toy")
@@ -124,7 +130,7 @@ class TestToy:
             (["--what", "user"], "rewardkit: the file is odd; mend it\n"),
             (["--what", "missing"], "rewardkit: no such file or directory: /no/such/file; check the path\n"),
             (["--what", "full"], "rewardkit: no space left on the disk for big.bin; free some and go on\n"),
-            (["--stepz", "3"], "rewardkit: unknown option --stepz; did you mean 'steps'?\n"),
+            (["--stepz", "3"], "rewardkit: unknown option --stepz; did you mean 'steps'? (see rewardkit toy --help)\n"),
         ],
     )
     def test_what_the_user_can_mend_is_one_line_and_two(
@@ -140,16 +146,33 @@ class TestToy:
         with pytest.raises(UserError):
             main(["toy", "--what", "user"])
 
-    def test_ctrl_c_ends_with_130_and_no_traceback(self, tmp_path: Path) -> None:
+    def start(self, tmp_path: Path, *words: str) -> subprocess.Popen[str]:
         code = (  # SIGINT is set because a job started with & is born ignoring it
             "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
             f"sys.path.insert(0, {str(tmp_path)!r})\nfrom rewardkit.commands import cli\n"
-            f"from rewardkit.commands.table import Command\ncli.COMMANDS['toy'] = {TOY_COMMAND!r}\n"
-            "sys.argv = ['rewardkit', 'toy', '--what', 'wait']\ncli.entry()"
+            f"from rewardkit.commands.table import Command\ncli.COMMANDS['toy'] = {TOY_COMMAND!r}\ncli.entry()"
         )
-        with subprocess.Popen(
-            [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        ) as child:
+        return subprocess.Popen(
+            [sys.executable, "-c", code, *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    @pytest.mark.parametrize("words", [["toy", "--help"], ["--help"], ["toy", "--what", "rows"], ["toy"]])
+    def test_a_closed_pipe_ends_it_quietly(self, words: list[str], tmp_path: Path) -> None:
+        with self.start(tmp_path, *words) as child:
+            assert child.stdout is not None
+            child.stdout.close()  # before it has imported anything to print with
+            # argparse swallows the error of a --help that Python does not buffer
+            assert child.wait(timeout=60) in ((0, 141) if words == ["toy", "--help"] else (141,))
+            assert child.stderr is not None
+            assert child.stderr.read() == ""
+
+    def test_a_pipe_of_its_own_that_breaks_is_a_bug(self, tmp_path: Path) -> None:
+        with self.start(tmp_path, "toy", "--what", "pipe") as child:
+            assert "BrokenPipeError: another pipe" in child.communicate(timeout=60)[1]
+        assert child.returncode == 1
+
+    def test_ctrl_c_ends_with_130_and_no_traceback(self, tmp_path: Path) -> None:
+        with self.start(tmp_path, "toy", "--what", "wait") as child:
             assert child.stdout is not None
             assert child.stdout.readline() == "waiting\n"
             time.sleep(0.1)
@@ -185,8 +208,8 @@ def test_every_help_shows_and_explains_every_option(name: str, capsys: pytest.Ca
     assert COMMANDS[name].example.split("--")[0].strip() in shown
     kind = resolve_name(COMMANDS[name].options)
     assert inspect.getdoc(kind).split(".")[0] in " ".join(shown.split())
-    for option in options(kind):
-        assert f"--{option}" in shown
+    for name in hints(kind):
+        assert flag(name) in shown
     for part in option_groups(kind).values() or [kind]:
         source = inspect.getsource(part)
         assert source.count('"""') >= 2 * (1 + len(hints(part))), "a docstring under each field"
@@ -199,7 +222,32 @@ def test_no_help_and_no_misspelt_option_imports_anything_heavy() -> None:
         "for name in COMMANDS: assert main([*name.split(), '--help']) == 0\n"
         "for name in COMMANDS: assert main([*name.split(), '--no-such-option']) == 2\n"
         "for name in COMMANDS: assert main([*name.split(), 'stray', '--seed', 'many']) == 2\n"
+        "assert main(['--print-completion', 'bash']) == 0\n"
         "sys.exit(','.join({'torch', 'numpy', 'PIL', 'diffusers', 'transformers', 'pyarrow'} & set(sys.modules)) or 0)"
     )
     ended = python(code)
     assert ended.returncode == 0, ended.stderr
+
+
+def test_bash_completes_commands_options_and_choices(tmp_path: Path) -> None:
+    script = tmp_path / "complete.bash"
+    script.write_text(python("from rewardkit.commands.cli import entry; entry()", "--print-completion", "bash").stdout)
+
+    def completed(*words: str) -> list[str]:
+        line = f"COMP_WORDS=({shlex.join(['rewardkit', *words])}); COMP_CWORD={len(words)}; _shtab_rewardkit"
+        code = f'source {script}; {line}; echo "${{COMPREPLY[@]}}"'
+        return subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True).stdout.split()
+
+    assert completed("ref") == ["refl"]
+    assert completed("pe", "s") == ["sft", "simpo"]
+    assert completed("refl", "--objec") == ["--objective"]
+    assert completed("refl", "--objective", "dr") == ["draft-k", "draft-lv", "drtune"]
+
+
+def test_an_unknown_shell_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for shell in ("zsh", "fish"):
+        assert main(["--print-completion", shell]) == 0
+        assert "drtune" in capsys.readouterr().out
+    for words in (["--print-completion"], ["--print-completion", "csh"]):
+        assert main(words) == 2
+        assert "known: bash, zsh" in capsys.readouterr().err
