@@ -98,9 +98,11 @@ def run(words: list[str]) -> int:
     if name in COMMANDS:
         return call(name, words[len(name.split()) :])
     group = {command for command in COMMANDS if command.startswith(f"{name} ")}
-    if group and words[1:2] in ([], ["-h"], ["--help"]):
+    if group and words[1:] in (["-h"], ["--help"]):
         print(overview(group))
-        return 0 if words[1:] else 2
+        return 0
+    if group and not words[1:]:
+        raise UserError(f"which {name} command? {', '.join(sorted(group))} (see rewardkit {name} --help)")
     said = " ".join(words[:2]) if group else name
     raise UserError(f"no command {said!r}; {did_you_mean(said, group or COMMANDS)} (see rewardkit --help)")
 

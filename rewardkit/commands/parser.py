@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 import inspect
 from collections.abc import Iterator
-from typing import Any, Literal, NoReturn, get_args, get_origin
+from typing import Any, NoReturn, get_args, get_origin
 
 from rewardkit.commands.option_groups import explanations, hints, option_groups
 from rewardkit.commands.values import metavar, optional, shown
@@ -61,8 +61,6 @@ def taken(hint: Any) -> dict[str, Any]:
     origin, inner = get_origin(hint), get_args(hint)
     if hint is bool:
         return {"action": argparse.BooleanOptionalAction}
-    if origin is Literal:
-        return {"choices": inner}
     if origin is tuple and Ellipsis not in inner:
         return {"nargs": len(inner), "metavar": metavar(hint)}
     if origin in (tuple, dict):

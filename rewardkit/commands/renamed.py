@@ -17,12 +17,16 @@ RENAMED: dict[str, str] = {
 }
 """Old name -> new name; it counts only for a command that has the new one and not the old one."""
 
+LONGEST = 200
+"""Letters of a list of known names that still help."""
+
 
 def suggestion(name: str, known: Iterable[str], dashes: str = "--") -> str:
-    """Say what an unknown option is called now, or which known one is near."""
+    """Say what an unknown option is called now, or which known one is near; list them where they are few."""
     names = set(known)
     new = RENAMED.get(name.replace("_", "-"), "")
     spelled = new if dashes else new.replace("-", "_")
     if spelled in names:
         return f"{dashes}{name} is now {dashes}{spelled}"
-    return did_you_mean(name, names)
+    near = did_you_mean(name, names)
+    return near if len(near) < LONGEST else "no name is near it"

@@ -244,6 +244,35 @@ def test_bash_completes_commands_options_and_choices(tmp_path: Path) -> None:
     assert completed("refl", "--objective", "dr") == ["draft-k", "draft-lv", "drtune"]
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["refll"], "no command 'refll'; did you mean 'refl'? (see rewardkit --help)"),
+        (["pe"], "which pe command? pe pairs, pe rewrite, pe sft, pe simpo (see rewardkit pe --help)"),
+        (["refl", "--lrr", "1"], "unknown option --lrr; did you mean 'lr'? (see rewardkit refl --help)"),
+        (["refl", "--qqq=1"], "unknown option --qqq; no name is near it (see rewardkit refl --help)"),
+        (["pe", "sft"], "missing --rows (see rewardkit pe sft --help)"),
+        (["pe", "sft", "--rows"], "--rows: expected one argument; a value that begins with a dash is given as"),
+        (
+            ["pe", "sft", "--rows", "r", "--lr", "high"],
+            "--lr must be a number; got 'high' (see rewardkit pe sft --help)",
+        ),
+        (["pe", "sft", "--rows", "r", "--task", "x"], "--task must be one of 'plain', 'expand', 'shorten' or"),
+        (["plan", "--config", "bad.toml"], "bad.toml: unknown key 'stepz'; did you mean 'steps'? (see rewardkit plan"),
+    ],
+)
+def test_a_usage_error_is_one_line_on_stderr(
+    words: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bad.toml").write_text("stepz = 3\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"rewardkit: {says}")
+    assert err.index("\n") == len(err) - 1
+
+
 def test_an_unknown_shell_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     for shell in ("zsh", "fish"):
         assert main(["--print-completion", shell]) == 0

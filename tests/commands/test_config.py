@@ -184,7 +184,7 @@ def test_an_old_name_gets_the_new_one(
         (["--steps", "1.5"], "--steps must be an integer; got '1.5'"),
         (["--scales", "1", "x"], r"--scales must be a list of a number; got \['1', 'x'\]"),
         (["--weights", "a"], "--weights must be a table of a number .NAME VALUE pairs"),
-        (["--mode", "c"], "--mode: invalid choice: 'c' .choose from"),
+        (["--mode", "c"], "--mode must be one of 'a', 'b'; got 'c'"),
         (["--window", "1"], "--window: expected 2 arguments"),
         (["--title", "-x"], "--title: expected one argument; .* is given as --title=VALUE"),
         (["--no-ema=3"], "--no-ema: ignored explicit argument '3'"),
