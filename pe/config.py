@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pe.instructions import Task
+from rewardkit.training.options import Run
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,9 @@ class MineConfig:
     """Random seed of the rewrites and of the noise."""
 
 
-@dataclass(frozen=True)
-class RewriterSftConfig:
-    """Train the prompt rewriter by supervised fine-tuning; write checkpoints, metrics.jsonl and the model folder."""
+@dataclass(frozen=True, kw_only=True)
+class Sft:
+    """What the rewriter learns from, and how fast."""
 
     rows: Path
     """JSONL file with one `prompt` and `completion` per line, such as the sft.jsonl of `rewardkit pe pairs`."""
@@ -68,29 +69,13 @@ class RewriterSftConfig:
     """Passes over the rows."""
     batch_size: int = 16
     """Rows per forward pass."""
-    accumulate: int = 1
-    """Forward passes per step (gradient accumulation)."""
     lr: float = 1e-4
     """Peak learning rate: linear warm-up over the first tenth, then cosine decay. Use about 1e-5 for large models."""
-    max_length: int = 512
-    """Longest row in tokens, prompt and completion together; longer rows are skipped and counted."""
-    lora_rank: int = 0
-    """Rank of a LoRA on all linear layers, merged at the end; 0 trains all weights."""
-    task: Task | None = None
-    """System prompt used in training: plain (none), expand or shorten; by default that of the starting model."""
-    device: str = "auto"
-    """Device: auto, cpu or cuda."""
-    save_every: int = 200
-    """Steps between checkpoints."""
-    seed: int = 0
-    """Random seed of the row order and of a new LoRA."""
-    resume: bool = False
-    """Continue from the last checkpoint in `out`."""
 
 
-@dataclass(frozen=True)
-class SimpoConfig:
-    """Train the prompt rewriter on preference pairs (SimPO); write checkpoints, metrics.jsonl and the model folder."""
+@dataclass(frozen=True, kw_only=True)
+class Simpo:
+    """What the rewriter learns from, the loss, and how fast."""
 
     rows: Path
     """JSONL file with one `prompt`, `chosen` and `rejected` per line, such as pairs.jsonl of `rewardkit pe pairs`."""
@@ -106,12 +91,18 @@ class SimpoConfig:
     """Passes over the pairs."""
     batch_size: int = 8
     """Pairs per forward pass."""
-    accumulate: int = 1
-    """Forward passes per step (gradient accumulation)."""
     lr: float = 1e-5
     """Peak learning rate: linear warm-up over the first tenth, then cosine decay. Use 3e-7 to 1e-6 for large models."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What both ways to train a rewriter have."""
+
+    accumulate: int = 1
+    """Forward passes per step (gradient accumulation)."""
     max_length: int = 512
-    """Longest rewrite in tokens, including the prompt; pairs with a longer one are skipped and counted."""
+    """Longest row in tokens, prompt and rewrite together; longer rows are skipped and counted."""
     lora_rank: int = 0
     """Rank of a LoRA on all linear layers, merged at the end; 0 trains all weights."""
     task: Task | None = None
@@ -119,11 +110,18 @@ class SimpoConfig:
     device: str = "auto"
     """Device: auto, cpu or cuda."""
     save_every: int = 200
-    """Steps between checkpoints."""
-    seed: int = 0
-    """Random seed of the pair order and of a new LoRA."""
-    resume: bool = False
-    """Continue from the last checkpoint in `out`."""
+    """Updates between two checkpoints."""
+
+
+# The sections are listed from last to first: see `rewardkit.commands.option_groups`.
+@dataclass(frozen=True, kw_only=True)
+class RewriterSftConfig(Run, Training, Sft):
+    """Train the prompt rewriter by supervised fine-tuning; write checkpoints, metrics.jsonl and the model folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimpoConfig(Run, Training, Simpo):
+    """Train the prompt rewriter on preference pairs (SimPO); write checkpoints, metrics.jsonl and the model folder."""
 
 
 @dataclass(frozen=True)

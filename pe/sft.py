@@ -13,27 +13,16 @@ from trl import SFTConfig, SFTTrainer
 
 from pe.config import RewriterSftConfig
 from pe.instructions import Task, messages
-from pe.rewriter import render, task_of
-from pe.rows import read_rows
-from pe.training import common_arguments, load_policy, run_trainer, save_model, within
-from rewardkit.io.quiet import quiet
-from rewardkit.training.run import Run
+from pe.rewriter import render
+from pe.training import common_arguments, train_rewriter, within
 
 
 def train(config: RewriterSftConfig) -> None:
     """Fine-tune a rewriter on written examples."""
-    rows = read_rows(config.rows, ("prompt", "completion"))
-    run = Run.start(config.out, config, resume=config.resume)
-    model, tokenizer, lora = load_policy(config)
-    task = config.task or task_of(config.rewriter)
-    with quiet():
-        trainer = SFTTrainer(
-            model=model, args=to_trl(config), train_dataset=to_dataset(rows, tokenizer, task, config.max_length),
-            processing_class=tokenizer, peft_config=lora,
-        )  # fmt: skip
-    run_trainer(trainer, config, run, "pe sft")
-    save_model(trainer.model, tokenizer, task, config.out / "model")
-    print(f"rewriter: {config.out / 'model'}")
+    train_rewriter(
+        config, title="pe sft", columns=("prompt", "completion"), trainer=SFTTrainer, to_trl=to_trl,
+        to_dataset=to_dataset,
+    )  # fmt: skip
 
 
 def to_trl(config: RewriterSftConfig) -> SFTConfig:

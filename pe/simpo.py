@@ -15,11 +15,8 @@ from trl.import_utils import TRLExperimentalWarning
 
 from pe.config import SimpoConfig
 from pe.instructions import Task
-from pe.rewriter import render, task_of
-from pe.rows import read_rows
-from pe.training import common_arguments, load_policy, run_trainer, save_model, within
-from rewardkit.io.quiet import quiet
-from rewardkit.training.run import Run
+from pe.rewriter import render
+from pe.training import common_arguments, train_rewriter, within
 
 with warnings.catch_warnings():
     # TRL says on import that this trainer may change; our tests hold it to the paper's formula.
@@ -29,18 +26,10 @@ with warnings.catch_warnings():
 
 def train(config: SimpoConfig) -> None:
     """Train a rewriter on pairs of rewrites, the better one and the worse one."""
-    rows = read_rows(config.rows, ("prompt", "chosen", "rejected"))
-    run = Run.start(config.out, config, resume=config.resume)
-    model, tokenizer, lora = load_policy(config)
-    task = config.task or task_of(config.rewriter)
-    with quiet():
-        trainer = CPOTrainer(
-            model=model, args=to_trl(config), train_dataset=to_dataset(rows, tokenizer, task, config.max_length),
-            processing_class=tokenizer, peft_config=lora,
-        )  # fmt: skip
-    run_trainer(trainer, config, run, "pe simpo")
-    save_model(trainer.model, tokenizer, task, config.out / "model")
-    print(f"rewriter: {config.out / 'model'}")
+    train_rewriter(
+        config, title="pe simpo", columns=("prompt", "chosen", "rejected"), trainer=CPOTrainer, to_trl=to_trl,
+        to_dataset=to_dataset,
+    )  # fmt: skip
 
 
 def to_trl(config: SimpoConfig) -> CPOConfig:

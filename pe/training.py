@@ -8,9 +8,10 @@ a folder that loads with plain transformers (LoRA is merged in).
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
+from datasets import Dataset
 from peft import LoraConfig, PeftModel
 from transformers import (
     PreTrainedModel,
@@ -24,47 +25,50 @@ from transformers import (
 )
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from pe.config import RewriterSftConfig, SimpoConfig
 from pe.instructions import Task
-from pe.rewriter import TASK_FILE, load_model
+from pe.rewriter import TASK_FILE, load_model, task_of
+from pe.rows import read_rows
 from rewardkit.errors import UserError
 from rewardkit.io.files import new_folder, write_json
 from rewardkit.io.progress import Progress
 from rewardkit.io.quiet import quiet
 from rewardkit.training.interrupt import Interrupt
 from rewardkit.training.run import Run
+from rewardkit.training.tracker import installed
 
 WARMUP = 0.1
 """Share of the steps in which the learning rate rises."""
 
 
-@runtime_checkable
-class TrainingOptions(Protocol):
-    """The options both commands have."""
+TrainingConfig = RewriterSftConfig | SimpoConfig
 
-    @property
-    def rewriter(self) -> str: ...
-    @property
-    def out(self) -> Path: ...
-    @property
-    def epochs(self) -> float: ...
-    @property
-    def batch_size(self) -> int: ...
-    @property
-    def accumulate(self) -> int: ...
-    @property
-    def lr(self) -> float: ...
-    @property
-    def max_length(self) -> int: ...
-    @property
-    def lora_rank(self) -> int: ...
-    @property
-    def device(self) -> str: ...
-    @property
-    def save_every(self) -> int: ...
-    @property
-    def seed(self) -> int: ...
-    @property
-    def resume(self) -> bool: ...
+ToDataset = Callable[[list[dict[str, Any]], PreTrainedTokenizerBase, Task, int], Dataset]
+"""Makes what a trainer reads of rows, for a tokenizer, a task and the longest row in tokens."""
+
+
+def train_rewriter(
+    config: TrainingConfig,
+    *,
+    title: str,
+    columns: tuple[str, ...],
+    trainer: type[Trainer],
+    to_trl: Callable[[Any], TrainingArguments],
+    to_dataset: ToDataset,
+) -> None:
+    """Train a rewriter on the `columns` of a file's rows; write checkpoints, metrics.jsonl and the model folder."""
+    installed(config.tracker)
+    rows = read_rows(config.rows, columns)
+    arguments = to_trl(config)
+    run = Run.start(config.out, config, resume=config.resume, tracker=config.tracker)
+    model, tokenizer, lora = load_policy(config)
+    task = config.task or task_of(config.rewriter)
+    with quiet():
+        dataset = to_dataset(rows, tokenizer, task, config.max_length)
+        loop = trainer(model=model, args=arguments, train_dataset=dataset, processing_class=tokenizer, peft_config=lora)
+    run_trainer(loop, config, run, title)
+    save_model(loop.model, tokenizer, task, config.out / "model")
+    print(f"rewriter: {config.out / 'model'}")
 
 
 def on_gpu(device: str) -> bool:
@@ -76,7 +80,7 @@ def on_gpu(device: str) -> bool:
     return device != "cpu" and torch.cuda.is_available()
 
 
-def common_arguments(options: TrainingOptions) -> dict[str, Any]:
+def common_arguments(options: TrainingConfig) -> dict[str, Any]:
     """Give the TRL settings both trainers share; on a CPU everything is float32 (TRL's own default is bfloat16)."""
     gpu = on_gpu(options.device)
     return {
@@ -101,7 +105,7 @@ def common_arguments(options: TrainingOptions) -> dict[str, Any]:
     }
 
 
-def load_policy(options: TrainingOptions) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, LoraConfig | None]:
+def load_policy(options: TrainingConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, LoraConfig | None]:
     """Load the model to train: whole in float32, or as saved under a LoRA when a rank is given."""
     whole = options.lora_rank == 0 or not on_gpu(options.device)
     model, tokenizer = load_model(options.rewriter, dtype=torch.float32 if whole else "auto")
@@ -167,7 +171,7 @@ class Recorder(TrainerCallback):  # type: ignore[misc]  # transformers leaves th
             self.progress.__exit__(None, None, None)
 
 
-def run_trainer(trainer: Trainer, options: TrainingOptions, run: Run, title: str) -> None:
+def run_trainer(trainer: Trainer, options: TrainingConfig, run: Run, title: str) -> None:
     """Train, from the newest whole checkpoint when resuming, with our progress and not transformers' printed rows."""
     trainer.remove_callback(PrinterCallback)
     interrupt = Interrupt()

@@ -5,10 +5,12 @@ import torch
 from refl.config import ReflConfig
 from refl.objectives.objective import new_objective
 from rewardkit.errors import UserError, first_line
+from rewardkit.training.tracker import installed
 
 
 def check(config: ReflConfig) -> None:
     """Refuse numbers that make no run, before anything is loaded."""
+    installed(config.tracker)
     positive = ("updates", "batch_size", "steps", "save_every", "guard_every", "patience")
     for name in positive:
         if getattr(config, name) < 1:

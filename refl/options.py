@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Literal
 
 from rewardkit.diffusion.config import Saving
-from rewardkit.training.tracker import Tracker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,16 +134,10 @@ class Machine:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
-    """Seed, checkpoints and logging."""
+class Checkpoints:
+    """How often the run saves its state and shows samples."""
 
-    seed: int = 0
-    """Random seed."""
-    resume: bool = False
-    """Continue from the last checkpoint in `out`."""
     save_every: int = 25
     """Updates between two checkpoints."""
     grid_every: int = 25
     """Updates between two sample grids (same prompts, same noise); 0 means none."""
-    tracker: Tracker = "tensorboard"
-    """Where metrics go besides metrics.jsonl: TensorBoard files in the run folder, wandb (if installed), or none."""

@@ -40,7 +40,7 @@ def train_among(config: RmConfig, world: Processes) -> None:
     check_members(config.members, axes)
     records = [record for record in records if any(axis in record.label for axis in axes)]
     model = new_model(config, axes).to(world.device)
-    run = Run.start(config.out, config, resume=config.resume, writes=world.is_main)
+    run = Run.start(config.out, config, resume=config.resume, tracker=config.tracker, writes=world.is_main)
     records, image_cache = read_images(
         records, model.encoder.preprocess, config.out, max_bad=config.max_bad, world=world
     )

@@ -3,17 +3,20 @@
 from dataclasses import dataclass
 
 from rewardkit.errors import UserError
+from rewardkit.training.options import Run
+from rewardkit.training.tracker import installed
 from rm.options import Judgement, Machine, Task, Tower, Updates
 
 
 # The sections are listed from last to first: see `rewardkit.commands.option_groups`.
 @dataclass(frozen=True, kw_only=True)
-class RmConfig(Machine, Updates, Judgement, Tower, Task):
+class RmConfig(Run, Machine, Updates, Judgement, Tower, Task):
     """Train a reward model, print its held-out accuracy, and write it to the sub-folder rm of the run folder."""
 
 
 def check(config: RmConfig) -> None:
     """Refuse options that make no run, before anything is read."""
+    installed(config.tracker)
     if not 0 < config.held_out < 1:
         raise UserError(f"held_out must be between 0 and 1, as the best epoch is chosen on it; got {config.held_out}")
     if not 0 < config.tie_probability < 1:

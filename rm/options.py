@@ -83,16 +83,12 @@ class Updates:
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """Held-out pairs, seed, device and precision."""
+    """Held-out pairs, device and precision."""
 
     held_out: float = 0.1
     """Fraction of the pairs held out for validation; pairs of one group stay together."""
     max_bad: float = 0.0
     """Largest accepted fraction of pairs with an unreadable image."""
-    seed: int = 0
-    """Random seed of the split, the weights, the views and the order."""
-    resume: bool = False
-    """Continue the run in `out`."""
     device: str = "cpu"
     """Device: cpu, cuda or mps."""
     dtype: DType = "float32"

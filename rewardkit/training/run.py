@@ -29,7 +29,7 @@ from torch import Tensor
 from rewardkit.errors import UserError
 from rewardkit.io.files import new_folder, read_json, space_for, write_bytes, write_json, write_text
 from rewardkit.io.toml import to_toml
-from rewardkit.training.tracker import Tracker, Tracking, track
+from rewardkit.training.tracker import Tracker, Tracking, installed, track
 from rewardkit.training.versions import versions
 
 
@@ -67,6 +67,7 @@ class Run:
         Where several processes share the folder one of them `writes`; to the others saving and logging do nothing.
         """
         folder = Path(folder)
+        installed(tracker)
         if _steps(folder) and not resume:
             raise UserError(f"{folder} already holds a run; resume it (--resume), or choose another folder (--out)")
         if not writes:

@@ -1,6 +1,6 @@
 """Where a run's numbers go besides metrics.jsonl: TensorBoard's files, or Weights & Biases."""
 
-import importlib
+import importlib.util
 import os
 import secrets
 from collections.abc import Mapping
@@ -26,8 +26,14 @@ class Tracking(Protocol):
         ...
 
 
+def installed(name: Tracker) -> None:
+    """Raise `UserError` for a tracker that is not installed; ask before anything is loaded."""
+    if name == "wandb" and importlib.util.find_spec("wandb") is None:
+        raise UserError("wandb is not installed; pip install 'rewardkit[wandb]', or use --tracker tensorboard")
+
+
 def track(name: Tracker, folder: Path, options: Mapping[str, Any], step: int) -> Tracking | None:
-    """Open a tracker for a folder; `step` is the last good one. Raise `UserError` where it is not installed."""
+    """Open a tracker for a folder; `step` is the last good one."""
     if name == "tensorboard":
         return TensorBoard(folder, step)
     if name == "wandb":
@@ -59,10 +65,7 @@ class WandB:
     """
 
     def __init__(self, folder: Path, options: Mapping[str, Any]) -> None:
-        try:
-            wandb: Any = importlib.import_module("wandb")
-        except ImportError as error:
-            raise UserError(f"wandb cannot be used ({error}); pip install wandb, or --tracker tensorboard") from error
+        wandb: Any = importlib.import_module("wandb")
         path = folder / "wandb_id"
         if not path.is_file():
             write_text(path, secrets.token_hex(8))

@@ -3,6 +3,7 @@
 import json
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,8 @@ def test_sft_lowers_the_loss_and_learns_the_completions(folder: Path, examples: 
     out = tmp_path / "sft"
     sft.train(
         RewriterSftConfig(
-            examples,
-            out,
+            rows=examples,
+            out=out,
             rewriter=str(folder),
             task="plain",
             epochs=60.0,
@@ -75,6 +76,7 @@ def test_sft_lowers_the_loss_and_learns_the_completions(folder: Path, examples: 
     )
     losses = [row["loss"] for row in metrics(out)]
     assert losses[-1] < 0.2 * losses[0]
+    assert list((out / "tensorboard").glob("events*"))
     writer = Rewriter.load(str(out))
     assert task_of(str(out)) == writer.task == "plain"
     rewrites = writer.rewrite([row["prompt"] for row in PAIRS])
@@ -87,7 +89,7 @@ def test_the_first_loss_is_that_of_the_completions_alone(folder: Path, examples:
     sums = [-mean_logp(before, row["prompt"], row["chosen"]) * n for row, n in zip(PAIRS, tokens, strict=True)]
     out = tmp_path / "sft"
     config = RewriterSftConfig(
-        examples, out, rewriter=str(folder), task="plain", epochs=1.0, batch_size=4, device="cpu"
+        rows=examples, out=out, rewriter=str(folder), task="plain", epochs=1.0, batch_size=4, device="cpu"
     )
     sft.train(config)
     assert metrics(out)[0]["loss"] == pytest.approx(sum(sums) / sum(tokens), rel=1e-4)
@@ -97,7 +99,7 @@ def test_the_first_loss_is_that_of_the_completions_alone(folder: Path, examples:
 def test_simpo_widens_the_margin_and_saves_a_plain_folder(folder: Path, pairs: Path, tmp_path: Path, rank: int) -> None:
     out = tmp_path / "simpo"
     config = SimpoConfig(
-        pairs, out, rewriter=str(folder), task="plain", epochs=15.0, batch_size=4, device="cpu",
+        rows=pairs, out=out, rewriter=str(folder), task="plain", epochs=15.0, batch_size=4, device="cpu",
         lr=1e-2 if rank else 3e-3, lora_rank=rank,
     )  # fmt: skip
     simpo.train(config)
@@ -112,7 +114,7 @@ def test_simpo_widens_the_margin_and_saves_a_plain_folder(folder: Path, pairs: P
 def test_simpo_killed_and_resumed_ends_on_the_same_weights(folder: Path, pairs: Path, tmp_path: Path) -> None:
     def config(out: str, epochs: float, resume: bool = False) -> SimpoConfig:
         return SimpoConfig(
-            pairs, tmp_path / out, rewriter=str(folder), task="plain", epochs=epochs, batch_size=2, lr=1e-3,
+            rows=pairs, out=tmp_path / out, rewriter=str(folder), task="plain", epochs=epochs, batch_size=2, lr=1e-3,
             device="cpu", save_every=2, resume=resume,
         )  # fmt: skip
 
@@ -138,8 +140,8 @@ def test_sft_told_to_end_saves_its_update_and_goes_on_to_the_same_weights(
 ) -> None:
     def config(out: str, resume: bool = False) -> RewriterSftConfig:
         return RewriterSftConfig(
-            examples, tmp_path / out, rewriter=str(folder), task="plain", epochs=3.0, batch_size=2, device="cpu",
-            save_every=100, resume=resume,
+            rows=examples, out=tmp_path / out, rewriter=str(folder), task="plain", epochs=3.0, batch_size=2,
+            device="cpu", save_every=100, resume=resume,
         )  # fmt: skip
 
     def told(*args: Any, **kwargs: Any) -> Any:
@@ -181,12 +183,12 @@ def test_rows_that_are_too_long_are_left_out_and_counted(
     folder: Path, examples: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = RewriterSftConfig(
-        examples, tmp_path / "out", rewriter=str(folder), task="plain", epochs=1.0, max_length=30, device="cpu"
+        rows=examples, out=tmp_path / "out", rewriter=str(folder), task="plain", epochs=1.0, max_length=30, device="cpu"
     )
     sft.train(config)
     assert "left out" in capsys.readouterr().out
     with pytest.raises(UserError, match="longer than 3 tokens"):
-        sft.train(RewriterSftConfig(examples, tmp_path / "none", rewriter=str(folder), max_length=3, device="cpu"))
+        sft.train(replace(config, out=tmp_path / "none", max_length=3))
 
 
 @pytest.mark.parametrize("line", ['{"prompt": "a"}', "no json", '{"prompt": "a", "completion": ""}', "[1]"])
@@ -194,5 +196,5 @@ def test_a_bad_row_names_file_and_line(folder: Path, tmp_path: Path, line: str) 
     path = tmp_path / "bad.jsonl"
     path.write_text('{"prompt": "a", "completion": "b"}\n' + line + "\n")
     with pytest.raises(UserError, match=r"bad\.jsonl, line 2"):
-        sft.train(RewriterSftConfig(path, tmp_path / "out", rewriter=str(folder), device="cpu"))
+        sft.train(RewriterSftConfig(rows=path, out=tmp_path / "out", rewriter=str(folder), device="cpu"))
     assert not (tmp_path / "out").exists()

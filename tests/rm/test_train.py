@@ -48,6 +48,7 @@ def test_a_separable_set_is_learnt_on_every_axis(
     train(replace(config, epochs=25, save_every_epochs=25))
     assert "held-out accuracy" in capsys.readouterr().out
     assert (config.out / "learning_curve.png").stat().st_size > 1000
+    assert list((config.out / "tensorboard").glob("events*"))
     assert json.loads((config.out / "summary.json").read_text())["axes"]["text"]["n"] == 15
     fresh = make_pairs(count=40, seed=1)
     evaluate(EvalRmConfig(config.out / "rm", (fresh,), out=tmp_path / "eval.json"))

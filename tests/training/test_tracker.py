@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from rewardkit.commands.cli import main
 from rewardkit.errors import UserError
 from rewardkit.training.run import Run
-from rewardkit.training.tracker import Tracker, track
+from rewardkit.training.tracker import Tracker
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,24 @@ def test_tensorboard_when_asked_for(tmp_path: Path) -> None:
 
 def test_a_wandb_that_is_not_installed_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
-    with pytest.raises(UserError, match="pip install wandb"):
-        track("wandb", tmp_path, {}, 0)
+    with pytest.raises(UserError, match=r"pip install 'rewardkit\[wandb\]', or use --tracker tensorboard$"):
+        logged(tmp_path / "run", "wandb")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["train-rm --data pairs.jsonl --out out", "refl --prompts prompts.txt --rewards ocr --out out",
+     "pe sft --rows rows.jsonl --out out", "pe simpo --rows rows.jsonl --out out"],
+)  # fmt: skip
+def test_every_trainer_asks_for_its_tracker_before_it_reads_anything(
+    words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    monkeypatch.chdir(tmp_path)
+    assert main([*words.split(), "--tracker", "wandb"]) == 2
+    said = capsys.readouterr().err
+    assert said == "rewardkit: wandb is not installed; pip install 'rewardkit[wandb]', or use --tracker tensorboard\n"
     assert not list(tmp_path.iterdir())
 
 
