@@ -26,7 +26,7 @@ from rewardkit.images import grid, load_image, save_image, to_pil
 from rewardkit.io.files import write_json
 from rewardkit.io.jsonl import write_rows
 from rewardkit.io.progress import Progress
-from rewardkit.prompts import read_prompts
+from rewardkit.prompts import Prompt, as_prompts, read_prompts
 from rewardkit.rewards.loaded import AnyReward, score_all
 from rewardkit.rewards.panel import Panel
 from rewardkit.rewards.registry import load_rewards
@@ -40,14 +40,24 @@ SHOWN = 12
 
 def mine(config: MineConfig) -> None:
     """Mine preference pairs and examples for the rewriter."""
-    if config.rewriter == "none" and config.candidates_file is None:
+    mine_parts(config, config.prompts, config.rewards, config.base, config.rewriter)
+
+
+def mine_parts(
+    config: MineConfig, prompts: Path | str | Sequence[str | Prompt], rewards: Sequence[str | Path | AnyReward],
+    base: str | Base, rewriter: str | Rewriter,
+) -> None:  # fmt: skip
+    """Mine with parts that are named or handed in; see `mine` for what is written."""
+    if rewriter == "none" and config.candidates_file is None:
         raise UserError("nothing to choose from: --rewriter is none and there is no --candidates-file")
     device = "cuda" if on_gpu(config.device) else "cpu"
-    prompts = list(dict.fromkeys(prompt.text for prompt in read_prompts(config.prompts)))[: config.limit]
-    rewards = load_rewards(config.rewards, device)
-    base = load_base(config.base, device, torch.bfloat16 if device == "cuda" else torch.float32)
-    writer = None if config.rewriter == "none" else Rewriter.load(config.rewriter, device, config.task)
-    mine_with(config, prompts, writer, base, rewards)
+    texts = list(dict.fromkeys(prompt.text for prompt in as_prompts(prompts)))[: config.limit]
+    judges = load_rewards(rewards, device)
+    if isinstance(base, str):
+        base = load_base(base, device, torch.bfloat16 if device == "cuda" else torch.float32)
+    if isinstance(rewriter, str) and rewriter != "none":
+        rewriter = Rewriter.load(rewriter, device, config.task)
+    mine_with(config, texts, rewriter if isinstance(rewriter, Rewriter) else None, base, judges)
 
 
 def mine_with(

@@ -14,15 +14,12 @@ from trl import SFTConfig, SFTTrainer
 from pe.config import RewriterSftConfig
 from pe.instructions import Task, messages
 from pe.rewriter import render
-from pe.training import common_arguments, train_rewriter, within
+from pe.training import Method, common_arguments, train_rewriter, within
 
 
 def train(config: RewriterSftConfig) -> None:
     """Fine-tune a rewriter on written examples."""
-    train_rewriter(
-        config, title="pe sft", columns=("prompt", "completion"), trainer=SFTTrainer, to_trl=to_trl,
-        to_dataset=to_dataset,
-    )  # fmt: skip
+    train_rewriter(config, METHOD)
 
 
 def to_trl(config: RewriterSftConfig) -> SFTConfig:
@@ -48,3 +45,6 @@ def to_dataset(rows: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, t
             for row in within(rows, length, max_length)
         ]
     )
+
+
+METHOD = Method("pe sft", ("prompt", "completion"), SFTTrainer, to_trl, to_dataset)

@@ -16,7 +16,7 @@ from trl.import_utils import TRLExperimentalWarning
 from pe.config import SimpoConfig
 from pe.instructions import Task
 from pe.rewriter import render
-from pe.training import common_arguments, train_rewriter, within
+from pe.training import Method, common_arguments, train_rewriter, within
 
 with warnings.catch_warnings():
     # TRL says on import that this trainer may change; our tests hold it to the paper's formula.
@@ -26,10 +26,7 @@ with warnings.catch_warnings():
 
 def train(config: SimpoConfig) -> None:
     """Train a rewriter on pairs of rewrites, the better one and the worse one."""
-    train_rewriter(
-        config, title="pe simpo", columns=("prompt", "chosen", "rejected"), trainer=CPOTrainer, to_trl=to_trl,
-        to_dataset=to_dataset,
-    )  # fmt: skip
+    train_rewriter(config, METHOD)
 
 
 def to_trl(config: SimpoConfig) -> CPOConfig:
@@ -59,3 +56,6 @@ def _text_row(row: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase, task: 
     end = tokenizer.eos_token
     prompt = render(tokenizer, task, row["prompt"])
     return {"prompt": prompt, "chosen": row["chosen"] + end, "rejected": row["rejected"] + end}
+
+
+METHOD = Method("pe simpo", ("prompt", "chosen", "rejected"), CPOTrainer, to_trl, to_dataset)

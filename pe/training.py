@@ -7,6 +7,7 @@ a folder that loads with plain transformers (LoRA is merged in).
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,8 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from pe.config import RewriterSftConfig, SimpoConfig
 from pe.instructions import Task
-from pe.rewriter import TASK_FILE, load_model, task_of
-from pe.rows import read_rows
+from pe.rewriter import TASK_FILE, Rewriter, load_model, task_of
+from pe.rows import as_rows
 from rewardkit.errors import UserError
 from rewardkit.io.files import new_folder, write_json
 from rewardkit.io.progress import Progress
@@ -47,27 +48,42 @@ ToDataset = Callable[[list[dict[str, Any]], PreTrainedTokenizerBase, Task, int],
 """Makes what a trainer reads of rows, for a tokenizer, a task and the longest row in tokens."""
 
 
+@dataclass(frozen=True)
+class Method:
+    """A way to train a rewriter: a trainer of TRL, and what it is given."""
+
+    title: str
+    columns: tuple[str, ...]
+    """Texts that every row has."""
+    trainer: type[Trainer]
+    to_trl: Callable[[Any], TrainingArguments]
+    to_dataset: ToDataset
+
+
 def train_rewriter(
     config: TrainingConfig,
-    *,
-    title: str,
-    columns: tuple[str, ...],
-    trainer: type[Trainer],
-    to_trl: Callable[[Any], TrainingArguments],
-    to_dataset: ToDataset,
+    method: Method,
+    rows: Sequence[Mapping[str, Any]] | None = None,
+    rewriter: Rewriter | None = None,
 ) -> None:
-    """Train a rewriter on the `columns` of a file's rows; write checkpoints, metrics.jsonl and the model folder."""
+    """Train a rewriter on rows, both as the config names them if not given.
+
+    Writes checkpoints, metrics.jsonl and the model folder.
+    """
     installed(config.tracker)
-    rows = read_rows(config.rows, columns)
-    arguments = to_trl(config)
+    found = as_rows(config.rows if rows is None else rows, method.columns)
+    arguments = method.to_trl(config)
     run = Run.start(config.out, config, resume=config.resume, tracker=config.tracker)
-    model, tokenizer, lora = load_policy(config)
-    task = config.task or task_of(config.rewriter)
+    policy = rewriter or load_policy(config)
+    task = config.task or policy.task
     with quiet():
-        dataset = to_dataset(rows, tokenizer, task, config.max_length)
-        loop = trainer(model=model, args=arguments, train_dataset=dataset, processing_class=tokenizer, peft_config=lora)
-    run_trainer(loop, config, run, title)
-    save_model(loop.model, tokenizer, task, config.out / "model")
+        dataset = method.to_dataset(found, policy.tokenizer, task, config.max_length)
+        loop = method.trainer(
+            model=policy.model, args=arguments, train_dataset=dataset, processing_class=policy.tokenizer,
+            peft_config=adapter(config.lora_rank),
+        )  # fmt: skip
+    run_trainer(loop, config, run, method.title)
+    save_model(loop.model, policy.tokenizer, task, config.out / "model")
     print(f"rewriter: {config.out / 'model'}")
 
 
@@ -105,16 +121,18 @@ def common_arguments(options: TrainingConfig) -> dict[str, Any]:
     }
 
 
-def load_policy(options: TrainingConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, LoraConfig | None]:
+def load_policy(options: TrainingConfig) -> Rewriter:
     """Load the model to train: whole in float32, or as saved under a LoRA when a rank is given."""
     whole = options.lora_rank == 0 or not on_gpu(options.device)
     model, tokenizer = load_model(options.rewriter, dtype=torch.float32 if whole else "auto")
-    if options.lora_rank == 0:
-        return model, tokenizer, None
-    lora = LoraConfig(
-        r=options.lora_rank, lora_alpha=2 * options.lora_rank, target_modules="all-linear", task_type="CAUSAL_LM"
-    )
-    return model, tokenizer, lora
+    return Rewriter(model, tokenizer, task_of(options.rewriter))
+
+
+def adapter(rank: int) -> LoraConfig | None:
+    """The LoRA of a rank; none where all weights are trained."""
+    if rank == 0:
+        return None
+    return LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
 
 
 def within(

@@ -18,6 +18,7 @@ from refl.config import ReflConfig
 from refl.guard.verdict import write_verdict
 from refl.objectives.chain import Chain
 from refl.objectives.objective import Batch, Outcome, of_all
+from refl.parts import Parts
 from refl.plan import show_plan
 from refl.report import write_report
 from refl.session import Session, begin
@@ -43,20 +44,25 @@ GRID_IMAGES = 16
 
 def train(config: ReflConfig) -> None:
     """Fine-tune a LoRA through rewards; `ReflConfig` holds the options."""
+    train_parts(config, Parts.named(config))
+
+
+def train_parts(config: ReflConfig, parts: Parts) -> None:
+    """Train on parts that are named or handed in; of several processes the main one prints."""
     if config.plan:
         check(config)
         show_plan(config)
         return
     world = processes(config.device)
     with world.hush():
-        train_among(config, world)
+        train_among(config, parts, world)
 
 
-def train_among(config: ReflConfig, world: Processes) -> None:
+def train_among(config: ReflConfig, parts: Parts, world: Processes) -> None:
     """Train on this process's share of the work; the main process writes."""
     check(config)
     began = time.monotonic()
-    session = begin(config, world)
+    session = begin(config, world, parts)
     learner, run, first = session.learner, session.run, session.learner.step
     if learner.step == 0:
         draw_grid(session)

@@ -2,31 +2,31 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from refl.panel import by_score
 from rewardkit.errors import UserError, did_you_mean
-from rewardkit.prompts import read_prompts
+from rewardkit.prompts import Prompt
 from rewardkit.rewards.panel import Panel
 
 
-def gated(panel: Panel, gates: Mapping[str, str], files: Sequence[Path]) -> Panel:
+def gated(panel: Panel, gates: Mapping[str, str], prompts: Mapping[str, Sequence[Prompt]]) -> Panel:
     """Let rewards, by score name or axis, speak about prompts whose COLUMN is VALUE alone, in any of the files.
 
+    `prompts` are those of every file, by its name.
     Raise `UserError` for a gate that is not COLUMN=VALUE, a column that is missing, and a value that is nowhere.
     """
-    only = {name: frozenset(tagged(gate, files)) for name, gate in by_score(gates, panel, "gates").items()}
+    only = {name: frozenset(tagged(gate, prompts)) for name, gate in by_score(gates, panel, "gates").items()}
     return replace(panel, only=only)
 
 
-def tagged(gate: str, files: Sequence[Path]) -> set[str]:
+def tagged(gate: str, prompts: Mapping[str, Sequence[Prompt]]) -> set[str]:
     """Prompts whose row says so."""
     column, equals, value = gate.partition("=")
     if not (column and equals and value):
         raise UserError(f"a gate is COLUMN=VALUE, like: --gates aesthetic category=portrait; got {gate!r}")
     chosen, values = set[str](), set[str]()
-    for file in files:
-        for prompt in read_prompts(file):
+    for file, own in prompts.items():
+        for prompt in own:
             if column not in prompt.tags:
                 known = ", ".join(prompt.tags) or "none but the prompt"
                 raise UserError(f"{file} has no column {column!r}, which --gates asks for; its columns are {known}")

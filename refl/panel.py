@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import torch
 
+from refl.parts import GivenRewards
 from rewardkit.diffusion.rollout import rollout
 from rewardkit.diffusion.sampler import Sampler
 from rewardkit.errors import UserError
@@ -21,16 +22,16 @@ Setting = TypeVar("Setting")
 
 
 def load_panel(
-    specs: Sequence[str], weights: Mapping[str, float], targets: Mapping[str, float], device: torch.device, *,
+    given: GivenRewards, weights: Mapping[str, float], targets: Mapping[str, float], device: torch.device, *,
     differentiable: bool = True,
 ) -> Panel:  # fmt: skip
     """Load rewards, with weights and targets by score name or by axis.
 
     Raise `UserError` for a reward without a gradient where one is needed, as all objectives do but those that compare.
     """
-    if not specs:
+    if not given:
         raise UserError("no reward given; name one or more, like: --rewards runs/rm colourfulness")
-    rewards = load_rewards(list(specs), device)
+    rewards = load_rewards(given, device)
     blind = [reward.name for reward in rewards if not reward.differentiable]
     if blind and differentiable:
         raise UserError(

@@ -15,17 +15,17 @@ from refl.gates import gated
 from refl.guard.monitor import HeldOut, Monitor
 from refl.learner import lora_learner
 from refl.objectives.objective import Objective, new_objective
+from refl.parts import GivenRewards, Parts
 from refl.shard import shard
 from refl.tuned_text import LivePrompts, OwnReading, encoders, tunable
 from refl.unlearnt import constant
 from rewardkit.diffusion import lora, prompt_cache
 from rewardkit.diffusion.base import Base
 from rewardkit.diffusion.checkpointing import decode_by_image, save_memory
-from rewardkit.diffusion.load import load_base
 from rewardkit.diffusion.sampler import Sampler, SamplingConfig
 from rewardkit.encoders import load_encoder
 from rewardkit.errors import UserError
-from rewardkit.prompts import evenly, read_prompts
+from rewardkit.prompts import evenly
 from rewardkit.rewards.panel import Panel
 from rewardkit.rewards.registry import load_rewards
 from rewardkit.training.batch_shard import BatchShard
@@ -85,24 +85,30 @@ class Session:
         return decode_by_image(self.base.decode, latents)
 
 
-def begin(config: ReflConfig, world: Processes | None = None) -> Session:
-    """Load everything, put the LoRA on, freeze the rewards' scale, and take up the last checkpoint."""
-    world = world or processes(config.device)
+def begin(config: ReflConfig, world: Processes | None = None, parts: Parts | None = None) -> Session:
+    """Load everything, put the LoRA on, freeze the rewards' scale, and take up the last checkpoint.
+
+    What `parts` hold stands in the place of what the config names.
+    """
+    world, parts = world or processes(config.device), parts or Parts.named(config)
     objective = new_objective(config)
     share = BatchShard(config.batch_size, objective.copies, world)
-    texts = read(config.prompts)
+    prompts = parts.read()
+    texts, *others = ([prompt.text for prompt in own] for own in prompts.values())
     items = pretrain.read(config.pretrain) if config.pretrain else ()
     device = torch.device(config.reward_device or world.device)
     trained = panel.load_panel(
-        config.rewards, config.weights, config.targets, device, differentiable=objective.differentiates
+        parts.rewards, config.weights, config.targets, device, differentiable=objective.differentiates
     )
-    trained = gated(trained, config.gates, [config.prompts, *([config.guard_prompts] if config.guard_prompts else [])])
-    judges = load_judges(config, trained, device)
-    base = load_base(config.base, str(world.device), getattr(torch, config.dtype))
+    trained = gated(trained, config.gates, prompts)
+    judges = load_judges(parts.judges, trained, device)
+    base = parts.load_base(world.device, getattr(torch, config.dtype))
     encoders(base, config.tune_text)  # a base without any is refused before a folder is made
     if config.shard and world.count == 1:
         raise UserError("shard spreads weights over processes and there is one; start several, or leave --shard out")
     run = Run.start(config.out, config, resume=config.resume, tracker=config.tracker, writes=world.is_main)
+    if world.is_main:
+        parts.keep(run.folder)
     sampler = Sampler(base, sampling(config))
     trained = scaled(trained, sampler, texts, config, run.folder / "panel.json", world)
     parameters = adapters(config, base, run)
@@ -113,7 +119,7 @@ def begin(config: ReflConfig, world: Processes | None = None) -> Session:
         parameters, lr=config.lr, warmup=config.warmup, clip=config.clip, ema=config.ema, world=world
     )
     own = prompt_cache.PromptCache(OwnReading(base) if config.tune_text else base)
-    seen = read(config.guard_prompts) if judges and config.guard_prompts else texts
+    seen = others[0] if others else texts
     held_out = evenly(seen, config.guard_images) if judges else []
     if not config.text_encoders:
         own = free_text_encoders(base, world.device, [*texts, *held_out, *(item.prompt for item in items)])
@@ -148,19 +154,11 @@ def adapters(config: ReflConfig, base: Base, run: Run) -> dict[str, nn.Parameter
     return parameters
 
 
-def read(path: Path) -> list[str]:
-    """Texts of a file of prompts; raise `UserError` where it holds none."""
-    texts = [prompt.text for prompt in read_prompts(path)]
-    if not texts:
-        raise UserError(f"{path} holds no prompts; write one a line")
-    return texts
-
-
-def load_judges(config: ReflConfig, trained: Panel, device: torch.device) -> Panel | None:
+def load_judges(given: GivenRewards, trained: Panel, device: torch.device) -> Panel | None:
     """Load what is never trained on; raise `UserError` for a judge that is."""
-    if not config.judges:
+    if not given:
         return None
-    judges = Panel(load_rewards(list(config.judges), device), device=device)
+    judges = Panel(load_rewards(given, device), device=device)
     both = sorted(judges.axes.keys() & trained.axes.keys())
     if both:
         raise UserError(f"{both[0]!r} is trained on, so it cannot judge; take it out of --judges or of --rewards")

@@ -1,11 +1,12 @@
-"""Reward models: one encoder, a head an axis, trained on preference pairs."""
+"""Reward models: one encoder, a head an axis, trained on preference pairs; `rm.train(...)` from Python."""
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rm.model import RewardModel
+    from rm.python import train
 
-__all__ = ["RewardModel"]
+__all__ = ["RewardModel", "train"]
 
 
 def __getattr__(name: str) -> Any:
@@ -13,4 +14,8 @@ def __getattr__(name: str) -> Any:
         from rm.model import RewardModel
 
         return RewardModel
+    if name == "train":
+        from rm.python import train
+
+        return train
     raise AttributeError(f"module 'rm' has no attribute {name!r}")

@@ -6,7 +6,7 @@ from functools import partial
 
 import torch
 
-from rewardkit.data import PreferenceRecord, Reading, axes_of, read_aloud, split
+from rewardkit.data import PreferenceRecord, Reading, Record, as_reading, axes_of, read_aloud, split
 from rewardkit.encoders import Encoder, load_encoder
 from rewardkit.errors import UserError, did_you_mean
 from rewardkit.training.processes import Processes, processes
@@ -25,21 +25,29 @@ from rm.validation import measure, set_typical
 
 def train(config: RmConfig) -> None:
     """Train a reward model; `RmConfig` holds the options."""
+    train_parts(config)
+
+
+def train_parts(config: RmConfig, records: Sequence[Record] | None = None, encoder: Encoder | None = None) -> None:
+    """Train on pairs, and from an encoder, that the config names or that are handed in."""
     world = processes(config.device)
     with world.hush():
-        train_among(config, world)
+        readings = None if records is None else [as_reading(records)]
+        train_among(config, world, readings, encoder)
 
 
-def train_among(config: RmConfig, world: Processes) -> None:
+def train_among(
+    config: RmConfig, world: Processes, readings: Sequence[Reading] | None, encoder: Encoder | None
+) -> None:
     """Train on this process's share of the work; the main process writes."""
     began = time.monotonic()
     check(config)
-    readings = [read_aloud(path, single(config.axes)) for path in config.data]
+    readings = readings or [read_aloud(path, single(config.axes)) for path in config.data]
     records = [record for reading in readings for record in reading.records]
     axes = chosen_axes(config.axes, records)
     check_members(config.members, axes)
     records = [record for record in records if any(axis in record.label for axis in axes)]
-    model = new_model(config, axes).to(world.device)
+    model = new_model(config, axes, encoder).to(world.device)
     run = Run.start(config.out, config, resume=config.resume, tracker=config.tracker, writes=world.is_main)
     records, image_cache = read_images(
         records, model.encoder.preprocess, config.out, max_bad=config.max_bad, world=world
@@ -90,11 +98,11 @@ def check_held_out(validation: Sequence[PreferenceRecord], axes: Sequence[str]) 
             raise UserError(f"none of {len(validation)} held-out pairs judges {axis}; raise --held-out, or add pairs")
 
 
-def new_model(config: RmConfig, axes: Sequence[str]) -> RewardModel:
-    """Build the model of a config, the same for the same seed."""
+def new_model(config: RmConfig, axes: Sequence[str], encoder: Encoder | None = None) -> RewardModel:
+    """Build the model of a config, the same for the same seed, on its encoder or on the one given."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        encoder = load_encoder(config.encoder)
+        encoder = load_encoder(config.encoder) if encoder is None else encoder
         encoder.requires_grad_(False)
         if config.lora_rank:
             encoder.adapt(config.lora_rank, float(config.lora_rank), text=config.lora_text)

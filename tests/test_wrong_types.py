@@ -36,11 +36,21 @@ CASES = {
     "model.score([images[0]], ['a'], 'aesthetic')": "in [0, 1]; got a value of type list",
     "model.scores(images, 'ab')": "reward model 'rm' needs a list of prompts; got the string 'ab'",
     "model.scores(images, ['a'])": "reward model 'rm' needs one prompt an image; got 2 images and 1 prompts",
+    "rm.train([{'prompt': 'a'}], 'run')": "pairs are PreferenceRecord or RankedRecord objects; got a value of type",
+    "rm.train(['pairs.jsonl', {}], 'run')": "data are sources of pairs or records in memory; got some of each",
+    "rm.train('pairs.jsonl', 3)": "out must be a path or a string; got a value of type int",
+    "refl.train(['a'], [reward], 'run', base=3)": "the base must be a name, a folder or what load_base returns; got 3",
+    "refl.train(['a'], [3], 'run')": "3 is no reward: it has no name",
+    "refl.train(['a'], reward, 'run')": "rewards are a list of names or objects; got",
+    "refl.train([1], [reward], 'run')": "needs a list of prompts, each a string; got an item of type int",
+    "pe.train_sft([3], 'run')": "row 1 must be an object with prompt, completion",
+    "pe.train_sft([{'prompt': 'a'}], 'run')": "row 1: 'completion' must be a text; got None",
 }
 
 PRELUDE = """
 from pathlib import Path
 import torch
+import pe, refl, rm
 from rewardkit import UserError, load_reward, load_rewards, read_prompts
 from rewardkit.diffusion.families.seedling import SeedlingBase
 from rewardkit.diffusion.load_lora import load_loras

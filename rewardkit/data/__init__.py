@@ -5,7 +5,7 @@
 """
 
 from rewardkit.data.formats.own import labels, probability, read_pairs, to_record, to_row, write_pairs
-from rewardkit.data.read import Reading, read_aloud, read_records, read_source
+from rewardkit.data.read import Reading, Record, as_reading, read_aloud, read_records, read_source
 from rewardkit.data.records.cells import CellImage
 from rewardkit.data.records.record import (
     OVERALL,
@@ -26,7 +26,9 @@ __all__ = [
     "PreferenceRecord",
     "RankedRecord",
     "Reading",
+    "Record",
     "Skipped",
+    "as_reading",
     "axes_of",
     "labels",
     "probability",

@@ -90,6 +90,21 @@ def read_source(source: Path | str, axis: str | None = None) -> Reading:
     return Reading(str(source), ", ".join(found), columns, files, records, alone, lists, left_out)
 
 
+Record = PreferenceRecord | RankedRecord
+
+
+def as_reading(records: Sequence[Record]) -> Reading:
+    """Take pairs and rank lists that are in memory as what a source held; raise `UserError` for anything else."""
+    strange = [record for record in records if not isinstance(record, PreferenceRecord | RankedRecord)]
+    if strange or not records:
+        found = f"a value of type {type(strange[0]).__name__}" if strange else "an empty list"
+        raise UserError(f"pairs are PreferenceRecord or RankedRecord objects; got {found}")
+    alone = [record for record in records if isinstance(record, PreferenceRecord)]
+    lists = [record for record in records if isinstance(record, RankedRecord)]
+    pairs = [*alone, *(pair for one in lists for pair in one.pairs())]
+    return Reading("memory", "records", (), (), pairs, alone, lists, Skipped(len(records)))
+
+
 def rows_of(file: Path) -> Iterator[Row]:
     rows: Iterator[dict[str, Any]] = read_hub(str(file)) if str(file).startswith(PREFIX) else read_rows(file)
     return (Row(values, file, number) for number, values in enumerate(rows, start=1))

@@ -1,7 +1,7 @@
 """What a prompt asks for: its quoted text and its language; and how a file of prompts is read."""
 
 from rewardkit.prompts.checks import check_prompts
-from rewardkit.prompts.files import COLUMNS, Prompt, Rows, read_prompts
+from rewardkit.prompts.files import COLUMNS, Prompt, Rows, as_prompts, read_prompts
 from rewardkit.prompts.language import Language, has_hangul, language
 from rewardkit.prompts.quotes import Quote, has_text, quoted, quotes, wanted_text, without_quotes
 from rewardkit.prompts.sample import evenly
@@ -12,6 +12,7 @@ __all__ = [
     "Prompt",
     "Quote",
     "Rows",
+    "as_prompts",
     "check_prompts",
     "evenly",
     "has_hangul",

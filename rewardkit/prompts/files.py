@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from rewardkit.errors import UserError
 from rewardkit.io.files import as_path
 from rewardkit.io.jsonl import numbered_rows
+from rewardkit.prompts.checks import check_prompts
 
 COLUMNS = ("prompt", "caption", "text")
 """Column names a prompt is looked for under, in this order, in any case."""
@@ -37,6 +38,20 @@ def read_prompts(path: Path | str, column: str | None = None) -> list[Prompt]:
     if not rows:
         raise UserError(f"{path} holds no prompts; write one a line")
     return [_prompt(path, number, row, column) for number, row in rows]
+
+
+def as_prompts(source: Path | str | Sequence[str | Prompt]) -> list[Prompt]:
+    """Take prompts from a list, or read them from a file.
+
+    Raises `UserError` as `read_prompts` does, for an empty list, and for an item that is neither text nor a `Prompt`.
+    """
+    if isinstance(source, str | Path):
+        return read_prompts(source)
+    check_prompts([item.text if isinstance(item, Prompt) else item for item in source], "a run")
+    prompts = [item if isinstance(item, Prompt) else Prompt(item.strip()) for item in source]
+    if not prompts or not all(prompt.text for prompt in prompts):
+        raise UserError("the list of prompts is empty, or one of them is; give one text or more")
+    return prompts
 
 
 def _read(path: Path) -> str:

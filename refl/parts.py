@@ -1,0 +1,67 @@
+"""What a run is made of: named in its config, as by the command, or handed in as objects, as by a notebook."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from refl.config import ReflConfig
+from rewardkit.diffusion import lora
+from rewardkit.diffusion.base import Base
+from rewardkit.diffusion.load import load_base
+from rewardkit.errors import UserError
+from rewardkit.io.jsonl import write_rows
+from rewardkit.prompts import Prompt, as_prompts
+from rewardkit.rewards.loaded import AnyReward
+
+GivenPrompts = Path | str | Sequence[str | Prompt]
+GivenRewards = Sequence[str | Path | AnyReward]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """The parts of a run; each is loaded when it is needed, so that a mistake in the first costs nothing."""
+
+    prompts: GivenPrompts
+    rewards: GivenRewards
+    judges: GivenRewards = ()
+    guard_prompts: GivenPrompts | None = None
+    base: str | Base = "seedling"
+
+    @classmethod
+    def named(cls, config: ReflConfig) -> "Parts":
+        """The parts that a config names."""
+        return cls(
+            prompts=config.prompts, rewards=config.rewards, judges=config.judges, guard_prompts=config.guard_prompts,
+            base=config.base,
+        )  # fmt: skip
+
+    def read(self) -> dict[str, list[Prompt]]:
+        """All prompts, by what to call where they are from; those to train on first."""
+        sources = [self.prompts, *([] if self.guard_prompts is None else [self.guard_prompts])]
+        names = ["the list of prompts", "the list of held-out prompts"]
+        return {
+            str(source) if isinstance(source, str | Path) else name: as_prompts(source)
+            for source, name in zip(sources, names, strict=False)
+        }
+
+    def load_base(self, device: torch.device, dtype: torch.dtype) -> Base:
+        """The base; raise `UserError` for an object that is none, or that carries a LoRA."""
+        if isinstance(self.base, str):
+            return load_base(self.base, str(device), dtype)
+        if not isinstance(self.base, Base):
+            raise UserError(f"the base must be a name, a folder or what load_base returns; got {self.base!r}")
+        if lora.named_parameters(self.base.denoiser):
+            raise UserError("this base carries a LoRA already; load it anew, and name that LoRA as `start` to go on")
+        return self.base
+
+    def keep(self, folder: Path) -> None:
+        """Write prompts that came as a list into the run's folder, where its config says they are."""
+        for source, name in ((self.prompts, PROMPTS), (self.guard_prompts, GUARD_PROMPTS)):
+            if source is not None and not isinstance(source, str | Path):
+                write_rows(folder / name, [{**prompt.tags, "prompt": prompt.text} for prompt in as_prompts(source)])
+
+
+PROMPTS, GUARD_PROMPTS = "prompts.jsonl", "guard_prompts.jsonl"
+"""Where prompts that came as a list are kept."""
