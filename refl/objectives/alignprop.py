@@ -1,7 +1,8 @@
 """AlignProp (Prabhudesai et al. 2023, arXiv:2310.03739): a graph through the last K steps of the chain, K drawn anew.
 
-Always the same late steps teach the image's details alone, and a graph through all steps explodes and costs as many
-passes; a random truncation trains every step now and then, at half the passes on average. Given K this is DRaFT-K.
+A fixed number of late steps trains the details of an image alone; a graph through all steps costs the most memory, and
+its gradient can explode. A random truncation trains every step at times, with about half the passes on average. For a
+given K it is DRaFT-K.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from refl.objectives.draft_k import DraftK
 
 @dataclass(frozen=True, kw_only=True)
 class AlignProp(GradientObjective):
-    """Sample to the end with a graph from a step on that is drawn for every update."""
+    """Sample to the end; the first step with a graph is drawn for every update."""
 
     window: tuple[float, float] = (0.0, 1.0)
     """Shares of the chain between which the first step with a graph is drawn; the paper's are 0 and 1."""

@@ -55,7 +55,7 @@ class Objective(ABC):
 
     @property
     def copies(self) -> int:
-        """Images of each prompt that stand side by side in a batch."""
+        """Images of each prompt in a batch, next to each other."""
         return 1
 
     @abstractmethod
@@ -64,7 +64,7 @@ class Objective(ABC):
 
     @abstractmethod
     def passes(self, steps: int) -> int:
-        """Passes of the denoiser with a graph in one update, at most: what `plan` reckons with."""
+        """Passes of the denoiser with a graph in one update, the most there can be; `plan` counts with it."""
 
     @abstractmethod
     def loss(self, batch: Batch) -> Outcome:

@@ -34,5 +34,5 @@ def test_the_gradient_flows_through_the_last_steps_alone(window: tuple[float, fl
     assert velocity.seen == [1.0, 0.75, 0.5, 0.25][4 - k :]
 
 
-def test_a_plan_reckons_with_the_deepest_graph() -> None:
+def test_a_plan_counts_the_deepest_graph() -> None:
     assert [made("alignprop", window=window).passes(8) for window in ((0.0, 1.0), (0.25, 0.5))] == [8, 6]
