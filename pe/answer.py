@@ -37,7 +37,7 @@ _PAIRS = {
 }
 
 
-def prompt_in(answer: str) -> str:
+def tidy(answer: str) -> str:
     """Take the prompt out of an answer, on one line; empty where the model never came to it."""
     text = _OPEN.sub("", _CLOSED.sub("", answer)).strip()
     if fence := _FENCE.search(text):

@@ -50,7 +50,7 @@ class MineConfig:
     batch_size: int = 32
     """Images generated, and prompts rewritten, at once."""
     device: str = "auto"
-    """Device: auto, cpu or cuda."""
+    """Device: auto (the GPU where there is one), cpu, cuda or cuda:1."""
     seed: int = 0
     """Random seed of the rewrites and of the noise."""
 
@@ -108,7 +108,7 @@ class Training:
     task: Task | None = None
     """System prompt used in training: plain (none), expand or shorten; by default that of the starting model."""
     device: str = "auto"
-    """Device: auto, cpu or cuda."""
+    """Device: auto (the GPU where there is one), cpu, cuda or cuda:1."""
     save_every: int = 200
     """Updates between two checkpoints."""
 
@@ -147,6 +147,6 @@ class RewriteConfig:
     batch_size: int = 32
     """Prompts rewritten at once."""
     device: str = "auto"
-    """Device: auto, cpu or cuda."""
+    """Device: auto (the GPU where there is one), cpu, cuda or cuda:1."""
     seed: int = 0
     """Random seed of the sampling."""

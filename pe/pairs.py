@@ -17,7 +17,6 @@ from pe.rewriter import Rewriter
 from pe.rows import read_rows
 from pe.select import Candidates, Scored, example, pair, split
 from pe.shorten import load_shortener
-from pe.training import on_gpu
 from rewardkit.diffusion.base import Base
 from rewardkit.diffusion.load import load_base
 from rewardkit.diffusion.sampler import Sampler, SamplingConfig
@@ -30,6 +29,7 @@ from rewardkit.prompts import Prompt, as_prompts, read_prompts
 from rewardkit.rewards.loaded import AnyReward, score_all
 from rewardkit.rewards.panel import Panel
 from rewardkit.rewards.registry import load_rewards
+from rewardkit.training.device import pick_device, pick_dtype
 from rewardkit.types import Images
 
 CHUNK = 32
@@ -50,11 +50,11 @@ def mine_parts(
     """Mine with parts that are named or handed in; see `mine` for what is written."""
     if rewriter == "none" and config.candidates_file is None:
         raise UserError("nothing to choose from: --rewriter is none and there is no --candidates-file")
-    device = "cuda" if on_gpu(config.device) else "cpu"
+    device = pick_device(config.device)
     texts = list(dict.fromkeys(prompt.text for prompt in as_prompts(prompts)))[: config.limit]
     judges = load_rewards(rewards, device)
     if isinstance(base, str):
-        base = load_base(base, device, torch.bfloat16 if device == "cuda" else torch.float32)
+        base = load_base(base, device, pick_dtype("auto", device))
     if isinstance(rewriter, str) and rewriter != "none":
         rewriter = Rewriter.load(rewriter, device, config.task)
     mine_with(config, texts, rewriter if isinstance(rewriter, Rewriter) else None, base, judges)

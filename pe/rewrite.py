@@ -4,11 +4,11 @@ from pathlib import Path
 
 from pe.config import RewriteConfig
 from pe.rewriter import Rewriter
-from pe.training import on_gpu
 from rewardkit.errors import UserError
 from rewardkit.io.files import write_text
 from rewardkit.io.jsonl import write_rows
 from rewardkit.prompts import read_prompts
+from rewardkit.training.device import pick_device
 
 SHOWN = 20
 """Prompts shown when the rewrites go to a file."""
@@ -23,7 +23,7 @@ def rewrite(config: RewriteConfig) -> None:
     prompts = [*config.prompt, *(each.text for each in (read_prompts(config.prompts) if config.prompts else []))]
     if not prompts:
         raise UserError('nothing to rewrite; give --prompt "a red circle" or --prompts FILE')
-    writer = Rewriter.load(config.rewriter, "cuda" if on_gpu(config.device) else "cpu", config.task)
+    writer = Rewriter.load(config.rewriter, pick_device(config.device), config.task)
     rewrites = writer.rewrite(
         prompts, n=config.n, temperature=config.temperature, seed=config.seed, max_new_tokens=config.max_new_tokens,
         batch_size=config.batch_size, progress=len(prompts) > config.batch_size,

@@ -18,7 +18,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from pe.answer import prompt_in
+from pe.answer import tidy
 from pe.instructions import Task, messages
 from pe.quotes import keep_quotes
 from rewardkit.errors import UserError
@@ -27,6 +27,7 @@ from rewardkit.io.loading import at_most, loading
 from rewardkit.io.progress import Progress
 from rewardkit.io.quiet import quiet
 from rewardkit.seedling import WEIGHTS
+from rewardkit.training.device import pick_device
 
 BUILT_IN = {"seedling": WEIGHTS / "rewriter"}
 
@@ -52,7 +53,8 @@ class Rewriter:
         Without a task: the one the folder was trained under, else `expand`, so that a general chat model is told what
         to do. On a CPU the weights are float32, elsewhere as they were saved.
         """
-        model, tokenizer = load_model(spec, dtype=torch.float32 if torch.device(device).type == "cpu" else "auto")
+        device = pick_device(device)
+        model, tokenizer = load_model(spec, dtype=torch.float32 if device.type == "cpu" else "auto")
         return cls(model.to(device), tokenizer, task_of(spec) if task is None else task)
 
     def rewrite(
@@ -100,7 +102,7 @@ class Rewriter:
                 input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], generation_config=config
             )
         new = output[:, inputs["input_ids"].shape[1] :]
-        decoded = [prompt_in(text) for text in self.tokenizer.batch_decode(new, skip_special_tokens=True)]
+        decoded = [tidy(text) for text in self.tokenizer.batch_decode(new, skip_special_tokens=True)]
         return [decoded[start : start + n] for start in range(0, len(decoded), n)]
 
 

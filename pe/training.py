@@ -34,6 +34,7 @@ from rewardkit.errors import UserError
 from rewardkit.io.files import new_folder, write_json
 from rewardkit.io.progress import Progress
 from rewardkit.io.quiet import quiet
+from rewardkit.training.device import pick_device
 from rewardkit.training.interrupt import Interrupt
 from rewardkit.training.run import Run
 from rewardkit.training.tracker import installed
@@ -87,18 +88,9 @@ def train_rewriter(
     print(f"rewriter: {config.out / 'model'}")
 
 
-def on_gpu(device: str) -> bool:
-    """Say whether training runs on a GPU; raise `UserError` when one is asked for and there is none."""
-    if device not in ("auto", "cpu", "cuda"):
-        raise UserError(f"device must be auto, cpu or cuda; got {device!r}")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("device is cuda, but torch sees no GPU; use --device cpu")
-    return device != "cpu" and torch.cuda.is_available()
-
-
 def common_arguments(options: TrainingConfig) -> dict[str, Any]:
     """Give the TRL settings both trainers share; on a CPU everything is float32 (TRL's own default is bfloat16)."""
-    gpu = on_gpu(options.device)
+    gpu = pick_device(options.device).type == "cuda"
     return {
         "output_dir": str(options.out / "trainer"),
         "num_train_epochs": options.epochs,
@@ -123,7 +115,7 @@ def common_arguments(options: TrainingConfig) -> dict[str, Any]:
 
 def load_policy(options: TrainingConfig) -> Rewriter:
     """Load the model to train: whole in float32, or as saved under a LoRA when a rank is given."""
-    whole = options.lora_rank == 0 or not on_gpu(options.device)
+    whole = options.lora_rank == 0 or pick_device(options.device).type != "cuda"
     model, tokenizer = load_model(options.rewriter, dtype=torch.float32 if whole else "auto")
     return Rewriter(model, tokenizer, task_of(options.rewriter))
 

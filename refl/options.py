@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from rewardkit.diffusion.config import Saving
+from rewardkit.training.device import DTypeName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,12 +116,12 @@ class Guard:
 class Machine:
     """Devices, precision and memory."""
 
-    device: str = "cpu"
-    """Device: cpu, cuda, cuda:1 or mps."""
+    device: str = "auto"
+    """Device: auto (the GPU where there is one), cpu, cuda, cuda:1 or mps."""
     reward_device: str = ""
     """Device for rewards and judges, for example a second GPU; same as `device` by default."""
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Precision of the base. The LoRA, the decoder and the rewards stay in float32."""
+    dtype: DTypeName = "auto"
+    """Precision of the base: auto is bfloat16 on a GPU, float32 on a CPU. LoRA, decoder and rewards stay in float32."""
     shard: bool = False
     """Shard the frozen weights of the base over the processes (FSDP2): less memory each, more communication."""
     save_memory: Saving = "none"

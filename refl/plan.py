@@ -30,7 +30,8 @@ def planned(config: ReflConfig, backbones: list[str]) -> PlanConfig:
         base=config.base, rewards=tuple(backbones), batch_size=config.batch_size, updates=config.updates,
         steps=config.steps, grad_steps=new_objective(config).passes(config.steps),
         guidance=config.guidance, window_guidance=config.window_guidance, rank=config.rank,
-        target_modules=config.target_modules, ema=bool(config.ema), dtype=config.dtype, save_memory=config.save_memory,
+        target_modules=config.target_modules, ema=bool(config.ema), save_memory=config.save_memory,
+        dtype="bfloat16" if config.dtype == "auto" else config.dtype,  # a plan is for a card
         card=config.plan, text_encoders=config.text_encoders,
     )  # fmt: skip
 

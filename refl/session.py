@@ -29,6 +29,7 @@ from rewardkit.prompts import evenly
 from rewardkit.rewards.panel import Panel
 from rewardkit.rewards.registry import load_rewards
 from rewardkit.training.batch_shard import BatchShard
+from rewardkit.training.device import pick_device, pick_dtype
 from rewardkit.training.learner import Learner
 from rewardkit.training.processes import Processes, processes
 from rewardkit.training.run import Run
@@ -96,13 +97,13 @@ def begin(config: ReflConfig, world: Processes | None = None, parts: Parts | Non
     prompts = parts.read()
     texts, *others = ([prompt.text for prompt in own] for own in prompts.values())
     items = pretrain.read(config.pretrain) if config.pretrain else ()
-    device = torch.device(config.reward_device or world.device)
+    device = pick_device(config.reward_device or world.device)
     trained = panel.load_panel(
         parts.rewards, config.weights, config.targets, device, differentiable=objective.differentiates
     )
     trained = gated(trained, config.gates, prompts)
     judges = load_judges(parts.judges, trained, device)
-    base = parts.load_base(world.device, getattr(torch, config.dtype))
+    base = parts.load_base(world.device, pick_dtype(config.dtype, world.device))
     encoders(base, config.tune_text)  # a base without any is refused before a folder is made
     if config.shard and world.count == 1:
         raise UserError("shard spreads weights over processes and there is one; start several, or leave --shard out")

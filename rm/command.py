@@ -9,6 +9,7 @@ import torch
 from rewardkit.data import PreferenceRecord, Reading, Record, as_reading, axes_of, read_aloud, split
 from rewardkit.encoders import Encoder, load_encoder
 from rewardkit.errors import UserError, did_you_mean
+from rewardkit.training.device import pick_device
 from rewardkit.training.processes import Processes, processes
 from rewardkit.training.run import Run
 from rm.config import RmConfig, check
@@ -110,7 +111,7 @@ def new_model(config: RmConfig, axes: Sequence[str], encoder: Encoder | None = N
             encoder.unfreeze(-1 if config.encoder == "conv" else config.unfreeze)
         uncertain = config.loss == "gaussian"
         model = RewardModel(encoder, axes, head=config.head, uncertain=uncertain, members=config.members)
-        return model.to(config.device)
+        return model.to(pick_device(config.device))
 
 
 def image_source(

@@ -6,4 +6,4 @@ Kind = Literal["heads", "cosine"]
 
 Loss = Literal["bradley-terry", "rao-kupper", "davidson", "plackett-luce", "gaussian"]
 
-DType = Literal["float32", "bfloat16"]
+DType = Literal["auto", "float32", "bfloat16"]

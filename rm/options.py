@@ -89,7 +89,7 @@ class Machine:
     """Fraction of the pairs held out for validation; pairs of one group stay together."""
     max_bad: float = 0.0
     """Largest accepted fraction of pairs with an unreadable image."""
-    device: str = "cpu"
-    """Device: cpu, cuda or mps."""
-    dtype: DType = "float32"
+    device: str = "auto"
+    """Device: auto (the GPU where there is one), cpu, cuda or mps."""
+    dtype: DType = "auto"
     """Precision in which the encoder computes; its weights and the heads stay in float32."""

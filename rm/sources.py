@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 
 from rewardkit.encoders import Embedding, Encoder, ImageFeatures
 from rewardkit.io.progress import Progress
+from rewardkit.training.device import pick_dtype
 from rewardkit.training.processes import Processes
 from rewardkit.types import Images
 from rm.augment import flip, light
@@ -29,7 +30,8 @@ AUGMENT: dict[str, Augment | None] = {"light": light, "flip": flip, "none": None
 
 def arithmetic(device: torch.device, dtype: DType) -> AbstractContextManager[None]:
     """Within it an encoder computes in a number format, from weights in float32."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=dtype == "bfloat16")
+    half = pick_dtype(dtype, device) == torch.bfloat16
+    return torch.autocast(device.type, torch.bfloat16, enabled=half)
 
 
 @runtime_checkable

@@ -1,6 +1,7 @@
 """The `rewardkit` command: words name the command, dataclass fields name its options."""
 
 import inspect
+import io
 import os
 import select
 import shlex
@@ -10,6 +11,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 from rewardkit import __version__
+from rewardkit.commands.checks import check
 from rewardkit.commands.table import COMMANDS
 from rewardkit.errors import Interrupted, UserError, did_you_mean
 from rewardkit.io.files import NO_SPACE
@@ -22,6 +24,9 @@ CLOSED_PIPE = 141
 
 def entry() -> None:
     """Run the process: the console script. Ends quietly where the reader of its output is gone, as after `| head`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal of another encoding shows ? for what it has no letter for
+            stream.reconfigure(errors="replace")
     status = main()
     try:
         sys.stdout.flush()
@@ -122,6 +127,7 @@ def resume_command(words: Sequence[str]) -> str:
 def call(name: str, words: list[str]) -> int:
     """Build a command's options from the words after it, then import its function and call it on them."""
     options = read(name, words)
+    check(name, options)
     resolve_name(COMMANDS[name].function)(options)
     return 0
 

@@ -26,9 +26,9 @@ def score(config: ScoreConfig) -> None:
     rewards = on_scale(load_rewards(list(config.rewards), config.device), config.calibration)
     names = list(score_axes(rewards))
     rows = score_items(items, rewards, batch_size=config.batch_size, device=config.device)
-    print(as_table(rows, names))
-    if config.out:
+    if config.out:  # before anything is printed: the reader of a pipe may be gone
         write(rows, names, config.out)
+    print(as_table(rows, names))
     bad = [row for row in rows if row.error]
     if bad:
         kept = f"; the other scores are in {config.out}" if config.out else ""

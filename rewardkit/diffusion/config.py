@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from rewardkit.training.device import DTypeName
+
 Saving = Literal["none", "decoder", "all"]
 """Where memory is saved by computing twice: nowhere, in the image decoder, or in the denoiser as well."""
 
@@ -32,7 +34,7 @@ class GenerateConfig:
     """Height and width in pixels; 0 uses the default of the base."""
     batch_size: int = 16
     """Images generated at once."""
-    device: str = "cpu"
-    """Device: cpu, cuda, cuda:1 or mps."""
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Precision of the base."""
+    device: str = "auto"
+    """Device: auto (the GPU where there is one), cpu, cuda, cuda:1 or mps."""
+    dtype: DTypeName = "auto"
+    """Precision of the base: auto is bfloat16 on a GPU, float32 on a CPU."""

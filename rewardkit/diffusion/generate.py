@@ -12,6 +12,7 @@ from rewardkit.errors import UserError
 from rewardkit.images import grid, load_image, resize, save_image
 from rewardkit.io.jsonl import write_rows
 from rewardkit.prompts import Prompt, read_prompts
+from rewardkit.training.device import pick_dtype
 
 SHEET = 64
 """Most images on the contact sheet."""
@@ -21,7 +22,7 @@ def generate(config: GenerateConfig) -> None:
     """Generate images of prompts with a base, and with LoRAs on it."""
     prompts = wanted(config)
     sampling = SamplingConfig(config.steps, config.guidance, config.seed, config.batch_size, config.size or None)
-    base = load_base(config.base, config.device, getattr(torch, config.dtype))
+    base = load_base(config.base, config.device, pick_dtype(config.dtype, config.device))
     load_loras(base, config.lora)
     config.out.mkdir(parents=True, exist_ok=True)
     paths: list[Path] = []

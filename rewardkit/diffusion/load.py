@@ -7,6 +7,7 @@ import torch
 
 from rewardkit.diffusion.base import Base
 from rewardkit.errors import UserError, first_line
+from rewardkit.training.device import pick_device
 
 FAMILIES = {
     "StableDiffusion3Pipeline": "rewardkit.diffusion.families.sd3:StableDiffusion3Base",
@@ -39,7 +40,7 @@ def load_base(spec: str, device: str | torch.device = "cpu", dtype: torch.dtype 
     from rewardkit.io.quiet import quiet
 
     with loading(f"the base {spec!r}"), quiet():
-        base: Base = getattr(importlib.import_module(module), name).load(folder, torch.device(device), dtype)
+        base: Base = getattr(importlib.import_module(module), name).load(folder, pick_device(device), dtype)
     return base
 
 

@@ -37,7 +37,7 @@ def run(config: LeaderboardConfig) -> None:
     scored = on_scale([*judges, *rewards], config.calibration)
     judges, rewards = scored[: len(judges)], scored[len(judges) :]
     columns = score_columns(judges, rewards)
-    drawing = Drawing(config.steps, config.guidance, config.seed, config.batch_size, config.device)
+    drawing = Drawing(config.steps, config.guidance, config.seed, config.batch_size, config.device, config.dtype)
     entries = [
         read_entry(name, source, config.prompts, drawing, config.limit, config.out / "images" / safe_name(name))
         for name, source in sources.items()

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rewardkit.training.device import DTypeName
+
 
 @dataclass(frozen=True)
 class LeaderboardConfig:
@@ -36,5 +38,7 @@ class LeaderboardConfig:
     """Random seed of the noise, the same for all models."""
     batch_size: int = 16
     """Images generated or scored at once."""
-    device: str = "cpu"
-    """Device of models and rewards."""
+    device: str = "auto"
+    """Device of models and rewards: auto (the GPU where there is one), cpu, cuda, cuda:1 or mps."""
+    dtype: DTypeName = "auto"
+    """Precision of models that generate: auto is bfloat16 on a GPU, float32 on a CPU."""

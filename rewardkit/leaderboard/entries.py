@@ -12,6 +12,7 @@ from rewardkit.errors import UserError
 from rewardkit.io.jsonl import write_rows
 from rewardkit.io.named import split_name
 from rewardkit.prompts import Prompt, read_prompts
+from rewardkit.training.device import DTypeName
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Drawing:
     seed: int
     batch_size: int
     device: str
+    dtype: DTypeName = "auto"
 
 
 @dataclass(frozen=True)
@@ -99,5 +101,6 @@ def draw(spec: str, prompts: Sequence[Prompt], drawing: Drawing, out: Path) -> N
             seed=drawing.seed,
             batch_size=drawing.batch_size,
             device=drawing.device,
+            dtype=drawing.dtype,
         )
     )

@@ -22,5 +22,5 @@ class ScoreConfig:
     """Also write the scores here: .jsonl or .csv."""
     batch_size: int = 16
     """Images scored at once."""
-    device: str = "cpu"
-    """Device of the rewards."""
+    device: str = "auto"
+    """Device of the rewards: auto (the GPU where there is one), cpu, cuda, cuda:1 or mps."""

@@ -19,6 +19,7 @@ from rewardkit.errors import UserError, did_you_mean
 from rewardkit.io.files import read_object
 from rewardkit.rewards.call import blamed
 from rewardkit.rewards.loaded import AnyReward, LoadedReward, loaded, score_axes
+from rewardkit.training.device import pick_device
 
 REWARDS = {
     "colourfulness": "rewardkit.rewards.formulas:Colourfulness",
@@ -75,7 +76,7 @@ def load_rewards(specs: Sequence[str | Path | AnyReward], device: torch.device |
         raise UserError(f"rewards are a list; got {str(specs)!r}, so write [{str(specs)!r}]")
     if not isinstance(specs, Sequence):
         raise UserError(f"rewards are a list; got a value of type {type(specs).__name__}")
-    place = torch.device(device)
+    place = pick_device(device)
     wholes: dict[str, LoadedReward] = {}
     rewards: list[LoadedReward] = []
     for spec in specs:

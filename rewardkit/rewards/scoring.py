@@ -10,6 +10,7 @@ from rewardkit.io.progress import Progress
 from rewardkit.rewards.batches import Unreadable, batches, score_batch
 from rewardkit.rewards.loaded import AnyReward, loaded, score_axes
 from rewardkit.rewards.protocol import applies
+from rewardkit.training.device import pick_device
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def score_items(
     label: str = "scoring",
 ) -> list[Scored]:
     """Score items in batches, a row an item in their order; an unreadable image yields a row with its error."""
-    rewards = [loaded(reward) for reward in rewards]
+    rewards, device = [loaded(reward) for reward in rewards], pick_device(device)
     prompts = [item.prompt for item in items]
     gates = {name: applies(axis, prompts).tolist() for name, axis in score_axes(rewards).items()}
     rows: dict[int, Scored] = {}

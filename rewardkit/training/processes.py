@@ -17,6 +17,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, distributed, nn
 
+from rewardkit.training.device import pick_device
+
 T = TypeVar("T")
 
 CPU = torch.device("cpu")
@@ -116,10 +118,10 @@ def by_dtype(parameters: Iterable[nn.Parameter]) -> list[list[nn.Parameter]]:
 def processes(device: str) -> Processes:
     """Join the other processes, if a launcher started any; each takes its own card where `device` is cuda."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return Processes(device=torch.device(device))
+        return Processes(device=pick_device(device))
     from accelerate import PartialState
 
-    state = PartialState(cpu=device == "cpu")
+    state = PartialState(cpu=pick_device(device).type == "cpu")
     atexit.register(state.destroy_process_group)
     local_world_size = int(os.environ.get("LOCAL_WORLD_SIZE", state.num_processes))
     return Processes(state.process_index, state.num_processes, state.device, local_world_size)

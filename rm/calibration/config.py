@@ -31,5 +31,5 @@ class CalibrateConfig:
     """Images per forward pass."""
     max_bad: float = 0.0
     """Largest accepted fraction of unreadable images."""
-    device: str = "cpu"
-    """Device: cpu, cuda or mps."""
+    device: str = "auto"
+    """Device: auto (the GPU where there is one), cpu, cuda or mps."""

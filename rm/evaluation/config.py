@@ -51,5 +51,5 @@ class EvalRmConfig:
     """Bootstrap resamples of the prompts for the intervals of a leaderboard."""
     seed: int = 0
     """Random seed of the resampling."""
-    device: str = "cpu"
-    """Device: cpu, cuda or mps."""
+    device: str = "auto"
+    """Device: auto (the GPU where there is one), cpu, cuda or mps."""

@@ -14,6 +14,7 @@ from rewardkit.errors import UserError
 from rewardkit.io.files import write_json, write_text
 from rewardkit.rewards.registry import load_reward
 from rewardkit.stats import Estimate
+from rewardkit.training.device import pick_device
 from rm.evaluation.accuracy import TIE_RULES, accuracy, bayes_ceiling, measure
 from rm.evaluation.comparison import Conventions, compare
 from rm.evaluation.config import EvalRmConfig, TieRule
@@ -46,7 +47,9 @@ def one(config: EvalRmConfig) -> None:
     axes = measured_axes(config.axes, tuple(scores), records)
     ceilings = read_ceilings(config.gold, records, axes, config.temperature) if config.gold else {}
     skipped = Skipped()
-    judged = judge_pairs(reward, records, skipped, Profile(device=config.device), config.batch_size, "eval-rm")
+    judged = judge_pairs(
+        reward, records, skipped, Profile(device=str(pick_device(config.device))), config.batch_size, "eval-rm"
+    )
     skipped.enforce(config.max_bad)
     if skipped.count:
         print(skipped.summary())
@@ -76,7 +79,7 @@ def rank(config: EvalRmConfig) -> None:
     if specs:
         named = zip(source_names(config.data), config.data, strict=True)
         sets = {name: read(path, config.axes) for name, path in named}
-        gather_rewards(gathered, specs, sets, config.axes, config.batch_size, config.device)
+        gather_rewards(gathered, specs, sets, config.axes, config.batch_size, str(pick_device(config.device)))
         gathered.skipped.enforce(config.max_bad)
     if config.scores:
         gather_scores(gathered, config.scores, config.axes)

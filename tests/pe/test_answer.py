@@ -2,7 +2,7 @@
 
 import pytest
 
-from pe.answer import prompt_in
+from pe.answer import tidy
 
 PROMPT = "A red circle on a white wall, soft light."
 
@@ -42,7 +42,7 @@ PROMPT = "A red circle on a white wall, soft light."
     ],
 )
 def test_the_prompt_is_taken_out(answer: str) -> None:
-    assert prompt_in(answer) == PROMPT
+    assert tidy(answer) == PROMPT
 
 
 @pytest.mark.parametrize(
@@ -64,15 +64,15 @@ def test_the_prompt_is_taken_out(answer: str) -> None:
     ],
 )
 def test_what_belongs_to_the_prompt_stays(answer: str, prompt: str) -> None:
-    assert prompt_in(answer) == prompt
+    assert tidy(answer) == prompt
 
 
 @pytest.mark.parametrize("answer", ["", "  \n", "<think>I wonder whether", "<think>done</think>", "<thinking>x"])
 def test_an_answer_without_a_prompt_is_empty(answer: str) -> None:
-    assert prompt_in(answer) == ""
+    assert tidy(answer) == ""
 
 
 def test_a_hostile_answer_takes_no_time() -> None:
-    assert prompt_in("*" * 20_000 + " a") is not None
-    assert prompt_in("Here is " * 5_000) is not None
-    assert prompt_in('"' * 20_001) is not None
+    assert tidy("*" * 20_000 + " a") is not None
+    assert tidy("Here is " * 5_000) is not None
+    assert tidy('"' * 20_001) is not None

@@ -7,7 +7,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from pe.answer import prompt_in
+from pe.answer import tidy
 from pe.config import RewriteConfig
 from pe.instructions import messages, system_prompt
 from pe.quotes import quotes_kept
@@ -38,7 +38,7 @@ def test_greedy_is_what_plain_transformers_generates(rewriter: Rewriter, folder:
             [{"role": "user", "content": prompt}], add_generation_prompt=True, return_tensors="pt", return_dict=True
         )
         tokens = model.generate(**start, do_sample=False, max_new_tokens=12)
-        assert ours == prompt_in(tokenizer.decode(tokens[0, start["input_ids"].shape[1] :], skip_special_tokens=True))
+        assert ours == tidy(tokenizer.decode(tokens[0, start["input_ids"].shape[1] :], skip_special_tokens=True))
 
 
 def test_samples_follow_the_seed_and_leave_the_global_state_alone(rewriter: Rewriter) -> None:
@@ -74,7 +74,7 @@ def test_a_general_chat_model_is_told_what_to_do(folder: Path) -> None:
 
 
 def test_thinking_and_line_breaks_are_dropped() -> None:
-    assert prompt_in('<think>"no"\nhm</think>\n A red\n circle. ') == "A red circle."
+    assert tidy('<think>"no"\nhm</think>\n A red\n circle. ') == "A red circle."
 
 
 @pytest.mark.parametrize("spec", ["no/such/folder", "tests"])

@@ -41,7 +41,7 @@ class PostersConfig:
     """pairs: files of pairs whose prompts are excluded, so that a held-out set shares no prompt with training."""
     batch_size: int = 32
     """Images generated or scored at once."""
-    device: str = "cpu"
-    """Device of the base."""
+    device: str = "auto"
+    """Device of the base: auto (the GPU where there is one), cpu, cuda, cuda:1 or mps."""
     seed: int = 0
     """Random seed; the same seed gives the same data."""

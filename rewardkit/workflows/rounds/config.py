@@ -45,5 +45,5 @@ class RoundsConfig:
     """Also run one round with the updates of all rounds and the first reward model, as a control."""
     seed: int = 0
     """Random seed."""
-    device: str = "cpu"
-    """Device: cpu, cuda or mps."""
+    device: str = "auto"
+    """Device: auto (the GPU where there is one), cpu, cuda or mps."""

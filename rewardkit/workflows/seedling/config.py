@@ -24,5 +24,5 @@ class SeedlingConfig:
     """Posters per update (twice as many for the CLIP)."""
     seed: int = 0
     """Random seed."""
-    device: str = "cpu"
-    """Device: cpu, cuda or mps."""
+    device: str = "auto"
+    """Device: auto (the GPU where there is one), cpu, cuda or mps."""

@@ -1,0 +1,51 @@
+"""What the options of any command have in common, checked before it loads or writes anything.
+
+Imports no torch for a CPU.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from rewardkit.errors import UserError
+
+FILES = ("score", "calibrate", "pairs check", "plan", "pe rewrite")
+"""Commands whose `--out` is a file; that of `eval-rm` may be either."""
+EITHER = ("eval-rm",)
+
+
+def check(name: str, options: Any) -> None:
+    """Check devices, the seed and the output of a command; raise `UserError` for the first that cannot be."""
+    for field in ("device", "reward_device"):
+        device = getattr(options, field, "")
+        if device not in ("", "auto", "cpu"):
+            from rewardkit.training.device import pick_device
+
+            pick_device(device)
+    seed = getattr(options, "seed", 0)
+    if not 0 <= seed < 2**32:
+        raise UserError(f"--seed is a whole number from 0 to {2**32 - 1}; got {seed}")
+    out = getattr(options, "out", None)
+    if out is not None:
+        check_out(name, Path(out))
+
+
+def check_out(name: str, out: Path) -> None:
+    """Refuse an output that is of the other kind, too long, or in a place that cannot be written to."""
+    try:
+        there = next(path for path in (out, *out.absolute().parents) if os.path.lexists(path))
+        out.is_dir()
+    except OSError as error:  # a name too long
+        raise UserError(f"--out cannot be {str(out)[:80]}...: {str(error.strerror).lower()}; choose another") from error
+    if any(len(os.fsencode(part)) > 255 for part in out.parts):
+        raise UserError(f"--out cannot be {str(out)[:80]}...: a name is longer than 255 bytes; choose a shorter one")
+    if there == out:
+        if name in FILES and out.is_dir():
+            raise UserError(f"--out is a folder ({out}); name a file, like {out / 'result'}")
+        if name not in (*FILES, *EITHER) and not out.is_dir():
+            raise UserError(f"--out is a file ({out}); name a folder")
+    elif not there.is_dir():
+        raise UserError(f"--out cannot be {out}: {there} is a file; choose another place")
+    folder = there if there.is_dir() else there.parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"--out cannot be {out}: no right to write in {folder}; choose another place")

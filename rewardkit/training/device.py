@@ -1,0 +1,48 @@
+"""Where and how precisely to compute, by name. Imports no torch by itself.
+
+`auto` is the GPU where torch sees one, else the CPU; and bfloat16 on a GPU, float32 on a CPU.
+"""
+
+from typing import TYPE_CHECKING, Literal
+
+from rewardkit.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+DTypeName = Literal["auto", "float32", "bfloat16", "float16"]
+
+KNOWN = "auto, cpu, cuda, cuda:1 or mps"
+
+
+def pick_device(name: "str | torch.device" = "auto") -> "torch.device":
+    """Turn a name into a device; raise `UserError` for a name that is none and for a device that is not here."""
+    import torch
+
+    if isinstance(name, torch.device):
+        return name
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"no device is called {name!r}; devices are {KNOWN}") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        seen = f"{count} GPU{'s' if count > 1 else ''}, numbered from 0" if count else "no GPU"
+        raise UserError(f"device {name!r} is not here: torch sees {seen}; use --device auto or cpu")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UserError("device 'mps' is not here; use --device auto or cpu")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise UserError(f"device {name!r} cannot be used; devices are {KNOWN}")
+    return device
+
+
+def pick_dtype(name: DTypeName, device: "str | torch.device") -> "torch.dtype":
+    """Turn a name into a precision; `auto` is bfloat16 on a GPU and float32 on a CPU."""
+    import torch
+
+    if name == "auto":
+        return torch.bfloat16 if pick_device(device).type == "cuda" else torch.float32
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype
