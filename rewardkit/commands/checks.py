@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from rewardkit.commands.ranges import check_numbers
 from rewardkit.errors import UserError
 
 FILES = ("score", "calibrate", "pairs check", "plan", "pe rewrite")
@@ -15,7 +16,8 @@ EITHER = ("eval-rm",)
 
 
 def check(name: str, options: Any) -> None:
-    """Check devices, the seed and the output of a command; raise `UserError` for the first that cannot be."""
+    """Check numbers, devices and the output of a command; raise `UserError` for the first that cannot be."""
+    check_numbers(options)
     for field in ("device", "reward_device"):
         device = getattr(options, field, "")
         if device not in ("", "auto", "cpu"):
