@@ -89,7 +89,7 @@ class Learner:
 
     def load(self, step: int, state: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Take up the state after `step` updates; raise `UserError` where it is of other weights."""
-        saved = state["weights"]
+        saved = state.get("weights", {})
         for name, parameter in self.parameters.items():
             if name not in saved or saved[name].shape != parameter.shape:
                 there = f"of shape {tuple(saved[name].shape)}" if name in saved else "missing"

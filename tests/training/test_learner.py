@@ -88,12 +88,20 @@ def test_a_gradient_that_is_not_finite_stops_before_the_weights_change() -> None
     assert all(torch.equal(one, other) for one, other in zip(before, network.parameters(), strict=True))
 
 
-@pytest.mark.parametrize(("change", "message"), [("shape", r"0\.weight is of shape \(5, 4\), not of shape \(3, 4\)"),
-                                                 ("name", r"0\.weight is missing")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("shape", r"0\.weight is of shape \(5, 4\), not of shape \(3, 4\); resume with the options of"),
+        ("name", r"0\.weight is missing"),
+        ("group", r"0\.weight is missing"),
+    ],
+)
 def test_a_state_of_other_weights_is_refused(change: str, message: str) -> None:
     saved = learner(model(5 if change == "shape" else 3)).state()
     if change == "name":
         del saved["weights"]["0.weight"]
+    if change == "group":
+        del saved["weights"]
     with pytest.raises(UserError, match=message):
         learner(model()).load(1, saved)
 
