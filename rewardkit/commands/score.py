@@ -5,10 +5,11 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from rewardkit.data.image_folder import Item, read_image_folder, read_text
+from rewardkit.data.image_folder import Item, read_image_folder
 from rewardkit.errors import UserError
 from rewardkit.io.files import write_text
 from rewardkit.io.jsonl import write_rows
+from rewardkit.io.text import read_text
 from rewardkit.report.text import aligned
 from rewardkit.rewards.calibration import on_scale
 from rewardkit.rewards.config import ScoreConfig
@@ -67,7 +68,7 @@ def file_prompt(path: Path) -> str:
         raise UserError(
             f'{path} has no prompt; give one with --prompt "..." or write it to {text.name} beside the image'
         )
-    return read_text(text)
+    return read_text(text).strip()
 
 
 def as_table(rows: Sequence[Scored], names: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from rewardkit.data.records.record import (
     shared_images,
     split,
 )
-from rewardkit.data.records.rows import read_rows, read_table
+from rewardkit.data.records.rows import read_rows
 from rewardkit.data.records.skipped import Skipped
 
 __all__ = [
@@ -37,7 +37,6 @@ __all__ = [
     "read_records",
     "read_rows",
     "read_source",
-    "read_table",
     "shared_images",
     "split",
     "to_record",

@@ -18,6 +18,7 @@ from typing import Any
 from rewardkit.errors import UserError
 from rewardkit.images import list_images
 from rewardkit.images.files import is_image_name
+from rewardkit.io.text import read_text
 from rewardkit.prompts import Prompt, read_prompts
 
 LISTS = ("prompts.jsonl", "metadata.jsonl")
@@ -130,18 +131,10 @@ def as_name(text: str) -> str:
 def from_text_files(images: Sequence[Path]) -> ImageFolder:
     texts = {image: image.with_suffix(".txt") for image in images}
     return ImageFolder(
-        tuple(Item(image, read_text(text)) for image, text in texts.items() if text.is_file()),
+        tuple(Item(image, read_text(text).strip()) for image, text in texts.items() if text.is_file()),
         "prompts from a text file beside each image",
         unmatched=tuple(image.name for image, text in texts.items() if not text.is_file()),
     )
-
-
-def read_text(path: Path) -> str:
-    """Read the prompt beside an image."""
-    try:
-        return path.read_text(encoding="utf-8-sig").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the prompt in {path} ({error}); it must be a UTF-8 text file") from error
 
 
 def from_names(images: Sequence[Path]) -> ImageFolder:

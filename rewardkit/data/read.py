@@ -139,7 +139,7 @@ def files_of(source: Path | str) -> tuple[Path, ...]:
         if not path.exists():
             raise UserError(f"no such file of pairs: {path}{hint}")
         return (path,)
-    found = sorted(map(Path, glob.glob(str(source), recursive=True)))
+    found = sorted(path for path in map(Path, glob.glob(str(source), recursive=True)) if path.name[0] != ".")
     if not found:
         raise UserError(f"no file matches {source}")
     return tuple(found)
@@ -151,7 +151,7 @@ def files_in(folder: Path) -> tuple[Path, ...]:
         return (folder / "pairs.jsonl",)
     for place in (folder, folder / "data"):
         for suffixes in ((".tfrecord",), (".parquet",), tuple(SUFFIXES)):
-            found = sorted(p for p in place.glob("*") if p.suffix.lower() in suffixes and p.is_file())
+            found = sorted(p for p in place.glob("[!.]*") if p.suffix.lower() in suffixes and p.is_file())
             if found:
                 check_one_split(folder, found)
                 return tuple(found)

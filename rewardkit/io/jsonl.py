@@ -11,22 +11,18 @@ from typing import Any
 
 from rewardkit.errors import UserError
 from rewardkit.io.files import write_bytes
+from rewardkit.io.text import open_text
 
 
 def numbered_rows(path: Path) -> Iterator[tuple[int, Any]]:
-    """Yield (line number, value) of every line that is not blank; UTF-8, with or without a byte order mark.
+    """Yield (line number, value) of every line that is not blank, in the encodings that `open_text` knows.
 
     Raises `UserError` that names the file, and the line of the first value that is not JSON.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="\n") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield number, _value(path, number, line)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; check the path") from error
+    with open_text(path, newline="\n") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                yield number, _value(path, number, line)
 
 
 def read_objects(path: Path) -> Iterator[dict[str, Any]]:

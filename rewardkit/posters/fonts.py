@@ -41,7 +41,7 @@ def cjk_font() -> Path | None:
 
 def font_files(folder: Path) -> Iterator[Path]:
     """Every font file below a folder, in name order."""
-    yield from sorted(path for path in folder.rglob("*") if path.suffix.lower() in {".ttf", ".otf", ".ttc"})
+    yield from sorted(path for path in folder.rglob("[!.]*") if path.suffix.lower() in {".ttf", ".otf", ".ttc"})
 
 
 def font_for(text: str) -> Path:

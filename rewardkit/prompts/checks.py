@@ -16,6 +16,25 @@ def check_prompts(prompts: Any, who: str, images: int | None = None) -> None:
         raise UserError(f"{who} needs one prompt an image; got {images} images and {len(prompts)} prompts")
 
 
+def as_prompt(found: Any, where: str) -> str:
+    """Take a cell as a prompt, which may be empty; raise `UserError` for what is no text, naming the place."""
+    if not isinstance(found, str):
+        said = "is empty" if found is None else f"is no text but {shown(found)}"
+        raise UserError(f"{where} {said}; write one prompt, in quotation marks")
+    try:
+        found.encode()
+    except UnicodeEncodeError as error:
+        half = f"half a character ({found[error.start]!a} at {error.start})"
+        raise UserError(f"{where} holds {half}, which is no text; write the whole character") from error
+    return found
+
+
+def shown(found: Any) -> str:
+    """A value in a few letters."""
+    text = repr(found)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
 def described(prompts: Any) -> str:
     """What there is in place of prompts, in a few words."""
     if not isinstance(prompts, Sequence):

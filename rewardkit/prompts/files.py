@@ -1,7 +1,5 @@
 """Files of prompts: .txt, .jsonl, .csv and .tsv."""
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +8,9 @@ from typing import Any
 from rewardkit.errors import UserError
 from rewardkit.io.files import as_path
 from rewardkit.io.jsonl import numbered_rows
-from rewardkit.prompts.checks import check_prompts
+from rewardkit.io.table import read_table
+from rewardkit.io.text import open_text
+from rewardkit.prompts.checks import as_prompt, check_prompts, shown
 
 COLUMNS = ("prompt", "caption", "text")
 """Column names a prompt is looked for under, in this order, in any case."""
@@ -31,10 +31,10 @@ def read_prompts(path: Path | str, column: str | None = None) -> list[Prompt]:
     naming the file, and the line where there is one, for what cannot be read, for an empty prompt, and for no prompts.
     """
     path = as_path(path, "the file of prompts")
-    readers = {".txt": _lines, ".jsonl": _jsonl, ".csv": _csv, ".tsv": _tsv}
+    readers = {".txt": _lines, ".jsonl": _jsonl, ".csv": read_table, ".tsv": read_table}
     if path.suffix.lower() not in readers:
         raise UserError(f"{path}: prompts are read from {', '.join(readers)} files; rename or convert it")
-    rows = list(readers[path.suffix.lower()](path, _read(path)))
+    rows = list(readers[path.suffix.lower()](path))
     if not rows:
         raise UserError(f"{path} holds no prompts; write one a line")
     return [_prompt(path, number, row, column) for number, row in rows]
@@ -54,20 +54,14 @@ def as_prompts(source: Path | str | Sequence[str | Prompt]) -> list[Prompt]:
     return prompts
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
-    except OSError as error:
-        raise UserError(f"cannot read prompts from {path}: {error.strerror}") from error
-
-
 def _prompt(path: Path, number: int, row: Mapping[str, Any], column: str | None) -> Prompt:
     key = _column(path, row, column)
     text = row[key]
     if not isinstance(text, str) or not text.strip():
-        raise UserError(f"{path}, line {number}: {key!r} holds no prompt ({text!r}); fill it in or delete the line")
+        raise UserError(
+            f"{path}, line {number}: {key!r} holds no prompt ({shown(text)}); fill it in or delete the line"
+        )
+    as_prompt(text, f"{path}, line {number}: {key!r}")
     return Prompt(text.strip(), {name: value for name, value in row.items() if name != key})
 
 
@@ -85,50 +79,17 @@ def _column(path: Path, row: Mapping[str, Any], column: str | None) -> str:
 Rows = Iterator[tuple[int, dict[str, Any]]]
 
 
-def _lines(path: Path, text: str) -> Rows:
-    # Not splitlines(): that also breaks at U+2028 and form feeds, which are characters of a prompt.
-    return ((number, {"prompt": line}) for number, line in enumerate(text.split("\n"), 1) if line.strip())
+def _lines(path: Path) -> Rows:
+    with open_text(path) as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                yield number, {"prompt": line.removesuffix("\n")}
 
 
-def _jsonl(path: Path, text: str) -> Rows:
+def _jsonl(path: Path) -> Rows:
     for number, row in numbered_rows(path):
         if isinstance(row, str):
             row = {"prompt": row}
         if not isinstance(row, dict):
             raise UserError(f'{path}, line {number} must be an object like {{"prompt": "a red circle"}}')
         yield number, row
-
-
-def _csv(path: Path, text: str) -> Rows:
-    return _table(path, _csv_rows(path, text))
-
-
-def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(io.StringIO(text), strict=True)
-    try:
-        for cells in reader:
-            yield reader.line_num, cells
-    except csv.Error as error:
-        raise UserError(f"{path}, line {reader.line_num} is not CSV: {error}") from error
-
-
-def _tsv(path: Path, text: str) -> Rows:
-    lines = enumerate(text.split("\n"), 1)
-    return _table(path, ((number, [_unquoted(cell) for cell in line.split("\t")]) for number, line in lines))
-
-
-def _unquoted(cell: str) -> str:
-    """Undo a spreadsheet's quoting of a TSV cell with quotes in it; leave raw cells (PartiPrompts) alone."""
-    inner = cell[1:-1]
-    if len(cell) > 3 and cell[0] == cell[-1] == '"' and '""' in inner and '"' not in inner.replace('""', ""):
-        return inner.replace('""', '"')
-    return cell
-
-
-def _table(path: Path, rows: Iterator[tuple[int, list[str]]]) -> Rows:
-    filled = ((number, cells) for number, cells in rows if any(cell.strip() for cell in cells))
-    _, header = next(filled, (0, []))
-    for number, cells in filled:
-        if len(cells) > len(header):
-            raise UserError(f"{path}, line {number} has {len(cells)} cells, but the first line names {len(header)}")
-        yield number, dict(zip(header, cells + [""] * (len(header) - len(cells)), strict=True))

@@ -31,6 +31,13 @@ def test_a_glob_joins_files_and_a_folder_refuses_two_splits(tmp_path: Path, pick
         read_records(tmp_path / "set" / "x*.parquet")
 
 
+def test_hidden_files_are_passed_over(tmp_path: Path, pickapic: Pick) -> None:
+    pickapic("set/train-0.parquet")
+    (tmp_path / "set" / "._train-0.parquet").write_bytes(b"\0\5\26\7")
+    assert len(read_records(tmp_path / "set")) == 3
+    assert len(read_records(str(tmp_path / "set" / "**" / "*.parquet"))) == 3
+
+
 def test_unknown_things_are_refused_by_name(tmp_path: Path, write_json: Callable[[str, Any], Path]) -> None:
     with pytest.raises(UserError, match=r"no known format\. It has a, b\. Known are: rewardkit: prompt, first, second"):
         read_records(write_json("x.json", [{"a": 1, "b": 2}]))

@@ -53,7 +53,13 @@ def test_plain_label_takes_its_axis_from_column_or_caller(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"second": None}, "row 2 has no column 'second'"),
+        ({"second": None}, "row 2: column 'second' is empty"),
+        ({"second": ""}, "row 2: column 'second' names no image"),
+        ({"prompt": None}, "row 2: column 'prompt' is empty"),
+        ({"prompt": ["a cat"]}, r"row 2: column 'prompt' is no text but \['a cat'\]; write one prompt"),
+        ({"prompt": {"en": "a cat"}}, "row 2: column 'prompt' is no text"),
+        ({"prompt": float("nan")}, "row 2: column 'prompt' is no text but nan"),
+        ({"prompt": "a \ud83d cat"}, r"row 2: column 'prompt' holds half a character \('.ud83d' at 2\)"),
         ({"label_text": 1.5}, "row 2, label of text is 1.5"),
         ({"label_text": "yes"}, "row 2, label of text is 'yes'"),
         ({"label_text": None, "label_alignment": "nan"}, "must be P"),

@@ -21,7 +21,7 @@ AXIS = "alignment"
 def read(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iterator[RankedRecord]:
     """Read one list a prompt: a model's score is its mean rating, equal means tie."""
     for row in rows:
-        prompt, ratings = str(row.need("Prompt")), ratings_of(row)
+        prompt, ratings = row.prompt("Prompt"), ratings_of(row)
         means = tuple(mean(values) for values in ratings.values())
         if sum(not math.isnan(one) for one in means) < 2:
             left_out.add("prompt with fewer than two rated images", row.where)

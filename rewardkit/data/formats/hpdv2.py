@@ -12,7 +12,7 @@ from rewardkit.errors import UserError
 def read_train(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iterator[PreferenceRecord]:
     """Read pairs; one without a winner on either side is left out and counted."""
     for row in rows:
-        prompt, paths = str(row.need("prompt")), row.pair("file_path")
+        prompt, paths = row.prompt(), row.pair("file_path")
         liked, other = (float(value) for value in row.pair("human_preference"))
         if liked + other <= 0:
             left_out.add("without a preference", row.where)
@@ -25,7 +25,7 @@ def read_train(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iter
 def read_test(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iterator[RankedRecord]:
     """Read rank lists: the smaller the average rank the better, equal ones tie."""
     for row in rows:
-        prompt, paths, ranks = str(row.need("prompt")), row.need("image_path"), row.need("rank")
+        prompt, paths, ranks = row.prompt(), row.need("image_path"), row.need("rank")
         annotations = tuple([float(rank) for rank in one["rank"]] for one in row.values.get("raw_annotations") or ())
         if any(len(ranks) != len(paths) for ranks in (ranks, *annotations)):
             raise UserError(f"{row.where}: {len(paths)} images in image_path, but another number of ranks")

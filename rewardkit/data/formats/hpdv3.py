@@ -23,7 +23,7 @@ def read(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iterator[P
     Left out and counted: rows whose votes speak against their order, and rows of a `stage*` file that nobody judged.
     """
     for row in rows:
-        prompt, paths = str(row.need("prompt")), (str(row.need("path1")), str(row.need("path2")))
+        prompt, paths = row.prompt(), (str(row.need("path1")), str(row.need("path2")))
         votes = votes_of(row)
         if votes and votes[0] < votes[1]:
             left_out.add("votes against the order of the file", row.where)

@@ -43,7 +43,7 @@ def ranked(group: str, rows: Sequence[Row]) -> RankedRecord:
     """Make the rows of one prompt a list."""
     ratings = {name: tuple(rating(row, column) for row in rows) for name, column in RATINGS.items()}
     return RankedRecord(
-        str(rows[0].need("prompt")),
+        rows[0].prompt(),
         tuple(row.image("image_path", "..") for row in rows),
         ratings | {OVERALL: tuple(-float(row.need("rank")) for row in rows)},
         group=group,
@@ -62,7 +62,7 @@ def rating(row: Row, column: str) -> float:
 def read_lists(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iterator[RankedRecord]:
     """Read the published test.json: a row a prompt, its `generations` and their `ranking`, smaller is better."""
     for row in rows:
-        prompt, paths, ranks = str(row.need("prompt")), row.need("generations"), row.need("ranking")
+        prompt, paths, ranks = row.prompt(), row.need("generations"), row.need("ranking")
         if len(paths) != len(ranks):
             raise UserError(f"{row.where}: {len(paths)} generations, but {len(ranks)} ranks in ranking")
         yield RankedRecord(

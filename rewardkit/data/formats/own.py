@@ -50,10 +50,7 @@ OWN = Format("rewardkit", REQUIRED, telling=("first", "second"), read=read)
 
 def to_record(row: Row, axis: str | None) -> PreferenceRecord:
     """Check one row and make it a record; raise `UserError` naming file and row."""
-    missing = [name for name in REQUIRED if row.values.get(name) is None]
-    if missing:
-        raise UserError(f"{row.where} has no column {missing[0]!r}; it has {', '.join(map(str, row.values))}")
-    prompt = str(row.values["prompt"])
+    prompt = row.prompt()
     votes = row.number_of("votes_first"), row.number_of("votes_second")
     return PreferenceRecord(
         prompt,

@@ -28,7 +28,7 @@ def read(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iterator[P
         first = known.setdefault(ids[0], row.image("jpg_0"))
         second = known.setdefault(ids[1], row.image("jpg_1"))
         yield PreferenceRecord(
-            str(values[0]),
+            row.prompt("caption"),
             first,
             second,
             {axis or OVERALL: label(float(values[2]), float(values[3]), row)},

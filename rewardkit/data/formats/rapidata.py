@@ -19,7 +19,7 @@ TELLING = ("image1", "image2", "aggregated_results", "preference_responses", "de
 def read(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iterator[PreferenceRecord]:
     """Read pairs; the label is the share of votes for the first. A pair without a vote is left out and counted."""
     for row in rows:
-        prompt, images = str(row.need("prompt")), (row.image("image1"), row.image("image2"))
+        prompt, images = row.prompt(), (row.image("image1"), row.image("image2"))
         votes = votes_of(row)
         if sum(votes) <= 0:
             left_out.add("without a vote", row.where)

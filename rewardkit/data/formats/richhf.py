@@ -12,6 +12,7 @@ from rewardkit.data.records.record import OVERALL, ImageRef, RankedRecord
 from rewardkit.data.records.rows import Row, number, read_rows
 from rewardkit.data.records.skipped import Skipped
 from rewardkit.errors import UserError
+from rewardkit.io.text import read_text
 
 NAME = "RichHF-18K"
 SCORES = {
@@ -55,16 +56,16 @@ def partners(folder: Path) -> Partners:
     from rewardkit.images import SUFFIXES
 
     found: Partners = {}
-    for file in sorted(folder.glob("*.parquet")):
+    for file in sorted(folder.glob("[!.]*.parquet")):
         for place, values in enumerate(read_rows(file), start=1):
             row = Row(values, file, place)
             for side in "01":
                 uid = str(row.need(f"image_{side}_uid"))
-                found.setdefault(uid, (str(row.need("caption")), row.image(f"jpg_{side}")))
-    for prompt in sorted(folder.rglob("*.txt")):
+                found.setdefault(uid, (row.prompt("caption"), row.image(f"jpg_{side}")))
+    for prompt in sorted(folder.rglob("[!.]*.txt")):
         image = next((one for one in map(prompt.with_suffix, sorted(SUFFIXES)) if one.is_file()), None)
         if image is not None:
-            found.setdefault(prompt.stem, (prompt.read_text(encoding="utf-8").strip(), image))
+            found.setdefault(prompt.stem, (read_text(prompt).strip(), image))
     if not found:
         raise UserError(
             f"{NAME} holds neither prompts nor images: put Pick-a-Pic's .parquet files, or images with the prompt of "

@@ -11,6 +11,9 @@ from rewardkit.data.records.record import ImageRef
 from rewardkit.data.records.tfrecord import read_tfrecord
 from rewardkit.errors import UserError
 from rewardkit.io.jsonl import read_objects
+from rewardkit.io.table import read_table
+from rewardkit.io.text import read_text
+from rewardkit.prompts.checks import as_prompt, shown
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,10 @@ class Row:
         value = self.values.get(name)
         return "" if value is None else str(value)
 
+    def prompt(self, name: str = "prompt") -> str:
+        """Give the prompt, which must be there and be text; it may be empty."""
+        return as_prompt(self.need(name), f"{self.where}: column {name!r}")
+
     def number_of(self, name: str) -> float | None:
         """Give a number that may be absent; raise `UserError` for what is none."""
         value = self.values.get(name)
@@ -53,7 +60,11 @@ class Row:
     def image(self, name: str, *folders: str) -> ImageRef:
         """Give the image a column holds or names: a path relative to the file, or to one of `folders` beside it."""
         value = self.need(name)
-        return value if isinstance(value, CellImage | Path) else find(self.file.parent, str(value), *folders)
+        if isinstance(value, CellImage | Path):
+            return value
+        if not isinstance(value, str) or not value.strip():
+            raise UserError(f"{self.where}: column {name!r} names no image but holds {shown(value)}; write a path")
+        return find(self.file.parent, value, *folders)
 
 
 def number(value: object, where: str) -> float:
@@ -83,7 +94,7 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
         case ".json":
             yield from read_json(path)
         case ".csv" | ".tsv":
-            yield from read_table(path, "," if path.suffix.lower() == ".csv" else "\t")
+            yield from (row for _, row in read_table(path))
         case ".parquet":
             yield from read_parquet(path)
         case ".tfrecord":
@@ -94,7 +105,7 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 def read_json(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the objects of one JSON list, or of the list a top object holds as `pairs`; JSON lines too."""
-    text = path.read_text(encoding="utf-8-sig")
+    text = read_text(path)
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
@@ -108,10 +119,3 @@ def read_json(path: Path) -> Iterator[dict[str, Any]]:
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise UserError(f"{path} must hold a list of JSON objects, one a pair")
     yield from rows
-
-
-def read_table(path: Path, delimiter: str) -> Iterator[dict[str, Any]]:
-    import csv
-
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        yield from csv.DictReader(file, delimiter=delimiter)
