@@ -100,7 +100,7 @@ def compare(spec: str, config: PlanConfig, device: torch.device) -> list[Row]:
             targets=planner.targets,
             generator=torch.Generator(),
         )
-    vae = parts(base)["vae"]
+    vae = base.vae
     again = config.save_memory != "none"
     save_memory(base.denoiser, vae, config.save_memory)
     rows = [counted(planner, base)]
@@ -123,13 +123,8 @@ def compare(spec: str, config: PlanConfig, device: torch.device) -> list[Row]:
 
 def counted(planner: Planner, base: Base) -> Row:
     """Weights planned and built; the LoRA is on both."""
-    built = sum(weight.numel() for part in parts(base).values() for weight in part.parameters())
+    built = sum(weight.numel() for part in base.parts.values() for weight in part.parameters())
     return Row("parameters", sum(planner.parameters.values()) - planner.parameters["rewards"], built)
-
-
-def parts(base: Base) -> dict[str, nn.Module]:
-    pipeline: Any = base.pipeline  # type: ignore[attr-defined]
-    return {name: part for name, part in pipeline.components.items() if isinstance(part, nn.Module)}
 
 
 def pointers(*modules: nn.Module) -> set[int]:

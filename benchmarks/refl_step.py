@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.step_cases import TINY, sized, small
+from benchmarks.step_cases import sized, small
 from benchmarks.step_parts import peak, times
 from refl.session import Session
+from rewardkit.diffusion.tiny.families import TINY
 from rewardkit.io.files import write_text
 from rewardkit.stats import Estimate, ratio_interval
 from rewardkit.training.versions import versions

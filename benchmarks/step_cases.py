@@ -4,8 +4,7 @@ Weights of the tiny bases and of the real sizes are random, and nothing is downl
 on them.
 """
 
-import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,10 @@ from refl.learner import lora_learner
 from refl.session import Session, sampling
 from rewardkit.diffusion import lora
 from rewardkit.diffusion.base import Base
-from rewardkit.diffusion.load import FAMILIES, load_base
+from rewardkit.diffusion.load import load_base
 from rewardkit.diffusion.prompt_cache import PromptCache
 from rewardkit.diffusion.sampler import Sampler
-from rewardkit.diffusion.tiny import language, pipelines
+from rewardkit.diffusion.tiny.families import TINY
 from rewardkit.encoders import load_encoder
 from rewardkit.plan.bases import build, recipe
 from rewardkit.plan.conditioning import conditioning
@@ -30,15 +29,6 @@ from rewardkit.rewards.panel import Panel
 from rewardkit.training.batch_shard import BatchShard
 from rewardkit.training.run import Run
 from rewardkit.types import Conditioning, Images, Scores
-
-TINY: dict[str, Callable[[], Any]] = {
-    "sd3": pipelines.tiny_sd3, "flux": pipelines.tiny_flux, "qwen-image": language.tiny_qwen_image,
-    "z-image": language.tiny_z_image, "sana": language.tiny_sana, "pixart-sigma": language.tiny_pixart_sigma,
-    "lumina2": language.tiny_lumina2, "hunyuan-image": language.tiny_hunyuan_image,
-}  # fmt: skip
-
-SIZES = {"sana": 32, "lumina2": 32}
-"""Pixels of a tiny base where 16 is too small; not every pipeline knows its own."""
 
 TOKENS = 77
 """Length of a prompt where a size is measured without its text encoders."""
@@ -62,9 +52,7 @@ class TowerReward:
 
 def small(name: str, out: Path, batch: int) -> Session:
     """Seedling, or the tiny base of a family, with the built-in CLIP as the reward; on the CPU, in float32."""
-    base = load_base("seedling") if name == "seedling" else adapt(TINY[name]())
-    if name != "seedling":
-        base.image_size = SIZES.get(name, 16)
+    base = load_base("seedling") if name == "seedling" else TINY[name].base()
     return session(base, TowerReward(load_encoder("seedling")), ReflConfig(**options(out, batch)))
 
 
@@ -72,23 +60,14 @@ def sized(name: str, pixels: int, out: Path, batch: int, tower: str, device: str
     """A known size (or a diffusers folder) with random weights; prompts are random too, the text encoders left out."""
     made_of = recipe(name)
     parts = {part: made_of.parts[part] for part in ("transformer", "vae")}
-    if made_of.pipeline == "SeedlingPipeline":
-        parts = dict(made_of.parts)  # its pipeline cannot do without
     base: Any = build(replace(made_of, parts=parts), getattr(torch, dtype), torch.device(device))
     base.image_size = pixels
-    conditioning = random_prompt(made_of.pipeline, base, getattr(torch, dtype), torch.device(device))
+    conditioning = random_prompt(base, getattr(torch, dtype), torch.device(device))
     base.encode = lambda prompts: {
         name: value.repeat_interleave(len(prompts), 0) for name, value in conditioning.items()
     }
     scorer = TowerReward(weighted(encoder(tower), device))
     return session(base, scorer, ReflConfig(**options(out, batch), device=device, dtype=dtype))  # type: ignore[arg-type]
-
-
-def adapt(pipeline: Any) -> Base:
-    """Put a pipeline behind its family's four verbs."""
-    module, _, name = FAMILIES[type(pipeline).__name__].partition(":")
-    base: Base = getattr(importlib.import_module(module), name)(pipeline)
-    return base
 
 
 def options(out: Path, batch: int) -> dict[str, Any]:
@@ -114,9 +93,9 @@ def session(base: Base, reward: TowerReward, config: ReflConfig) -> Session:
     return Session(**{field.name: parts.get(field.name) for field in fields(Session)})  # type: ignore[arg-type]
 
 
-def random_prompt(pipeline: str, base: Base, dtype: torch.dtype, device: torch.device) -> Conditioning:
+def random_prompt(base: Base, dtype: torch.dtype, device: torch.device) -> Conditioning:
     """One prompt as its encoders might say it."""
-    zeros = conditioning(pipeline, base, 1, TOKENS, dtype, device)
+    zeros = conditioning(base, 1, TOKENS, dtype, device)
     return {name: torch.randn_like(value) if value.is_floating_point() else value for name, value in zeros.items()}
 
 

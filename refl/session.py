@@ -113,7 +113,7 @@ def begin(config: ReflConfig, world: Processes | None = None, parts: Parts | Non
     sampler = Sampler(base, sampling(config))
     trained = scaled(trained, sampler, texts, config, run.folder / "panel.json", world)
     parameters = adapters(config, base, run)
-    save_memory(base.denoiser, getattr(getattr(base, "pipeline", None), "vae", None), config.save_memory)
+    save_memory(base.denoiser, base.vae, config.save_memory)
     if config.shard:
         shard(base.denoiser, parameters.values(), world)
     learner = lora_learner(

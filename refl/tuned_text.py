@@ -29,7 +29,7 @@ def tunable(base: Base) -> TunableText:
 
 def encoders(base: Base, wanted: bool) -> Mapping[str, nn.Module]:
     """The text encoders that learn, by their names in the pipeline; none where not wanted."""
-    return tunable(base).text_encoders if wanted else {}
+    return tunable(base).tunable_text_encoders if wanted else {}
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,6 @@ class OwnReading:
 
     def encode(self, prompts: list[str]) -> Conditioning:
         with ExitStack() as stack:
-            for encoder in tunable(self.base).text_encoders.values():
+            for encoder in tunable(self.base).tunable_text_encoders.values():
                 stack.enter_context(reference(encoder))
             return self.base.encode(prompts)

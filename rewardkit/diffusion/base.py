@@ -1,10 +1,11 @@
-"""A base model is four verbs: encode prompts, predict at a noise level, decode, make noise.
+"""A base model is four verbs (encode prompts, predict at a noise level, decode, make noise) and the parts they use.
 
 Every base here is a rectified flow: `x_sigma = (1 - sigma) * image + sigma * noise`, and the velocity it predicts is
 `noise - image`; a family that was trained otherwise converts in its own file.
 """
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -16,6 +17,8 @@ from rewardkit.types import Conditioning, Images, Latents, NoiseLevels, PerImage
 class Base(Protocol):
     """A text-to-image model as the rest of the toolkit sees it; all its weights are frozen and in eval mode."""
 
+    pipeline: Any
+    """The diffusers pipeline it stands on."""
     denoiser: nn.Module
     """The network an adapter is attached to."""
     image_size: int
@@ -24,12 +27,31 @@ class Base(Protocol):
     """Whether guidance is an input of the network (one pass) and not a second, unconditional pass."""
 
     @property
+    def parts(self) -> dict[str, nn.Module]:
+        """Everything with weights, by its name in the pipeline."""
+        ...
+
+    @property
+    def vae(self) -> nn.Module:
+        """The autoencoder of images, one of the parts."""
+        ...
+
+    @property
+    def text_encoders(self) -> dict[str, nn.Module]:
+        """What reads prompts, by its name in the pipeline; empty once it is freed."""
+        ...
+
+    @property
     def lora_targets(self) -> tuple[str, ...]:
         """Names of the layers a LoRA goes to by default."""
         ...
 
     def encode(self, prompts: list[str]) -> Conditioning:
         """Read the prompts, without a graph; the batch is the first dimension of every tensor."""
+        ...
+
+    def text_shapes(self, tokens: int) -> dict[str, tuple[int, ...]]:
+        """Shapes of what `encode` gives for a prompt of so many tokens, without the batch; masks are named so."""
         ...
 
     def velocity(self, latents: Latents, sigma: PerImage, conditioning: Conditioning) -> Latents:
@@ -50,6 +72,27 @@ class Base(Protocol):
 
 
 @runtime_checkable
+class Family(Protocol):
+    """A class of bases, for one class of diffusers pipelines."""
+
+    def __call__(self, pipeline: Any) -> Base:
+        """Stand on a pipeline, whose weights are frozen."""
+        ...
+
+    def load(self, spec: str, device: torch.device, dtype: torch.dtype) -> Base:
+        """Load a folder in diffusers format or a hub id, its VAE in float32."""
+        ...
+
+    def part_names(self) -> tuple[str, ...]:
+        """Names of all networks that a pipeline of the family may have."""
+        ...
+
+    def of_parts(self, parts: Mapping[str, nn.Module]) -> Base:
+        """Stand on a pipeline of these networks, without tokenizers: everything but prompts can be computed."""
+        ...
+
+
+@runtime_checkable
 class OwnGuidance(Protocol):
     """A base whose two passes of guidance are mixed in a way of its own."""
 
@@ -66,7 +109,7 @@ class TunableText(Protocol):
     """Names of their layers that it goes to."""
 
     @property
-    def text_encoders(self) -> dict[str, nn.Module]:
+    def tunable_text_encoders(self) -> dict[str, nn.Module]:
         """Those encoders, by their names in the pipeline."""
         ...
 

@@ -38,12 +38,12 @@ def decode_by_image(decode: Callable[[Latents], Images], latents: Latents) -> Im
     return torch.cat(pieces)
 
 
-def save_memory(denoiser: nn.Module, decoder: object, saving: Saving) -> None:
+def save_memory(denoiser: nn.Module, decoder: nn.Module, saving: Saving) -> None:
     """Checkpoint the blocks of what `saving` names; raise `UserError` for a denoiser that cannot.
 
     A decoder without blocks of its own to checkpoint has `decode_by_image` alone.
     """
     if saving == "all":
         checkpoint_blocks(denoiser)
-    if saving != "none" and isinstance(decoder, nn.Module) and switchable(decoder):
+    if saving != "none" and switchable(decoder):
         checkpoint_blocks(decoder)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from rewardkit.diffusion.base import Base
+from rewardkit.diffusion.base import Base, Family
 from rewardkit.errors import UserError, first_line
 from rewardkit.training.device import pick_device
 
@@ -32,16 +32,21 @@ def load_base(spec: str, device: str | torch.device = "cpu", dtype: torch.dtype 
     differentiated through it.
     """
     folder = str(BUILT_IN.get(spec, spec))
-    family = pipeline_class(folder)
-    if family not in FAMILIES:
-        raise UserError(f"base {spec!r} is a {family}, which is not supported; supported are {', '.join(FAMILIES)}")
-    module, _, name = FAMILIES[family].partition(":")
+    kind = family(spec, pipeline_class(folder))
     from rewardkit.io.loading import loading
     from rewardkit.io.quiet import quiet
 
     with loading(f"the base {spec!r}"), quiet():
-        base: Base = getattr(importlib.import_module(module), name).load(folder, pick_device(device), dtype)
-    return base
+        return kind.load(folder, pick_device(device), dtype)
+
+
+def family(spec: str, pipeline: str) -> Family:
+    """The class that adapts a pipeline class; raise `UserError` where no family does."""
+    if pipeline not in FAMILIES:
+        raise UserError(f"base {spec!r} is a {pipeline}, which is not supported; supported are {', '.join(FAMILIES)}")
+    module, _, name = FAMILIES[pipeline].partition(":")
+    found: Family = getattr(importlib.import_module(module), name)
+    return found
 
 
 def pipeline_class(spec: str) -> str:

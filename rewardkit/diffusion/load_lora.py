@@ -45,7 +45,7 @@ def load_loras(base: Base, folders: str | Path | Sequence[str | Path], scales: S
 
 def networks(base: Base) -> dict[str, nn.Module]:
     """What an adapter can be put on, by its name in the file."""
-    return {PREFIX: base.denoiser, **(base.text_encoders if isinstance(base, TunableText) else {})}
+    return {PREFIX: base.denoiser, **(base.tunable_text_encoders if isinstance(base, TunableText) else {})}
 
 
 def load(folder: Path, base: Base, name: str) -> None:

@@ -49,7 +49,7 @@ class PromptCache:
     def _row(self, prompt: str) -> Conditioning:
         if prompt not in self._rows:
             if self._base is None:
-                raise UserError(f"the text encoders were let go before this prompt was read: {prompt!r}")
+                raise UserError(f"the text encoders were freed before this prompt was read: {prompt!r}")
             if self._limit is not None and self._bytes > self._limit:
                 self._rows, self._bytes = {}, 0
             row = {name: value.cpu() for name, value in self._base.encode([prompt]).items()}

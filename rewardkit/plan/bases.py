@@ -1,7 +1,6 @@
 """A base on the meta device, built from configuration files alone: a known name, a diffusers folder, or a hub id."""
 
 import importlib
-import inspect
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,13 +8,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import torch
 from torch import nn
-from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
 from rewardkit.diffusion.base import Base
-from rewardkit.diffusion.load import BUILT_IN, FAMILIES
+from rewardkit.diffusion.load import BUILT_IN, family
 from rewardkit.errors import UserError, first_line
 from rewardkit.io.files import read_object
 from rewardkit.io.quiet import quiet
@@ -23,15 +20,6 @@ from rewardkit.plan.dry import META
 
 KNOWN = Path(__file__).parent / "known.toml"
 FOLDER = "give a folder in diffusers format"
-
-SCHEDULERS = {
-    "PixArtSigmaPipeline": diffusers.DPMSolverMultistepScheduler,
-    "SanaPipeline": diffusers.DPMSolverMultistepScheduler,
-}
-"""Kinds of scheduler a family needs beside the flow-matching Euler one; its settings change no cost."""
-
-WEIGHTED = ("transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3", "glyph_encoder")
-"""Parts that have weights, by their name in `model_index.json`."""
 
 Part = Mapping[str, Any]
 """One part's settings, and under "class" its library and class, joined by a dot."""
@@ -86,10 +74,8 @@ def from_folder(spec: str, folder: Path) -> Recipe:
     """Read `model_index.json` and the parts' own files."""
     index = read_object(folder / "model_index.json", FOLDER)
     pipeline = str(index.get("_class_name"))
-    if pipeline not in FAMILIES:
-        raise UserError(f"base {spec!r} is a {pipeline}, which is not supported; supported are {', '.join(FAMILIES)}")
     parts = {}
-    for name in WEIGHTED:
+    for name in family(spec, pipeline).part_names():
         library, kind = index.get(name) or (None, None)
         if library is not None:
             settings = read_object(folder / name / "config.json", FOLDER)
@@ -106,10 +92,8 @@ def build(made_of: Recipe, dtype: torch.dtype, device: torch.device = META) -> B
     for name, each in modules.items():
         # `nn.Module.to`: diffusers' own warns, and transformers' asks for weights that are there.
         nn.Module.to(each, torch.float32 if name == "vae" else dtype)
-    module_name, _, class_name = FAMILIES[made_of.pipeline].partition(":")
-    family = getattr(importlib.import_module(module_name), class_name)
-    base: Base = family(assemble(made_of.pipeline, modules))
-    return base
+    with quiet():
+        return family(made_of.name, made_of.pipeline).of_parts(modules)
 
 
 def module(part: Part) -> nn.Module:
@@ -121,22 +105,3 @@ def module(part: Part) -> nn.Module:
     settings = {key: value for key, value in part.items() if key != "class"}
     built: nn.Module = kind(kind.config_class(**settings)) if library == "transformers" else kind.from_config(settings)
     return built
-
-
-def assemble(pipeline: str, modules: Mapping[str, nn.Module]) -> Any:
-    """Put the parts in their pipeline, without tokenizers; seedling's cannot do without its own."""
-    absent: dict[str, Any] = {}
-    if pipeline == "SeedlingPipeline":
-        from rewardkit.seedling.pipeline import SeedlingPipeline
-
-        kind: Any = SeedlingPipeline
-        words = PreTrainedTokenizerFast.from_pretrained(BUILT_IN["seedling"] / "tokenizer")
-        absent = {"tokenizer": words, "glyph_tokenizer": ByT5Tokenizer()}
-    else:
-        kind = getattr(diffusers, pipeline)
-    scheduler = SCHEDULERS.get(pipeline, diffusers.FlowMatchEulerDiscreteScheduler)()
-    asked = inspect.signature(kind.__init__).parameters.values()
-    needed = {each.name for each in asked if each.default is each.empty and each.kind is each.POSITIONAL_OR_KEYWORD}
-    absent = {name: None for name in needed - {"self", "scheduler", *modules}} | absent
-    with quiet():
-        return kind(**absent, **modules, scheduler=scheduler)

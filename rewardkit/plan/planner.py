@@ -92,8 +92,7 @@ class Planner:
     @cached_property
     def parts(self) -> dict[str, nn.Module]:
         """Modules with weights, by their name in the pipeline."""
-        pipeline: Any = self.base.pipeline  # type: ignore[attr-defined]
-        return {name: part for name, part in pipeline.components.items() if isinstance(part, nn.Module)}
+        return self.base.parts
 
     @cached_property
     def parameters(self) -> dict[str, int]:
@@ -149,7 +148,7 @@ class Planner:
 
     def step(self, config: PlanConfig) -> simulate.Step:
         return simulate.Step(
-            pipeline=self.recipe.pipeline, batch_size=config.batch_size, size=config.size or self.base.image_size,
+            batch_size=config.batch_size, size=config.size or self.base.image_size,
             grad_steps=config.grad_steps, guidance=config.guidance, window_guidance=config.window_guidance,
             tokens=config.prompt_tokens, dtype=getattr(torch, config.dtype), kernels=self.kernels,
         )  # fmt: skip

@@ -39,7 +39,6 @@ Branches = Literal["off", "detached", "graph"]
 class Step:
     """What is simulated."""
 
-    pipeline: str
     batch_size: int
     size: int
     grad_steps: int
@@ -79,8 +78,8 @@ def denoise_once(base: Base, step: Step) -> dict[str, Account]:
 
 def run_denoiser(meter: Meter, base: Base, step: Step, device: torch.device) -> None:
     """Take one step without a graph, the window's steps with one, and the way back; on any device."""
-    asked = conditioning(step.pipeline, base, step.batch_size, step.tokens, step.dtype, device)
-    empty = conditioning(step.pipeline, base, 1, step.tokens, step.dtype, device)
+    asked = conditioning(base, step.batch_size, step.tokens, step.dtype, device)
+    empty = conditioning(base, 1, step.tokens, step.dtype, device)
     noisy, sigmas = latents(base, step, device), torch.full((step.grad_steps + 1,), 0.5)
     scale = 1.0 if step.window_guidance == "off" and not base.distilled_guidance else step.guidance
     unconditional: Literal["graph", "detached"] = "graph" if step.window_guidance == "graph" else "detached"

@@ -19,7 +19,8 @@ from rewardkit.seedling.vae import SeedlingVAE
 class SeedlingPipeline(DiffusionPipeline, QwenImageLoraLoaderMixin):  # type: ignore[misc]
     """Draw images from prompts; quoted text is read by the glyph encoder as well (arXiv:2503.07703, 3.3).
 
-    The LoRA loader is the one diffusers has for pipelines of which the transformer alone takes adapters.
+    Encoders and tokenizers may be left out where no prompt is read. The LoRA loader is the one diffusers has for
+    pipelines of which the transformer alone takes adapters.
     """
 
     model_cpu_offload_seq = "text_encoder->glyph_encoder->transformer->vae"
@@ -29,10 +30,10 @@ class SeedlingPipeline(DiffusionPipeline, QwenImageLoraLoaderMixin):  # type: ig
         transformer: SeedlingTransformer,
         vae: SeedlingVAE,
         scheduler: FlowMatchEulerDiscreteScheduler,
-        text_encoder: Qwen2Model,
-        tokenizer: PreTrainedTokenizerFast,
-        glyph_encoder: T5EncoderModel,
-        glyph_tokenizer: ByT5Tokenizer,
+        text_encoder: Qwen2Model | None,
+        tokenizer: PreTrainedTokenizerFast | None,
+        glyph_encoder: T5EncoderModel | None,
+        glyph_tokenizer: ByT5Tokenizer | None,
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -44,7 +45,8 @@ class SeedlingPipeline(DiffusionPipeline, QwenImageLoraLoaderMixin):  # type: ig
             glyph_encoder=glyph_encoder,
             glyph_tokenizer=glyph_tokenizer,
         )
-        self.image_processor = VaeImageProcessor(vae_scale_factor=vae.config.downsample)
+        self.vae_scale_factor = vae.config.downsample
+        self.image_processor = VaeImageProcessor(vae_scale_factor=self.vae_scale_factor)
 
     @property
     def default_size(self) -> int:

@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from benchmarks.refl_step import off_line, overhead, tables
-from benchmarks.step_cases import TINY, sized, small
+from benchmarks.step_cases import sized, small
 from benchmarks.step_parts import Parts, cpu_peak, late, peak, times
 from refl.command import update
 from refl.session import Session
+from rewardkit.diffusion.tiny.families import TINY
 
 MEGABYTE = 1_000_000
 

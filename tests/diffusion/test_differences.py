@@ -18,14 +18,14 @@ from rewardkit.diffusion.families.sana import SanaBase
 from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
 from rewardkit.diffusion.sampler import generate_images, image_seed
 from rewardkit.diffusion.sampling import sample
-from rewardkit.diffusion.tiny import language
+from rewardkit.diffusion.tiny import families
 from rewardkit.diffusion.tiny.pipelines import tiny_sd3
 from rewardkit.errors import UserError
 
 
 def test_qwen_shifts_its_noise_levels_by_size() -> None:
     """sigma' = e^mu / (e^mu + 1/sigma - 1), mu linear in the image tokens: 16 at 16 pixels, 64 at 32 pixels."""
-    base = QwenImageBase(language.tiny_qwen_image())
+    base = QwenImageBase(families.tiny_qwen_image())
     for size, tokens in ((16, 16), (32, 64)):
         mu = 0.5 + (0.9 - 0.5) * (tokens - 256) / (4096 - 256)
         expected = [1.0, *(math.exp(mu) / (math.exp(mu) + 1 / even - 1) for even in (0.75, 0.5, 0.25)), 0.0]
@@ -33,7 +33,7 @@ def test_qwen_shifts_its_noise_levels_by_size() -> None:
 
 
 def test_qwen_keeps_a_gradient_where_its_vae_would_clamp_it_away() -> None:
-    pipeline = language.tiny_qwen_image()
+    pipeline = families.tiny_qwen_image()
     base = QwenImageBase(pipeline)
     with torch.no_grad():
         pipeline.vae.decoder.conv_out.bias.fill_(3.0)  # every pixel far over-exposed
@@ -46,7 +46,7 @@ def test_qwen_keeps_a_gradient_where_its_vae_would_clamp_it_away() -> None:
 
 
 def test_guidance_of_qwen_keeps_the_length_of_every_token() -> None:
-    base = QwenImageBase(language.tiny_qwen_image())
+    base = QwenImageBase(families.tiny_qwen_image())
     without, given = torch.randn(2, 1, 4, 4, 6, generator=torch.Generator().manual_seed(0))
     mixed = base.guide(without, given, 5.0)
 
@@ -58,7 +58,7 @@ def test_guidance_of_qwen_keeps_the_length_of_every_token() -> None:
     assert not isinstance(StableDiffusion3Base(tiny_sd3()), OwnGuidance)
 
 
-@pytest.mark.parametrize(("build", "adapter"), [(language.tiny_sana, SanaBase), (language.tiny_lumina2, Lumina2Base)])
+@pytest.mark.parametrize(("build", "adapter"), [(families.tiny_sana, SanaBase), (families.tiny_lumina2, Lumina2Base)])
 def test_the_empty_prompt_is_the_unconditional_one(build: Any, adapter: Any) -> None:
     base = adapter(build())
     if adapter is SanaBase:
@@ -76,7 +76,7 @@ def test_sana_instructs_as_the_stock_pipeline_does() -> None:
 
 
 def test_sana_follows_a_flow_matching_scheduler_too() -> None:
-    pipeline = language.tiny_sana()
+    pipeline = families.tiny_sana()
     pipeline.scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
     pipeline.set_progress_bar_config(disable=True)
     base = SanaBase(pipeline)
@@ -90,7 +90,7 @@ def test_sana_follows_a_flow_matching_scheduler_too() -> None:
 
 
 def test_euler_steps_of_pixart_are_ddim() -> None:
-    pipeline = language.tiny_pixart_sigma()
+    pipeline = families.tiny_pixart_sigma()
     pipeline.scheduler = DDIMScheduler(
         beta_schedule="linear", beta_start=0.0001, beta_end=0.02, clip_sample=False, timestep_spacing="trailing"
     )
@@ -121,7 +121,7 @@ class TrueNoise(torch.nn.Module):
 
 def test_pixart_s_true_noise_is_the_true_velocity() -> None:
     """At every level asked for, and all the way down the chain to the image."""
-    base = PixArtSigmaBase(language.tiny_pixart_sigma())
+    base = PixArtSigmaBase(families.tiny_pixart_sigma())
     image, noise = torch.randn(2, 1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     oracle = TrueNoise(image, noise, base.pipeline.scheduler.alphas_cumprod)
     base.denoiser = oracle
@@ -138,7 +138,7 @@ def test_pixart_s_true_noise_is_the_true_velocity() -> None:
 
 
 def test_pixart_starts_at_the_last_time_whatever_the_spacing() -> None:
-    pipeline = language.tiny_pixart_sigma()
+    pipeline = families.tiny_pixart_sigma()
     first = PixArtSigmaBase(pipeline).sigmas(7)[0]
     config = pipeline.scheduler.config
     pipeline.scheduler = type(pipeline.scheduler).from_config(config, timestep_spacing="leading")
@@ -146,14 +146,14 @@ def test_pixart_starts_at_the_last_time_whatever_the_spacing() -> None:
 
 
 def test_pixart_refuses_another_prediction() -> None:
-    pipeline = language.tiny_pixart_sigma()
+    pipeline = families.tiny_pixart_sigma()
     pipeline.scheduler = DDIMScheduler(prediction_type="v_prediction")
     with pytest.raises(UserError, match="predicts v_prediction"):
         PixArtSigmaBase(pipeline)
 
 
 def test_guidance_distilled_into_hunyuan_is_a_number() -> None:
-    pipeline = language.tiny_hunyuan_image(guidance_embeds=True)
+    pipeline = families.tiny_hunyuan_image(guidance_embeds=True)
     pipeline.guider = None
     pipeline.set_progress_bar_config(disable=True)
     base = HunyuanImageBase(pipeline)
@@ -167,10 +167,10 @@ def test_guidance_distilled_into_hunyuan_is_a_number() -> None:
 
 def test_hunyuan_of_mean_flow_is_refused() -> None:
     with pytest.raises(UserError, match="mean flow"):
-        HunyuanImageBase(language.tiny_hunyuan_image(meanflow=True))
+        HunyuanImageBase(families.tiny_hunyuan_image(meanflow=True))
 
 
 def test_steps_below_one_are_refused() -> None:
-    for base in (SanaBase(language.tiny_sana()), PixArtSigmaBase(language.tiny_pixart_sigma())):
+    for base in (SanaBase(families.tiny_sana()), PixArtSigmaBase(families.tiny_pixart_sigma())):
         with pytest.raises(UserError, match="steps must be"):
             base.sigmas(0)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -24,13 +24,20 @@ PROMPTS = ["red circle", 'star "GO"', "dull"]
 class LetterBase:
     """Draws the share of the letter e in a prompt as brightness, plus a little of the noise."""
 
+    pipeline = None
     denoiser: nn.Module = nn.Identity()
+    vae: nn.Module = nn.Identity()
+    parts: ClassVar[dict[str, nn.Module]] = {}
+    text_encoders: ClassVar[dict[str, nn.Module]] = {}
     image_size = 8
     distilled_guidance = False
     lora_targets: tuple[str, ...] = ()
 
     def encode(self, prompts: Sequence[str]) -> dict[str, Tensor]:
         return {"light": torch.tensor([prompt.count("e") / max(len(prompt), 1) for prompt in prompts])}
+
+    def text_shapes(self, tokens: int) -> dict[str, tuple[int, ...]]:
+        return {"light": ()}
 
     def velocity(self, latents: Tensor, sigma: Tensor, conditioning: dict[str, Tensor]) -> Tensor:
         noise = (latents - (1 - sigma).view(-1, 1, 1, 1) * conditioning["light"].view(-1, 1, 1, 1)) / sigma.view(

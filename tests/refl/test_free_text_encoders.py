@@ -1,4 +1,4 @@
-"""Text encoders let go: the same weights are learnt, their memory is free, and an unread prompt is named."""
+"""Text encoders freed: the same weights are learnt, their memory is free, and an unread prompt is named."""
 
 from dataclasses import replace
 from functools import partial
@@ -14,8 +14,9 @@ from refl.config import ReflConfig
 from refl.free_text_encoders import free_text_encoders
 from rewardkit.diffusion.load_lora import WEIGHTS_NAME
 from rewardkit.diffusion.sampler import Sampler, SamplingConfig
+from rewardkit.diffusion.tiny.families import TINY, TinyFamily
 from rewardkit.errors import UserError
-from tests.diffusion.conftest import FAMILIES, PROMPTS, Family
+from tests.diffusion.conftest import PROMPTS
 
 
 def test_a_run_learns_the_same_without_its_text_encoders(folder: Path, tmp_path: Path) -> None:
@@ -38,20 +39,19 @@ def test_only_denoiser_and_decoder_stay(folder: Path, tmp_path: Path) -> None:
         steps=3, text_encoders=False,
     )  # fmt: skip
     begun = session.begin(config)
-    parts = begun.base.pipeline.components  # type: ignore[attr-defined]
-    left = {name for name, part in parts.items() if isinstance(part, torch.nn.Module)}
-    assert left == {"transformer", "vae"}
+    assert begun.base.parts.keys() == {"transformer", "vae"}
+    assert begun.base.text_encoders == {}
 
 
-@pytest.mark.parametrize("family", FAMILIES.values(), ids=list(FAMILIES))
-def test_what_was_read_can_be_drawn_and_nothing_else(family: Family) -> None:
+@pytest.mark.parametrize("family", TINY.values(), ids=list(TINY))
+def test_what_was_read_can_be_drawn_and_nothing_else(family: TinyFamily) -> None:
     base = family.base()
     sampler = Sampler(base, SamplingConfig(steps=2, guidance=2.0, size=family.size))
     before = sampler.generate(PROMPTS)
     cache = free_text_encoders(base, torch.device("cpu"), PROMPTS)
     after = replace(sampler, encode=partial(cache.encode, device=torch.device("cpu")))
     assert torch.allclose(after.generate(PROMPTS), before, atol=1e-4)
-    with pytest.raises(UserError, match=r"let go before.*'a hill'"):
+    with pytest.raises(UserError, match=r"freed before.*'a hill'"):
         after.generate(["a hill"])
 
 

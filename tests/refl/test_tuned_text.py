@@ -37,8 +37,8 @@ BASES: dict[str, Callable[[], Any]] = {
 
 def tuned(base: Any, stir: Callable | None = None) -> dict[str, nn.Parameter]:
     parameters = lora.attach_all(
-        base.denoiser, base.text_encoders, rank=2, alpha=4.0, targets=base.lora_targets, text_targets=base.text_targets,
-        random=streams(0),
+        base.denoiser, base.tunable_text_encoders, rank=2, alpha=4.0, targets=base.lora_targets,
+        text_targets=base.text_targets, random=streams(0),
     )  # fmt: skip
     if stir:
         stir(parameters)
@@ -70,8 +70,8 @@ def outcome(base: Any, reward: Any, kl: float = 0.0) -> Any:
 def test_the_gradient_reaches_every_adapter_and_nothing_else(base: Any, redness: Callable, stir: Callable) -> None:
     parameters = tuned(base, stir)
     outcome(base, redness()).loss.backward()
-    assert {name.split(".")[0] for name in parameters} > set(base.text_encoders)
-    for prefix in base.text_encoders:
+    assert {name.split(".")[0] for name in parameters} > set(base.tunable_text_encoders)
+    for prefix in base.tunable_text_encoders:
         own = [parameter for name, parameter in parameters.items() if name.startswith(f"{prefix}.")]
         assert any(parameter.grad is not None and parameter.grad.any() for parameter in own), prefix
     adapters = {id(parameter) for parameter in parameters.values()}
@@ -98,7 +98,7 @@ def test_what_is_saved_draws_the_same(base: Any, stir: Callable, tmp_path: Path,
     before = draw(base)
     stir(tuned(base))
     after = draw(base)
-    lora.save(base.denoiser, tmp_path, base.text_encoders)
+    lora.save(base.denoiser, tmp_path, base.tunable_text_encoders)
     fresh: Any = BASES["seedling" if isinstance(base, SeedlingBase) else "sd3"]()
     if how == "stock":
         fresh.pipeline.load_lora_weights(str(tmp_path))
@@ -107,13 +107,15 @@ def test_what_is_saved_draws_the_same(base: Any, stir: Callable, tmp_path: Path,
     torch.testing.assert_close(draw(fresh), after, atol=1e-5, rtol=0)
     assert (after - before).abs().max() > 1e-3
     if how == "ours":
-        assert not any(p.requires_grad for encoder in fresh.text_encoders.values() for p in encoder.parameters())
+        assert not any(
+            p.requires_grad for encoder in fresh.tunable_text_encoders.values() for p in encoder.parameters()
+        )
 
 
 def test_a_scale_of_zero_switches_the_text_off_as_well(base: Any, stir: Callable, tmp_path: Path) -> None:
     before = draw(base)
     stir(tuned(base))
-    lora.save(base.denoiser, tmp_path, base.text_encoders)
+    lora.save(base.denoiser, tmp_path, base.tunable_text_encoders)
     fresh: Any = BASES["seedling" if isinstance(base, SeedlingBase) else "sd3"]()
     load_loras(fresh, [tmp_path], [0.0])
     torch.testing.assert_close(draw(fresh), before, atol=1e-5, rtol=0)

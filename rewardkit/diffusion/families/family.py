@@ -1,11 +1,12 @@
 """What families of diffusers share: load a pipeline, freeze it, draw its noise, take its noise levels, decode."""
 
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
-from diffusers import DiffusionPipeline
+from diffusers import DiffusionPipeline, FlowMatchEulerDiscreteScheduler, SchedulerMixin
 from torch import Tensor, nn
 
 from rewardkit.diffusion.latent import decode_latents, encode_images, freeze, gaussian, latent_side, scheduler_sigmas
@@ -19,11 +20,15 @@ JOINT_ATTENTION = (*ATTENTION, "add_q_proj", "add_k_proj", "add_v_proj", "to_add
 
 
 class DiffusersBase(ABC):
-    """The four verbs over a diffusers pipeline; a family says how to encode, how to ask for the velocity, and where
-    it differs from the rest.
+    """The four verbs over a diffusers pipeline; a family says how to encode, in which shapes, how to ask for the
+    velocity, and where it differs from the rest.
     """
 
     pipeline_class: ClassVar[type[DiffusionPipeline]]
+    text_encoder_names: ClassVar[tuple[str, ...]] = ("text_encoder",)
+    """Text encoders, by their names in the pipeline."""
+    scheduler_class: ClassVar[type[SchedulerMixin]] = FlowMatchEulerDiscreteScheduler
+    """Kind of scheduler that the family works with, where none is loaded."""
     lora_targets: tuple[str, ...] = ATTENTION
     distilled_guidance: bool = False
     patch: int = 2
@@ -35,7 +40,7 @@ class DiffusersBase(ABC):
         self.pipeline: Any = pipeline
         self.denoiser: nn.Module = self.pipeline.transformer
         self.image_size: int = self._default_size()
-        freeze(*(part for part in pipeline.components.values() if isinstance(part, nn.Module)))
+        freeze(*self.parts.values())
 
     @classmethod
     def load(cls, spec: str, device: torch.device, dtype: torch.dtype, **parts: Any) -> "DiffusersBase":
@@ -45,18 +50,47 @@ class DiffusersBase(ABC):
         pipeline.vae.float()
         return cls(pipeline)
 
+    @classmethod
+    def of_parts(cls, parts: Mapping[str, nn.Module]) -> "DiffusersBase":
+        """Put networks in a pipeline without tokenizers: all but prompts can be computed with it."""
+        asked = inspect.signature(cls.pipeline_class.__init__).parameters.values()
+        needed = {each.name for each in asked if each.default is each.empty and each.kind is each.POSITIONAL_OR_KEYWORD}
+        absent = dict.fromkeys(needed - {"self", "scheduler", *parts})
+        return cls(cls.pipeline_class(**absent, **parts, scheduler=cls.scheduler_class()))
+
+    @classmethod
+    def part_names(cls) -> tuple[str, ...]:
+        """Names of all networks that a pipeline of the family may hold."""
+        return ("transformer", "vae", *cls.text_encoder_names)
+
+    @property
+    def parts(self) -> dict[str, nn.Module]:
+        return {name: part for name, part in self.pipeline.components.items() if isinstance(part, nn.Module)}
+
+    @property
+    def vae(self) -> nn.Module:
+        vae: nn.Module = self.pipeline.vae
+        return vae
+
+    @property
+    def text_encoders(self) -> dict[str, nn.Module]:
+        return {name: part for name, part in self.parts.items() if name in self.text_encoder_names}
+
     @abstractmethod
     def encode(self, prompts: list[str]) -> Conditioning: ...
+
+    @abstractmethod
+    def text_shapes(self, tokens: int) -> dict[str, tuple[int, ...]]: ...
 
     @abstractmethod
     def velocity(self, latents: Latents, sigma: PerImage, conditioning: Conditioning) -> Latents: ...
 
     def decode(self, latents: Latents) -> Images:
-        return decode_latents(self.pipeline.vae, latents)
+        return decode_latents(self.vae, latents)
 
     @torch.no_grad()
     def image_latents(self, images: Images) -> Latents:
-        return encode_images(self.pipeline.vae, images)
+        return encode_images(self.vae, images)
 
     def noise(self, count: int, generator: torch.Generator, size: int | None = None) -> Latents:
         side = self._side(size)

@@ -14,11 +14,16 @@ class FluxBase(DiffusersBase):
     pipeline_class = FluxPipeline
     lora_targets = JOINT_ATTENTION
     distilled_guidance = True
+    text_encoder_names = ("text_encoder", "text_encoder_2")
 
     @torch.no_grad()
     def encode(self, prompts: list[str]) -> Conditioning:
         embeds, pooled, _ = self.pipeline.encode_prompt(prompts, prompts, device=self._device)
         return {"embeds": embeds, "pooled": pooled}
+
+    def text_shapes(self, tokens: int) -> dict[str, tuple[int, ...]]:
+        config = self.pipeline.transformer.config  # T5's tokens are padded to 512
+        return {"embeds": (512, config.joint_attention_dim), "pooled": (config.pooled_projection_dim,)}
 
     def velocity(self, latents: Latents, sigma: PerImage, conditioning: Conditioning) -> Latents:
         dtype, device = self._dtype, latents.device

@@ -18,6 +18,7 @@ class HunyuanImageBase(DiffusersBase):
 
     pipeline_class = HunyuanImagePipeline
     lora_targets = JOINT_ATTENTION
+    text_encoder_names = ("text_encoder", "text_encoder_2")
 
     def __init__(self, pipeline: HunyuanImagePipeline) -> None:
         super().__init__(pipeline)
@@ -36,6 +37,14 @@ class HunyuanImageBase(DiffusersBase):
             list(prompts), self._device, batch_size=len(prompts)
         )
         return {"embeds": embeds, "mask": mask.bool(), "glyphs": glyphs, "glyph_mask": glyph_mask.bool()}
+
+    def text_shapes(self, tokens: int) -> dict[str, tuple[int, ...]]:
+        config, length = self.pipeline.transformer.config, self.pipeline.tokenizer_max_length
+        glyphs = self.pipeline.tokenizer_2_max_length
+        return {
+            "embeds": (length, config.text_embed_dim), "mask": (length,),
+            "glyphs": (glyphs, config.text_embed_2_dim), "glyph_mask": (glyphs,),
+        }  # fmt: skip
 
     def velocity(self, latents: Latents, sigma: PerImage, conditioning: Conditioning) -> Latents:
         scale = conditioning.get("guidance", torch.ones_like(sigma)).to(latents.device, self._dtype)

@@ -22,6 +22,10 @@ class Lumina2Base(DiffusersBase):
         conditioning = {"embeds": embeds, "mask": mask.bool()}
         return conditioning if bare is None else where_empty(prompts, conditioning, {"embeds": bare, "mask": bare_mask})
 
+    def text_shapes(self, tokens: int) -> dict[str, tuple[int, ...]]:
+        length = min(tokens, 256)  # the network takes off again what is padded up to there
+        return {"embeds": (length, self.pipeline.transformer.config.cap_feat_dim), "mask": (length,)}
+
     def velocity(self, latents: Latents, sigma: PerImage, conditioning: Conditioning) -> Latents:
         predicted: Tensor = self.denoiser(
             hidden_states=latents.to(self._dtype),

@@ -6,7 +6,7 @@ of the flow is the deterministic DDIM step (Song et al. 2020, arXiv:2010.02502) 
 """
 
 import torch
-from diffusers import PixArtSigmaPipeline
+from diffusers import DPMSolverMultistepScheduler, PixArtSigmaPipeline
 from diffusers.loaders import PeftAdapterMixin
 from diffusers.models import PixArtTransformer2DModel
 from torch import Tensor
@@ -28,6 +28,7 @@ class PixArtSigmaBase(DiffusersBase):
     """
 
     pipeline_class = PixArtSigmaPipeline
+    scheduler_class = DPMSolverMultistepScheduler
 
     def __init__(self, pipeline: PixArtSigmaPipeline) -> None:
         super().__init__(pipeline)
@@ -43,6 +44,9 @@ class PixArtSigmaBase(DiffusersBase):
     def encode(self, prompts: list[str]) -> Conditioning:
         embeds, mask, _, _ = self.pipeline.encode_prompt(list(prompts), False, device=self._device)
         return {"embeds": embeds, "mask": mask.bool()}
+
+    def text_shapes(self, tokens: int) -> dict[str, tuple[int, ...]]:
+        return {"embeds": (300, self.pipeline.transformer.config.caption_channels), "mask": (300,)}
 
     def velocity(self, latents: Latents, sigma: PerImage, conditioning: Conditioning) -> Latents:
         levels = self._levels.to(latents.device)

@@ -28,6 +28,10 @@ class QwenImageBase(DiffusersBase):
             mask = torch.ones(embeds.shape[:2], device=embeds.device)
         return {"embeds": embeds, "mask": mask.bool()}
 
+    def text_shapes(self, tokens: int) -> dict[str, tuple[int, ...]]:
+        length = min(tokens, MAX_TOKENS)
+        return {"embeds": (length, self.pipeline.transformer.config.joint_attention_dim), "mask": (length,)}
+
     def velocity(self, latents: Latents, sigma: PerImage, conditioning: Conditioning) -> Latents:
         count, _, height, width = latents.shape
         predicted: Tensor = self.denoiser(

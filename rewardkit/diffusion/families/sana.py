@@ -24,6 +24,7 @@ class SanaBase(DiffusersBase):
 
     pipeline_class = SanaPipeline
     patch = 1
+    scheduler_class = DPMSolverMultistepScheduler
     instruction: Sequence[str] = INSTRUCTION
 
     @torch.no_grad()
@@ -33,6 +34,9 @@ class SanaBase(DiffusersBase):
         )
         conditioning = {"embeds": embeds, "mask": mask.bool()}
         return conditioning if bare is None else where_empty(prompts, conditioning, {"embeds": bare, "mask": bare_mask})
+
+    def text_shapes(self, tokens: int) -> dict[str, tuple[int, ...]]:
+        return {"embeds": (300, self.pipeline.transformer.config.caption_channels), "mask": (300,)}
 
     def velocity(self, latents: Latents, sigma: PerImage, conditioning: Conditioning) -> Latents:
         config = self.pipeline.transformer.config

@@ -16,6 +16,7 @@ class StableDiffusion3Base(DiffusersBase):
     pipeline_class = StableDiffusion3Pipeline
     lora_targets = JOINT_ATTENTION
     even_sigmas = False
+    text_encoder_names = ("text_encoder", "text_encoder_2", "text_encoder_3")
     text_targets = ("q_proj", "k_proj", "v_proj", "out_proj")
 
     def __init__(self, pipeline: StableDiffusion3Pipeline) -> None:
@@ -29,7 +30,7 @@ class StableDiffusion3Base(DiffusersBase):
         return super().load(spec, device, dtype, **absent, **parts)
 
     @property
-    def text_encoders(self) -> dict[str, nn.Module]:
+    def tunable_text_encoders(self) -> dict[str, nn.Module]:
         """The two CLIPs; stock diffusers loads no adapter of the T5."""
         return {name: getattr(self.pipeline, name) for name in ("text_encoder", "text_encoder_2")}
 
@@ -43,6 +44,10 @@ class StableDiffusion3Base(DiffusersBase):
             device=self._device,
         )  # fmt: skip
         return {"embeds": embeds, "pooled": pooled}
+
+    def text_shapes(self, tokens: int) -> dict[str, tuple[int, ...]]:
+        config = self.pipeline.transformer.config  # CLIP's tokens are padded to 77, T5's to 256
+        return {"embeds": (77 + 256, config.joint_attention_dim), "pooled": (config.pooled_projection_dim,)}
 
     def velocity(self, latents: Latents, sigma: PerImage, conditioning: Conditioning) -> Latents:
         predicted: Tensor = self.denoiser(

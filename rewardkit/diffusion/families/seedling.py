@@ -5,38 +5,28 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rewardkit.diffusion.latent import freeze, gaussian, latent_side, scheduler_sigmas, to_unit_range
+from rewardkit.diffusion.families.family import JOINT_ATTENTION, DiffusersBase
+from rewardkit.diffusion.latent import to_unit_range
 from rewardkit.seedling.pipeline import SeedlingPipeline
-from rewardkit.types import Conditioning, Images, Latents, NoiseLevels, PerImage
+from rewardkit.types import Conditioning, Images, Latents, PerImage
 
 
-class SeedlingBase:
+class SeedlingBase(DiffusersBase):
     """The four verbs over a `SeedlingPipeline`; with equal noise it draws what the pipeline draws."""
 
-    distilled_guidance = False
-    lora_targets = (
-        "to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out",
-        "ff.0", "ff.2", "ff_context.0", "ff_context.2",
-    )  # fmt: skip
-
+    pipeline_class = SeedlingPipeline
+    text_encoder_names = ("text_encoder", "glyph_encoder")
+    lora_targets = (*JOINT_ATTENTION, "ff.0", "ff.2", "ff_context.0", "ff_context.2")
+    even_sigmas = False
     text_targets = ("q_proj", "k_proj", "v_proj", "o_proj", "q", "k", "v", "o")
 
     def __init__(self, pipeline: SeedlingPipeline) -> None:
-        self.pipeline: Any = pipeline
-        self.denoiser: nn.Module = self.pipeline.transformer
-        self.image_size: int = self.pipeline.default_size
-        freeze(self.denoiser, self.pipeline.vae, self.pipeline.text_encoder, self.pipeline.glyph_encoder)
-
-    @classmethod
-    def load(cls, spec: str, device: torch.device, dtype: torch.dtype) -> "SeedlingBase":
-        pipeline = SeedlingPipeline.from_pretrained(spec, dtype=dtype)
-        pipeline.to(device)
-        pipeline.vae.float()
-        return cls(pipeline)
+        super().__init__(pipeline)
+        self.patch = self.pipeline.transformer.config.patch_size
 
     @property
-    def text_encoders(self) -> dict[str, nn.Module]:
-        return {name: getattr(self.pipeline, name) for name in ("text_encoder", "glyph_encoder")}
+    def tunable_text_encoders(self) -> dict[str, nn.Module]:
+        return self.text_encoders
 
     @torch.no_grad()
     def encode(self, prompts: list[str]) -> Conditioning:
@@ -46,8 +36,15 @@ class SeedlingBase:
         encoded: Conditioning = self.pipeline.encode_prompt(prompts)
         return encoded
 
+    def text_shapes(self, tokens: int) -> dict[str, tuple[int, ...]]:
+        config = self.pipeline.transformer.config
+        return {
+            "text_embeds": (config.max_text, config.text_dim), "text_mask": (config.max_text,),
+            "glyph_embeds": (config.max_glyphs, config.glyph_dim), "glyph_mask": (config.max_glyphs,),
+        }  # fmt: skip
+
     def velocity(self, latents: Latents, sigma: PerImage, conditioning: Conditioning) -> Latents:
-        dtype = self._weight.dtype
+        dtype = self._dtype
         conditioning = {
             name: value.to(dtype) if value.is_floating_point() else value for name, value in conditioning.items()
         }
@@ -55,30 +52,11 @@ class SeedlingBase:
         return predicted.to(latents.dtype)
 
     def decode(self, latents: Latents) -> Images:
-        pixels: Tensor = self.pipeline.decode_latents(latents.to(next(self.pipeline.vae.parameters()).dtype))
+        pixels: Tensor = self.pipeline.decode_latents(latents.to(next(self.vae.parameters()).dtype))
         return to_unit_range(pixels / 2 + 0.5)
 
     @torch.no_grad()
     def image_latents(self, images: Images) -> Latents:
-        vae: Any = self.pipeline.vae
+        vae: Any = self.vae
         latents: Tensor = vae.standardise(vae.posterior((2 * images - 1).to(next(vae.parameters()))).mode())
         return latents
-
-    def noise(self, count: int, generator: torch.Generator, size: int | None = None) -> Latents:
-        side = self._side(size)
-        dtype = torch.promote_types(self._weight.dtype, torch.float32)
-        channels = self.pipeline.transformer.config.in_channels
-        return gaussian(count, (channels, side, side), generator, self._weight.device, dtype)
-
-    def sigmas(self, steps: int, size: int | None = None) -> NoiseLevels:
-        tokens = (self._side(size) // self.pipeline.transformer.config.patch_size) ** 2
-        return scheduler_sigmas(self.pipeline.scheduler.config, steps, tokens).to(self._weight.device)
-
-    def _side(self, size: int | None) -> int:
-        factor = self.pipeline.vae.config.downsample
-        return latent_side(size or self.image_size, factor, self.pipeline.transformer.config.patch_size)
-
-    @property
-    def _weight(self) -> Tensor:
-        weight: Tensor = self.pipeline.transformer.proj_in.weight
-        return weight

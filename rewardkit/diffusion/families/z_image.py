@@ -25,6 +25,10 @@ class ZImageBase(DiffusersBase):
         masks = [torch.ones(len(row), dtype=torch.bool, device=row.device) for row in rows]
         return {"embeds": pad_sequence(rows, batch_first=True), "mask": pad_sequence(masks, batch_first=True)}
 
+    def text_shapes(self, tokens: int) -> dict[str, tuple[int, ...]]:
+        length = min(tokens, 512)  # the stock pipeline cuts there
+        return {"embeds": (length, self.pipeline.transformer.config.cap_feat_dim), "mask": (length,)}
+
     def velocity(self, latents: Latents, sigma: PerImage, conditioning: Conditioning) -> Latents:
         texts = zip(conditioning["embeds"].to(self._dtype), conditioning["mask"], strict=True)
         predicted: list[Tensor] = self.denoiser(

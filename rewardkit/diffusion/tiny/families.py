@@ -1,4 +1,8 @@
-"""Random bases of a few thousand weights behind language models, in memory; see `diffusion.tiny.pipelines`."""
+"""Every family of diffusers once: its pipeline, tiny and random, and how to ask it for the images of its base."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from diffusers import (
@@ -23,8 +27,12 @@ from diffusers import (
 )
 from transformers import ByT5Tokenizer
 
+from rewardkit.diffusion.base import Base
+from rewardkit.diffusion.load import family
+from rewardkit.diffusion.sampler import SamplingConfig, image_seed
 from rewardkit.diffusion.tiny import text as text
-from rewardkit.diffusion.tiny.pipelines import LATENT_CHANNELS, awake, tiny_vae
+from rewardkit.diffusion.tiny.pipelines import LATENT_CHANNELS, awake, tiny_flux, tiny_sd3, tiny_vae
+from rewardkit.types import Images
 
 
 def tiny_qwen_image(seed: int = 0) -> QwenImagePipeline:
@@ -147,3 +155,82 @@ def shorten(pipeline: QwenImagePipeline | HunyuanImagePipeline) -> None:
     """Spare a tokenizer of bytes the long words before the prompt; a loaded folder has them again."""
     pipeline.prompt_template_encode, pipeline.prompt_template_encode_start_idx = "user: {} end", 6
     pipeline.tokenizer_max_length = 48
+
+
+def plain(pipeline: Any, scale: float, count: int) -> dict[str, Any]:
+    """Guidance as most pipelines take it."""
+    return {"guidance_scale": scale}
+
+
+def above_conditional(pipeline: Any, scale: float, count: int) -> dict[str, Any]:
+    """Z-Image counts from the conditional prediction."""
+    return {"guidance_scale": scale - 1}
+
+
+def negative(pipeline: Any, scale: float, count: int) -> dict[str, Any]:
+    """Qwen-Image guides where it is given negative prompts."""
+    return {"true_cfg_scale": scale, "negative_prompt": [""] * count if scale > 1 else None}
+
+
+def guider(pipeline: Any, scale: float, count: int) -> dict[str, Any]:
+    """HunyuanImage has an object for it."""
+    pipeline.guider = type(pipeline.guider)(guidance_scale=scale)
+    return {"negative_prompt": [""] * count}
+
+
+@dataclass(frozen=True)
+class TinyFamily:
+    """How to build a family tiny, and how to ask its stock pipeline for the images that its base draws."""
+
+    build: Callable[[], Any]
+    guide: Callable[[Any, float, int], dict[str, Any]] = plain
+    """(pipeline, our scale, number of prompts) -> options that make the stock pipeline guide so."""
+    size: int = 16
+    """Pixels."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Further options of the stock pipeline."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Attributes that the base gets."""
+
+    def base(self, pipeline: Any = None) -> Base:
+        """The base over a pipeline, a new one where none is given."""
+        pipeline = pipeline or self.build()
+        base = family("tiny", type(pipeline).__name__)(pipeline)
+        base.image_size = self.size
+        for name, value in self.settings.items():
+            setattr(base, name, value)
+        return base
+
+    def stock(self, pipeline: Any, prompts: Sequence[str], config: SamplingConfig) -> Images:
+        """What the stock pipeline draws, with a first-order solver where its own is of a higher order."""
+        scheduler = pipeline.scheduler
+        if "solver_order" in scheduler.config:
+            pipeline.scheduler = type(scheduler).from_config(scheduler.config, solver_order=1)
+        side = config.size or self.size
+        images: Images = pipeline(
+            list(prompts), num_inference_steps=config.steps, height=side, width=side, output_type="pt",
+            generator=[torch.Generator().manual_seed(image_seed(config.seed, i)) for i in range(len(prompts))],
+            **self.options, **self.guide(pipeline, config.guidance, len(prompts)),
+        ).images  # fmt: skip
+        pipeline.scheduler = scheduler
+        return images
+
+
+UNBINNED = {"use_resolution_binning": False, "clean_caption": False}
+INSTRUCTION = ["Better words:"]
+"""In place of Sana's own, which is 3,000 bytes long."""
+
+TINY = {
+    "sd3": TinyFamily(tiny_sd3),
+    "flux": TinyFamily(tiny_flux),
+    "qwen-image": TinyFamily(tiny_qwen_image, negative),
+    "z-image": TinyFamily(tiny_z_image, above_conditional),
+    "sana": TinyFamily(
+        tiny_sana, size=32, options={**UNBINNED, "complex_human_instruction": INSTRUCTION},
+        settings={"instruction": INSTRUCTION},
+    ),
+    "pixart-sigma": TinyFamily(tiny_pixart_sigma, options=UNBINNED),
+    "lumina2": TinyFamily(tiny_lumina2, size=32),
+    "hunyuan-image": TinyFamily(tiny_hunyuan_image, guider),
+}  # fmt: skip
+"""The tests of families and `benchmarks/refl_step.py` run on each."""
