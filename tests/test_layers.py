@@ -152,3 +152,28 @@ def test_the_public_names_are_those_of_the_lazy_table() -> None:
 def test_a_folder_of_more_than_five_files_says_what_lives_there(folder: Path) -> None:
     files = list((ROOT / folder).glob("*.py"))
     assert len(files) <= 5 or (ROOT / folder / "README.md").is_file()
+
+
+DICTATED = {
+    ("rewardkit/plan/dry.py", "attention"): "stands in for torch's scaled_dot_product_attention",
+    ("rewardkit/seedling/pipeline.py", "__call__"): "the arguments of a diffusers pipeline",
+    ("rewardkit/seedling/transformer.py", "__init__"): "the config that a diffusers ModelMixin registers",
+}
+"""Functions of more than seven parameters, whose signature another library dictates."""
+
+
+def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    spec = function.args
+    named = [*spec.posonlyargs, *spec.args, *spec.kwonlyargs, *filter(None, (spec.vararg, spec.kwarg))]
+    return [each.arg for each in named if each.arg not in ("self", "cls")]
+
+
+def test_no_function_has_more_than_seven_parameters() -> None:
+    paths = [*FILES, *(path.relative_to(ROOT) for path in sorted((ROOT / "benchmarks").rglob("*.py")))]
+    many = {
+        (path.as_posix(), node.name)
+        for path in paths
+        for node in ast.walk(ast.parse(read(path)))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and len(parameters(node)) > 7
+    }
+    assert many == DICTATED.keys()
