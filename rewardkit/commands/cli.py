@@ -7,14 +7,16 @@ import select
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pkgutil import resolve_name
 from typing import Any
 
 from rewardkit import __version__
-from rewardkit.commands.checks import check
+from rewardkit.commands.checks import EITHER, FILES, check
 from rewardkit.commands.table import COMMANDS
 from rewardkit.errors import Interrupted, UserError, did_you_mean
 from rewardkit.io.files import NO_SPACE
+from rewardkit.io.lock import locked
 
 NOTE = "Options can also come from a TOML file (--config FILE.toml, one key per option); the command line overrides it."
 
@@ -128,8 +130,17 @@ def call(name: str, words: list[str]) -> int:
     """Build a command's options from the words after it, then import its function and call it on them."""
     options = read(name, words)
     check(name, options)
-    resolve_name(COMMANDS[name].function)(options)
+    with alone(name, options, words):
+        resolve_name(COMMANDS[name].function)(options)
     return 0
+
+
+def alone(name: str, options: Any, words: Sequence[str]) -> AbstractContextManager[None]:
+    """Keep other commands out of the folder that a command writes to; of several processes the first does so."""
+    out = getattr(options, "out", None)
+    if out is None or name in (*FILES, *EITHER) or os.environ.get("RANK", "0") != "0":
+        return nullcontext()
+    return locked(out, shlex.join(["rewardkit", name, *words]))
 
 
 def read(name: str, words: Sequence[str]) -> Any:
