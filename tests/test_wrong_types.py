@@ -23,6 +23,9 @@ CASES = {
     "load_loras(base, [None])": "a LoRA's folder must be a path or a string; got a value of type NoneType",
     "load_loras(base, 'here')": "no LoRA in here",
     "load_loras(base, Path('here'))": "no LoRA in here",
+    "generate_images(base, 'ab', steps=1)": "generating images needs a list of prompts; got the string 'ab'",
+    "generate_images(base, ['a', 1], steps=1)": "needs a list of prompts, each a string; got an item of type int",
+    "generate_images(base, [], steps=1)": "there is no prompt to generate an image of",
     "reward.score(images.numpy(), PROMPTS)": "in [0, 1]; got a value of type ndarray",
     "reward.score([images[0], images[1]], PROMPTS)": "in [0, 1]; got a value of type list",
     "reward.score(images, 'ab')": "needs a list of prompts; got the string 'ab', so write ['ab']",
@@ -51,7 +54,7 @@ PRELUDE = """
 from pathlib import Path
 import torch
 import pe, refl, rm
-from rewardkit import UserError, load_reward, load_rewards, read_prompts
+from rewardkit import UserError, generate_images, load_reward, load_rewards, read_prompts
 from rewardkit.diffusion.families.seedling import SeedlingBase
 from rewardkit.diffusion.load_lora import load_loras
 from rewardkit.encoders import load_encoder

@@ -11,6 +11,7 @@ from rewardkit.diffusion.base import Base
 from rewardkit.diffusion.sampling import guided, sample
 from rewardkit.errors import UserError
 from rewardkit.io.progress import Progress
+from rewardkit.prompts import check_prompts
 from rewardkit.types import Conditioning, Images
 
 
@@ -49,7 +50,11 @@ class Sampler:
     """Encodes prompts in place of the base, whose text encoders may have been freed."""
 
     def batches(self, prompts: Sequence[str], first: int = 0, progress: bool = False) -> Iterator[Images]:
-        """Generate one image per prompt, batch by batch, on the CPU; `first` is the index of the first image."""
+        """Generate one image per prompt, batch by batch, on the CPU; `first` is the index of the first image.
+
+        Raises `UserError` for prompts that are not a list of texts.
+        """
+        check_prompts(prompts, "generating images")
         base, config, encode = self.base, self.config, self.encode or self.base.encode
         empty = encode([""])
         sigmas = base.sigmas(config.steps, config.size)
@@ -67,6 +72,8 @@ class Sampler:
 
     def generate(self, prompts: Sequence[str], first: int = 0, progress: bool = False) -> Images:
         """Generate one image per prompt (see `batches`), all in memory."""
+        if not prompts:
+            raise UserError("there is no prompt to generate an image of; give one or more")
         return torch.cat(list(self.batches(prompts, first, progress)))
 
     def seeded(self, seed: int) -> "Sampler":
