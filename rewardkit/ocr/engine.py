@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -11,14 +12,24 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from rewardkit.ocr.several import Lines, joined
 from rewardkit.types import Images
 
 SMALL = 160
 """Images with a shorter side below this are enlarged until the longer one has `ENLARGED` pixels: the detector misses
 letters of a few pixels."""
 ENLARGED = 192
+LONGEST, THINNEST = 2000, 30
+"""RapidOCR shrinks images whose longer side has more pixels than this, and enlarges those with a shorter side below."""
+PART = 12
+"""Images too long for that are read in parts about so many times as long as they are wide."""
+LEAST_SIDE, MOST_PARTS = 8, 250
+"""A long image with a shorter side below this, or of more parts than this, holds no letters that could be read."""
 SURE = 0.5
 """Lines that are read with less confidence than this are left out."""
+
+Pixels = UInt8[np.ndarray, "_ _ 3"]
+"""BGR, as OpenCV has it."""
 
 
 class Engine:
@@ -31,16 +42,27 @@ class Engine:
 
     def read(self, image: Float[Tensor, "3 height width"]) -> str:
         """Read one image in [0, 1]: its lines from top to bottom, joined by spaces; empty when there is no text."""
-        pixels, engine, _ = self._prepared(image)
-        found = engine(pixels, use_det=True, use_rec=True)
-        if found.txts is None or found.boxes is None:
-            return ""
-        order = reading_order(np.asarray(found.boxes, dtype=np.float32))
-        return " ".join(found.txts[index].strip() for index in order).strip()
+        return joined(self.lines(image))
 
-    def _prepared(self, image: Tensor) -> tuple[UInt8[np.ndarray, "_ _ 3"], Any, float]:
+    def lines(self, image: Float[Tensor, "3 height width"]) -> Lines:
+        """Read one image in [0, 1]: its lines from top to bottom, each a list of pieces from left to right."""
+        boxes, texts, _ = self._search(image, read=True)
+        return [[texts[index].strip() for index in row] for row in rows(boxes)]
+
+    def _search(self, image: Tensor, *, read: bool) -> tuple[Float[np.ndarray, "boxes 4 2"], list[str], float]:
+        """Boxes of the text, what they say where it is to be `read`, and how much the image was enlarged for it."""
+        boxes, texts, scale = [np.zeros((0, 4, 2), dtype=np.float32)], list[str](), 1.0
+        for part, corner in parts(_bgr(image)):
+            pixels, engine, scale = self._prepared(part)  # 1 where there are several parts
+            found = engine(pixels, use_det=True, use_rec=read)
+            if found.boxes is None or not len(found.boxes) or (read and found.txts is None):
+                continue
+            boxes.append(np.asarray(found.boxes, dtype=np.float32) + corner)
+            texts += found.txts if read else ()
+        return np.concatenate(boxes), texts, scale
+
+    def _prepared(self, pixels: Pixels) -> tuple[Pixels, Any, float]:
         """The pixels as the engine takes them, the engine for their size, and how much they were enlarged."""
-        pixels = _bgr(image)
         if min(pixels.shape[:2]) >= SMALL:
             return pixels, self._standard, 1.0
         scale = max(ENLARGED / max(pixels.shape[:2]), 1.0)
@@ -51,25 +73,26 @@ class Engine:
 
         Of more than `most` lines, the largest.
         """
-        pixels, engine, scale = self._prepared(image)
-        found = engine(pixels, use_det=True, use_rec=False).boxes
-        if found is None or not len(found):
-            return np.zeros((0, 4, 2), dtype=np.float32)
-        boxes = np.asarray(found, dtype=np.float32) / np.float32(scale)
+        boxes, _, scale = self._search(image, read=False)
+        boxes /= np.float32(scale)
         areas = np.array([cv2.contourArea(box) for box in boxes])
         boxes = boxes[np.argsort(-areas, kind="stable")[:most]]
         return boxes[reading_order(boxes)]
 
     def read_all(self, images: Images | Sequence[Tensor]) -> list[str]:
-        """Read every image of a batch, or of a list of images of several sizes.
+        """Read every image of a batch, or of a list of images of several sizes."""
+        return [joined(lines) for lines in self.lines_all(images)]
+
+    def lines_all(self, images: Images | Sequence[Tensor]) -> list[Lines]:
+        """Do as `lines` for every image.
 
         Two images on a core each are read faster than one on two cores, so every thread gets an engine of its own.
         """
         if self.threads < 2 or len(images) < 2 * self.threads:
-            return [self.read(image) for image in images]
-        parts = [list(images[start :: self.threads]) for start in range(self.threads)]
+            return [self.lines(image) for image in images]
+        shares = [list(images[start :: self.threads]) for start in range(self.threads)]
         with ThreadPoolExecutor(self.threads) as pool:
-            read = list(pool.map(Engine.read_all, self._readers, parts))
+            read = list(pool.map(Engine.lines_all, self._readers, shares))
         return [read[index % self.threads][index // self.threads] for index in range(len(images))]
 
     @cached_property
@@ -93,13 +116,42 @@ class Engine:
         return RapidOCR(params={**quiet, **threads, **options})
 
 
-def _bgr(image: Tensor) -> UInt8[np.ndarray, "height width 3"]:
+def _bgr(image: Tensor) -> Pixels:
     pixels = image.detach().clamp(0, 1).mul(255).round().to("cpu", torch.uint8)
     return np.ascontiguousarray(pixels.permute(1, 2, 0).flip(2).numpy())
 
 
+def parts(pixels: Pixels) -> list[tuple[Pixels, Float[np.ndarray, "2"]]]:
+    """Cut an image that is too long to be read whole, each part with its corner (x, y); none where nothing can be read.
+
+    The cuts go through the plainest row or column of pixels near by, so that they meet no letter where they can.
+    """
+    length, side = max(pixels.shape[:2]), min(pixels.shape[:2])
+    shrunk = LONGEST * side / length
+    if length <= LONGEST * min(side / THINNEST, 1.0) or shrunk >= SMALL:
+        return [(pixels, np.zeros(2, dtype=np.float32))]
+    # No part is so short that it would be enlarged, so all boxes are in pixels of the image.
+    count = length // (PART * max(side, ENLARGED // 8))
+    if side < LEAST_SIDE or count > MOST_PARTS:
+        return []
+    upright = pixels.shape[0] > pixels.shape[1]
+    step, reach = length / count, int(length / count / 8)
+    # Over a third of a letter's height, so that gaps between words are plainer than those between letters.
+    spread = np.convolve(np.ptp(pixels, axis=int(upright)).max(-1), np.ones(max(side // 3, 1)), "same")
+    centres = [round(step * index) for index in range(1, count)]
+    cuts = [centre - reach + int(spread[centre - reach : centre + reach].argmin()) for centre in centres]
+    corner = np.array([0, 1] if upright else [1, 0], dtype=np.float32)
+    edges = pairwise([0, *cuts, length])
+    return [(pixels[a:b] if upright else np.ascontiguousarray(pixels[:, a:b]), a * corner) for a, b in edges]
+
+
 def reading_order(boxes: Float[np.ndarray, "boxes 4 2"]) -> list[int]:
-    """Order text boxes (corners in pixels) in lines from top to bottom, each from left to right.
+    """Order text boxes (corners in pixels) in lines from top to bottom, each from left to right."""
+    return [index for row in rows(boxes) for index in row]
+
+
+def rows(boxes: Float[np.ndarray, "boxes 4 2"]) -> list[list[int]]:
+    """Group text boxes (corners in pixels) to lines from top to bottom, each from left to right.
 
     Boxes share a line when the centre of one lies within half a height of the centre of the line's first.
     """
@@ -112,4 +164,4 @@ def reading_order(boxes: Float[np.ndarray, "boxes 4 2"]) -> list[int]:
         else:
             lines.append([index])
     left = boxes[:, :, 0].min(1)
-    return [index for line in lines for index in sorted(line, key=lambda box: float(left[box]))]
+    return [sorted(line, key=lambda box: float(left[box])) for line in lines]

@@ -7,17 +7,18 @@ import torch
 
 from rewardkit.ocr.engine import Engine
 from rewardkit.ocr.measurable import KOREAN, check_measurable, needs_tesseract
+from rewardkit.ocr.several import accuracy_of
 from rewardkit.ocr.tesseract import Tesseract, languages
-from rewardkit.ocr.text import accuracy
-from rewardkit.prompts import wanted_text
+from rewardkit.prompts import quoted
 from rewardkit.types import Images, Scores
 
 
 class OcrReward:
-    """Character accuracy of the text read in an image, clipped to [0, 1]; 0 for a prompt that quotes none.
+    """Character accuracy of the texts read in an image, clipped to [0, 1]; 0 for a prompt that quotes none.
 
-    Korean is read by tesseract, where it and its `kor` are installed. Raises `UserError` for wanted text that no engine
-    can read (Korean without it, Cyrillic, ...): not measurable is no score.
+    Several quoted texts are looked for each by itself, in any order (see `several`). Korean is read by tesseract, where
+    it and its `kor` are installed. Raises `UserError` for wanted text that no engine can read (Korean without it,
+    Cyrillic, ...): not measurable is no score.
     """
 
     name = "ocr"
@@ -28,17 +29,17 @@ class OcrReward:
         self.engine = engine or Engine()
 
     def score(self, images: Images, prompts: Sequence[str]) -> Scores:
-        texts = [wanted_text(prompt) for prompt in prompts]
+        texts = [quoted(prompt) for prompt in prompts]
         asked = [index for index, wanted in enumerate(texts) if wanted]
         for index in asked:
-            check_measurable(texts[index])
-        korean = [index for index in asked if needs_tesseract(texts[index])]
+            check_measurable(" ".join(texts[index]))
+        korean = [index for index in asked if needs_tesseract(" ".join(texts[index]))]
         others = [index for index in asked if index not in korean]
-        read = dict(zip(others, self.engine.read_all(images[others]), strict=True))
-        read |= {index: self._korean.read(images[index]) for index in korean}
+        read = dict(zip(others, self.engine.lines_all(images[others]), strict=True))
+        read |= {index: self._korean.lines(images[index]) for index in korean}
         scores = torch.zeros(len(images), dtype=torch.float32)
         for index in asked:
-            scores[index] = min(max(accuracy(read[index], texts[index]), 0.0), 1.0)
+            scores[index] = min(max(accuracy_of(read[index], texts[index]), 0.0), 1.0)
         return scores.to(images.device)
 
     @cached_property

@@ -12,9 +12,11 @@ from functools import cache
 
 from rewardkit.errors import UserError
 from rewardkit.images import OneImage, to_pil
+from rewardkit.ocr.several import Lines, joined
 
-TALLEST = 512
-"""Small images are enlarged until their longer side has this many pixels: tesseract wants letters of 30 or so."""
+TALLEST, LARGEST = 512, 32_000
+"""Small images are enlarged until their longer side has this many pixels: tesseract wants letters of 30 or so. It takes
+no image with a side of more than 32,767, so larger ones are shrunk."""
 
 
 @cache
@@ -42,10 +44,14 @@ class Tesseract:
 
     def read(self, image: OneImage) -> str:
         """Read one image in [0, 1]: its lines joined by spaces; empty when there is no text."""
+        return joined(self.lines(image))
+
+    def lines(self, image: OneImage) -> Lines:
+        """Read one image in [0, 1]: its lines, each a list of words."""
         picture = to_pil(image)
-        scale = TALLEST / max(picture.size)
-        if scale > 1:
-            picture = picture.resize((round(picture.width * scale), round(picture.height * scale)))
+        scale = min(max(TALLEST / max(picture.size), 1.0), LARGEST / max(picture.size))
+        if scale != 1:
+            picture = picture.resize((max(round(picture.width * scale), 1), max(round(picture.height * scale), 1)))
         data = io.BytesIO()
         picture.save(data, format="BMP", dpi=(300, 300))
         # One thread: several images are read side by side, and its threads only wait for each other.
@@ -58,4 +64,4 @@ class Tesseract:
         )
         if done.returncode:
             raise UserError(f"tesseract failed: {' '.join(done.stderr.decode(errors='replace').split())[:200]}")
-        return " ".join(done.stdout.decode(errors="replace").split())
+        return [line.split() for line in done.stdout.decode(errors="replace").splitlines() if line.strip()]
