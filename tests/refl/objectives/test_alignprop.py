@@ -1,5 +1,7 @@
 """AlignProp: how many of the toy's last steps carry a graph, and what flows through them."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -32,6 +34,16 @@ def test_the_gradient_flows_through_the_last_steps_alone(window: tuple[float, fl
     assert latents.item() == pytest.approx((1 - a / 4) ** 4)
     assert slope_of(velocity, latents) == pytest.approx((1 - a / 4) ** 3 * k * -1 / 4)
     assert velocity.seen == [1.0, 0.75, 0.5, 0.25][4 - k :]
+
+
+def test_every_update_draws_a_depth_of_its_own() -> None:
+    def seen(update: int) -> int:
+        velocity, chain = toy()
+        way("alignprop", window=(0.0, 1.0))(replace(chain, random=streams(update)))
+        return len(velocity.seen)
+
+    assert {seen(update) for update in range(30)} == {1, 2, 3, 4}
+    assert [seen(update) for update in range(5)] == [seen(update) for update in range(5)]
 
 
 def test_a_plan_counts_the_deepest_graph() -> None:
