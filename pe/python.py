@@ -9,9 +9,9 @@ from pe.config import MineConfig, RewriterSftConfig, SimpoConfig
 from pe.pairs import mine_parts
 from pe.rewriter import Rewriter
 from pe.training import train_rewriter
+from rewardkit.commands.keywords import config_of
 from rewardkit.diffusion.base import Base
 from rewardkit.io.files import as_path
-from rewardkit.io.options import config_of
 from rewardkit.prompts import Prompt
 from rewardkit.rewards.loaded import AnyReward
 
@@ -27,7 +27,7 @@ def mine(
     `options` are the fields of `MineConfig`. Raises `UserError` where nothing can be mined.
     """
     names = {"prompts": Path(), "rewards": (), "out": as_path(out, "out"), "rewriter": name_of(rewriter)}
-    config = config_of(MineConfig, options | names)
+    config = config_of("pe pairs", MineConfig, options | names)
     mine_parts(config, prompts, rewards, base, rewriter)
     return config.out
 
@@ -37,7 +37,7 @@ def train_sft(rows: Rows, out: Path | str, *, rewriter: str | Rewriter = "seedli
 
     A `Rewriter` that is handed in is trained in place. `options` are the fields of `RewriterSftConfig`.
     """
-    config = config_of(RewriterSftConfig, options | settings(rows, out, rewriter))
+    config = config_of("pe sft", RewriterSftConfig, options | settings(rows, out, rewriter))
     train_rewriter(config, sft.METHOD, listed(rows), rewriter if isinstance(rewriter, Rewriter) else None)
     return Rewriter.load(str(config.out))
 
@@ -47,7 +47,7 @@ def train_simpo(rows: Rows, out: Path | str, *, rewriter: str | Rewriter = "seed
 
     A `Rewriter` that is handed in is trained in place. `options` are the fields of `SimpoConfig`.
     """
-    config = config_of(SimpoConfig, options | settings(rows, out, rewriter))
+    config = config_of("pe simpo", SimpoConfig, options | settings(rows, out, rewriter))
     train_rewriter(config, simpo.METHOD, listed(rows), rewriter if isinstance(rewriter, Rewriter) else None)
     return Rewriter.load(str(config.out))
 

@@ -7,10 +7,10 @@ from typing import Any
 from refl.command import train_parts
 from refl.config import ReflConfig
 from refl.parts import GUARD_PROMPTS, PROMPTS, GivenPrompts, GivenRewards, Parts
+from rewardkit.commands.keywords import config_of
 from rewardkit.diffusion.base import Base
 from rewardkit.errors import UserError
 from rewardkit.io.files import as_path
-from rewardkit.io.options import config_of
 from rewardkit.rewards.loaded import loaded
 
 
@@ -39,7 +39,7 @@ def train(
     }
     if isinstance(base, Base):
         named["device"] = str(next(base.denoiser.parameters()).device)
-    train_parts(config_of(ReflConfig, named | options), parts)
+    train_parts(config_of("refl", ReflConfig, named | options), parts)
     return folder / "lora"
 
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rewardkit.commands.keywords import config_of
 from rewardkit.data import Record
 from rewardkit.encoders import Encoder
 from rewardkit.errors import UserError
 from rewardkit.io.files import as_path
-from rewardkit.io.options import config_of
 from rm.command import train_parts
 from rm.config import RmConfig
 from rm.model import RewardModel
@@ -35,5 +35,5 @@ def train(
         "encoder": encoder if isinstance(encoder, str) else encoder.reference or type(encoder).__name__,
     }
     made = None if isinstance(encoder, str) else encoder
-    train_parts(config_of(RmConfig, config | options), None if named else records, made)
+    train_parts(config_of("train-rm", RmConfig, config | options), None if named else records, made)
     return RewardModel.load(Path(out) / "rm")

@@ -73,13 +73,15 @@ def test_the_run_folder_says_what_was_handed_in(tmp_path: Path) -> None:
     [
         ({"prompts": []}, "the list of prompts is empty"),
         ({"prompts": ["a", " "]}, "the list of prompts is empty, or one of them is"),
-        ({"prompts": "nowhere.txt"}, "cannot read prompts from nowhere.txt"),
+        ({"prompts": "nowhere.txt"}, r"cannot read .*nowhere\.txt"),
         ({"rewards": "ocr"}, r"rewards are a list of names or objects; got 'ocr', so write \['ocr'\]"),
         ({"rewards": []}, "no reward given"),
         ({"rewards": [Redness]}, "is a class; hand in an object of it"),
         ({"judges": [Redness()]}, "'redness' is trained on, so it cannot judge"),
         ({"update": 3}, "there is no option 'update'; did you mean 'updates'"),
-        ({"updates": 0}, "updates must be 1 or more"),
+        ({"updates": 0}, "updates"),
+        ({"lr": float("nan")}, "lr"),
+        ({"device": "gpu"}, "gpu"),
     ],
 )
 def test_mistakes_are_named_before_anything_is_made(tmp_path: Path, change: dict[str, Any], says: str) -> None:

@@ -67,3 +67,5 @@ def test_data_of_another_kind_is_refused(tmp_path: Path, data: Any, says: str) -
 def test_an_unknown_option_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no option 'epoch'; did you mean 'epochs'"):
         rm.train("pairs.jsonl", tmp_path, epoch=3)
+    with pytest.raises(UserError, match="lr"):
+        rm.train("pairs.jsonl", tmp_path, lr=float("nan"))

@@ -5,22 +5,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from rewardkit.commands.checks import check
 from rewardkit.errors import UserError, did_you_mean
 
 T = TypeVar("T")
 
 
-def config_of(kind: type[T], options: Mapping[str, Any]) -> T:
-    """Build a config; a string becomes a path, an integer a float and a list a tuple where the field is one.
+def config_of(name: str, kind: type[T], options: Mapping[str, Any]) -> T:
+    """Build the config of a command, and check it as the command line is checked.
 
-    Raises `UserError` for an option that the config does not have, with the near one.
+    A string becomes a path, an integer a float and a list a tuple where the field is one.
+    Raises `UserError` for an option that the config does not have, with the near one, and as `check` does.
     """
     hints = get_type_hints(kind)
     known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
-    for name in options:
-        if name not in known:
-            raise UserError(f"there is no option {name!r}; {did_you_mean(name, known)}")
-    return kind(**{name: as_hinted(value, hints[name]) for name, value in options.items()})
+    for option in options:
+        if option not in known:
+            raise UserError(f"there is no option {option!r}; {did_you_mean(option, known)}")
+    config = kind(**{option: as_hinted(value, hints[option]) for option, value in options.items()})
+    check(name, config)
+    return config
 
 
 def as_hinted(value: Any, hint: Any) -> Any:
