@@ -156,9 +156,7 @@ def test_a_folder_without_a_reward_model_is_named(config: str | None, tmp_path: 
     (tmp_path / "some").mkdir()
     if config is not None:
         (tmp_path / "some" / "config.json").write_text(config)
-    with pytest.raises(
-        UserError, match=r"some holds no reward model|cannot read some/config\.json|some/config\.json is no JSON object"
-    ):
+    with pytest.raises(UserError, match=r"some holds no reward model|some/config\.json (\(|is no JSON object)"):
         load_reward("some")
 
 
