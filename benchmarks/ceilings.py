@@ -1,4 +1,4 @@
-"""How near to the Bayes ceiling do reward heads come on posters? A table by axis and by language of the prompt.
+"""How close do reward heads come to the Bayes ceiling on posters? A table by axis and by language of the prompt.
 
     P="--kind pairs --base seedling --base-share 0.1 --text-share 0.9 --languages en zh ko"
     rewardkit posters $P --count 20000 --seed 100 --out runs/big/pairs
@@ -6,8 +6,8 @@
     rewardkit train-rm --data runs/big/pairs/pairs.jsonl --members text 3 --epochs 8 --held-out 0.05 --out runs/big/rm
     python benchmarks/ceilings.py --rm runs/big/rm/rm --pairs runs/big/held
 
-Two shares stand in the table: of labels right by the labels that were drawn, as anybody would measure, and by the odds
-that they were drawn with, which only this world knows and which have less chance in them.
+The table has two accuracies: against the sampled labels, and their expectation under the known probabilities of the
+labels, which exist only in this synthetic world and have less variance.
 """
 
 import argparse
@@ -33,14 +33,14 @@ LANGUAGES = ("all", "en", "zh", "ko")
 
 
 def language(prompt: str) -> str:
-    """The language of a caption, by its letters."""
+    """The language of a caption, by its script."""
     return next((name for name, letters in SCRIPTS.items() if re.search(letters, prompt)), "en")
 
 
 def figures(
     records: Sequence[PreferenceRecord], gold: Sequence[Mapping[str, Any]], scores: tuple[Tensor, Tensor], axis: str
 ) -> dict[str, dict[str, float | int]]:
-    """Accuracy over the pairs without a tie, by language: against drawn labels, and against their odds."""
+    """Accuracy over the pairs without a tie, by language: against sampled labels, and in expectation."""
     label = torch.tensor([record.label.get(axis, 0.5) for record in records], dtype=torch.float64)
     first, second = torch.tensor([row[axis] for row in gold], dtype=torch.float64).unbind(1)
     odds = ((first - second) / TEMPERATURE[axis]).sigmoid()
@@ -50,10 +50,10 @@ def figures(
         "odds": torch.where(chosen > 0.5, odds, 1 - odds),
     }
     best = torch.maximum(odds, 1 - odds)
-    spoken = [language(record.prompt) for record in records]
+    languages = [language(record.prompt) for record in records]
     rows: dict[str, dict[str, float | int]] = {}
     for name in LANGUAGES:
-        kept = (label != 0.5) & torch.tensor([name in ("all", one) for one in spoken])
+        kept = (label != 0.5) & torch.tensor([name in ("all", one) for one in languages])
         row: dict[str, float | int] = {"n": int(kept.sum()), "ceiling": best[kept].mean().item()}
         for way, hits in right.items():
             share = ratio_interval(hits[kept].tolist(), best[kept].tolist(), Generator().manual_seed(0))
@@ -78,7 +78,7 @@ def main() -> None:
     model = RewardModel.load(args.rm)
     judged = judge_pairs(model, records, Skipped(), Profile(), 64, "scoring")
     found = {axis: figures(records, gold, judged.scores[f"{model.name}.{axis}"], axis) for axis in model.axes}
-    print("| axis | prompts | ceiling | accuracy, drawn labels | of the ceiling | by the odds | of the ceiling | n |")
+    print("| axis | prompts | ceiling | accuracy | of the ceiling | expected accuracy | of the ceiling | n |")
     print("|---|---|---|---|---|---|---|---|")
     for axis, rows in found.items():
         for name, row in rows.items():

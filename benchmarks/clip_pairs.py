@@ -1,4 +1,4 @@
-"""Does a CLIP know what is in a poster? Of two captions that differ by one attribute, or letter, which does it choose?
+"""How often does a CLIP choose the right one of two captions that differ in one attribute or letter of a poster?
 
 `python -m benchmarks.clip_pairs` prints the table of docs/seedling.md, for seedling's CLIP or any other `--encoder`.
 """
@@ -20,7 +20,7 @@ NAMES = (*CHOICES, "text")
 
 
 def pairs(count: int, generator: Generator) -> list[tuple[Scene, Scene, str]]:
-    """Scenes, each with one that differs by a single thing, and the name of that."""
+    """Pairs of scenes that differ in a single attribute, and its name."""
     found: list[tuple[Scene, Scene, str]] = []
     while len(found) < count:
         scene = training_scene(generator, Noise())
@@ -50,7 +50,7 @@ def main() -> None:
         chosen = (seen * (own - other)).sum(1) > 0
         for (_, _, name), one in zip(part, chosen.tolist(), strict=True):
             right[name].append(one)
-    print("| differs by | right caption chosen | n |\n|---|---|---|")
+    print("| differs in | right caption chosen | n |\n|---|---|---|")
     for name, each in right.items():
         found = proportion_interval(sum(each), len(each))
         print(f"| {name} | {found.value:.3f} [{found.low:.3f}, {found.high:.3f}] | {found.n} |")

@@ -1,7 +1,7 @@
-"""How far `ocr-ctc` can be gamed: gradient ascent on the pixels of posters that say another word than is wanted.
+"""How far `ocr-ctc` can be gamed: gradient ascent on the pixels of posters that show another word than the wanted one.
 
 `python benchmarks/ctc_gaming.py` makes the table and the figure of docs/text.md. Ascent maximises the reward; RapidOCR
-(whose recogniser is the reward) and tesseract (which the ascent never sees) then read the posters. Letters that only
+(whose recogniser is the reward) and tesseract (which the ascent does not use) then read the posters. Letters that only
 RapidOCR reads were gamed. Needs the tesseract program.
 """
 
@@ -24,17 +24,17 @@ from rewardkit.posters.draw import draw
 from rewardkit.posters.scene import WORDS, Scene, pick
 from rewardkit.stats import Estimate, mean_interval
 
-ARMS = ("before", "plain CTC", "shaken copies + target", "drawn right")
+ARMS = ("before", "plain CTC", "augmented copies + target", "the right poster")
 RATE = 0.02
 SOFT = 1.0
 """Blur before tesseract reads, in pixels."""
 FOOT = 42 / 64
-"""The text stands below this share of the height."""
+"""The text is below this fraction of the height."""
 
 
 @dataclass(frozen=True)
 class Poster:
-    """One poster, before, after each ascent, and as it would be right: what two engines read at its foot."""
+    """One poster before and after each ascent, and the right poster, with what two engines read at the bottom."""
 
     written: str
     wanted: str
@@ -44,19 +44,19 @@ class Poster:
 
 
 class Readers:
-    """The engine whose recogniser is the reward, and one that ascent never sees."""
+    """The engine whose recogniser is the reward, and one that the ascent does not use."""
 
     def __init__(self) -> None:
         self.trained, self.second = Engine(threads=1), Tesseract("eng", layout=7)
 
     def read(self, image: OneImage) -> tuple[str, str]:
-        # Adam moves every pixel, and tesseract gives up on the speckle before it looks at the letters; hence the blur.
+        # Adam changes every pixel, and tesseract fails on the speckle; hence the blur.
         foot = blur(image, SOFT)[:, round(FOOT * image.shape[1]) :]
         return normalise(self.trained.read(image)), normalise(self.second.read(foot))
 
 
 def ascend(reward: OcrCtcReward, image: OneImage, wanted: str, steps: int) -> OneImage:
-    """Raise the reward by Adam on the pixels."""
+    """Maximise the reward by Adam on the pixels."""
     pixels: Tensor = image[None].clone().requires_grad_()
     optimiser = torch.optim.Adam([pixels], lr=RATE)
     for _ in range(steps):
@@ -69,7 +69,7 @@ def ascend(reward: OcrCtcReward, image: OneImage, wanted: str, steps: int) -> On
 
 
 def random_poster(size: int, generator: Generator) -> tuple[Scene, str]:
-    """A poster that says a word of four letters, and another such word that is wanted."""
+    """A poster that shows a word of four letters, and another such word that is wanted."""
     written = pick(tuple(word for word in WORDS if len(word) == 4), generator)
     wanted = pick(tuple(word for word in WORDS if len(word) == 4 and word != written), generator)
     ground = pick(("white", "mint", "navy"), generator)
@@ -77,7 +77,7 @@ def random_poster(size: int, generator: Generator) -> tuple[Scene, str]:
 
 
 def measure(posters: int, size: int, steps: tuple[int, int], minutes: float) -> tuple[list[Poster], int]:
-    """Attack posters until they are enough or the time is up; also count those tesseract could not read at first."""
+    """Attack `posters` posters or until the time is up; also count posters that tesseract misread before the attack."""
     generator = Generator().manual_seed(0)
     plain, guarded = OcrCtcReward(strength=0.0, target=0.0), OcrCtcReward()
     plain.recogniser = guarded.recogniser = Recogniser()
@@ -87,7 +87,7 @@ def measure(posters: int, size: int, steps: tuple[int, int], minutes: float) -> 
     while len(found) < posters and time.monotonic() - began < 60 * minutes:
         scene, wanted = random_poster(size, generator)
         before = to_tensor(draw(scene, size))
-        right = to_tensor(draw(Scene(**(scene.said() | {"text": wanted})), size))
+        right = to_tensor(draw(Scene(**(scene.stated() | {"text": wanted})), size))
         controls = [readers.read(before), readers.read(right)]
         if controls[0][1] != normalise(str(scene.text)) or controls[1][1] != normalise(wanted):
             unread += 1
@@ -105,7 +105,7 @@ def measure(posters: int, size: int, steps: tuple[int, int], minutes: float) -> 
 
 
 def table(found: Sequence[Poster]) -> str:
-    """Letters right of the wanted word by both engines, and the difference between them."""
+    """Fraction of the wanted letters that each engine reads, and the difference between them."""
     lines = [
         "| poster | RapidOCR (in the reward) | tesseract (second engine) | gamed: difference |",
         "|---|---|---|---|",
@@ -137,7 +137,7 @@ def figure(found: Sequence[Poster], path: Path) -> None:
         for arm, axis in enumerate(row):
             image = poster.images[arm]
             axis.imshow(image[:, round(FOOT * image.shape[1]) :].permute(1, 2, 0).numpy())
-            axis.set_title(f"{ARMS[arm]}, wanted {poster.wanted}" if arm else f"says {poster.written}", fontsize=7)
+            axis.set_title(f"{ARMS[arm]}, wanted {poster.wanted}" if arm else f"shows {poster.written}", fontsize=7)
             axis.set_xlabel(
                 f"RapidOCR {poster.trained[arm].upper()}, tesseract {poster.second[arm].upper()}", fontsize=7
             )
@@ -151,9 +151,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=16, help="posters")
     parser.add_argument("--size", type=int, default=96, help="side of a poster in pixels")
-    parser.add_argument("--plain-steps", type=int, default=25, help="of ascent without copies and target")
-    parser.add_argument("--steps", type=int, default=40, help="of ascent with them")
-    parser.add_argument("--minutes", type=float, default=30, help="begin no poster after this time")
+    parser.add_argument("--plain-steps", type=int, default=25, help="of ascent on plain CTC")
+    parser.add_argument("--steps", type=int, default=40, help="of ascent with augmented copies and target")
+    parser.add_argument("--minutes", type=float, default=30, help="start no poster after this time")
     parser.add_argument("--figure", type=Path, default=Path("docs/ctc_gaming.png"))
     args = parser.parse_args()
     torch.set_num_threads(1)

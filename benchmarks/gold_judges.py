@@ -1,4 +1,4 @@
-"""Validate the gold judges of the posters world: true renderings against their own captions and shuffled ones.
+"""Validate the gold judges of the posters world: renderings scored with their own and with shuffled captions.
 
 Run `python benchmarks/gold_judges.py` for the tables of docs/posters.md (seed 0).
 """
@@ -31,7 +31,7 @@ def blurred(images: Tensor, sigma: float) -> Tensor:
 
 
 def row(name: str, judge: Reward, images: Tensor, captions: list[str]) -> str:
-    """One line of a table: mean and 95 % interval on true and on shuffled captions, and the time an image."""
+    """One line of a table: mean and 95 % interval on true and on shuffled captions, and the time per image."""
     began = time.process_time()
     true = mean_interval(judge.score(images, captions).tolist())
     seconds = time.process_time() - began
@@ -60,11 +60,13 @@ def table(judge: Reward, posters: list[Scene], language: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=512, help="posters for alignment and looks")
+    parser.add_argument("--count", type=int, default=512, help="posters for alignment and aesthetic")
     parser.add_argument("--texts", type=int, default=128, help="posters for text, in each language")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    print("| judge, captions, images | own captions | shuffled captions | n | CPU ms an image |\n|---|---|---|---|---|")
+    print(
+        "| judge, captions, images | own captions | shuffled captions | n | CPU ms per image |\n|---|---|---|---|---|"
+    )
     for language in ("en", "zh", "ko"):
         table(PostersAlignment(), scenes(args.count, WORDS, 0.75), language)
     table(PostersAesthetic(), scenes(args.count, WORDS, 0.75), "en")

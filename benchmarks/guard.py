@@ -3,10 +3,10 @@
     rewardkit demo                                                     # makes the reward model and the prompts
     python benchmarks/guard.py --rewards runs/demo/rm/rm --prompts runs/demo/prompts --out runs/guard
 
-A cheat climbs the alignment head of a trained reward model and, beside it, something that is easy and wrong, without
-hinge, KL or augmentation. An honest run climbs heads of that model as the demo does. Gold is `posters-alignment` on
-prompts and noise that the guard never sees. Finished runs are kept, so a benchmark that was stopped goes on where it
-was; verdicts are those of the guard as it now is, on the looks that were kept.
+A cheat maximises the alignment head of a trained reward model and also something that is easy and wrong, without
+hinge, KL or augmentation. An honest run maximises heads of that model as the demo does. Gold is `posters-alignment` on
+prompts and noise that the guard never sees. Finished runs are kept, so a benchmark that was stopped continues where it
+stopped; verdicts are those of the current guard on the recorded checks.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from rewardkit.prompts import read_prompts
 
 GOLD_IMAGES = 64
 NOISE_SEED = 20
-"""Of gold's images; the guard's noise hangs on each run's seed."""
+"""Of gold's images; the guard's noise depends on each run's seed."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Bench:
     """Folder with train.jsonl and held_out.jsonl."""
     out: Path
     beyond: int
-    """Cheats of seeds below it go on past the guard's stop, to see what it spared; honest runs always do."""
+    """Cheats of seeds below it continue past the guard's stop, to see what it prevented; honest runs always do."""
     pace: str = "demo"
     """Which of PACES."""
 
@@ -58,7 +58,7 @@ class Bench:
 
     @property
     def seen(self) -> Path:
-        """The half of the held-out prompts that the guard draws from."""
+        """The half of the held-out prompts that the guard uses."""
         path = self.out / "guard_prompts.txt"
         write_text(path, "\n".join(self.held_out[::2]) + "\n")
         return path
@@ -77,7 +77,7 @@ class Bench:
 
 
 def run(bench: Bench, kind: str, seed: int) -> dict[str, Any]:
-    """One guarded run, or what an earlier start of the benchmark left of it."""
+    """One guarded run, or its result from an earlier start of the benchmark."""
     config = bench.config(kind, seed)
     done = config.out / "result.json"
     if done.is_file():
@@ -85,12 +85,12 @@ def run(bench: Bench, kind: str, seed: int) -> dict[str, Any]:
         return found
     session = begin_on(bench.out / f"panel-{kind.replace(' ', '-')}.json", config)
     assert session.monitor is not None
-    going_on, curve = KINDS[kind].honest or seed < bench.beyond, []
+    unguarded, curve = KINDS[kind].honest or seed < bench.beyond, []
     while True:
         look(session)
         if session.monitor.steps[-1] == session.learner.step:
             curve.append(moment(session, bench.unseen))
-        if session.learner.step == config.updates or (stopped(session) and not going_on):
+        if session.learner.step == config.updates or (stopped(session) and not unguarded):
             break
         update(session)
     about = {"kind": kind, "honest": KINDS[kind].honest, "seed": seed, "steps": config.updates}
@@ -100,27 +100,27 @@ def run(bench: Bench, kind: str, seed: int) -> dict[str, Any]:
 
 
 def verdict(result: Mapping[str, Any], patience: int = ReflConfig.patience) -> dict[str, Any]:
-    """What the guard, as it now is, says at the first look where it stops the run, or at its end; pure of the looks."""
-    checks = [recorded(look) for look in result["curve"]]
+    """The verdict of the current guard at the first check where it stops the run, or at its end; a pure function."""
+    checks = [recorded(row) for row in result["curve"]]
     for count in range(1, len(checks) + 1):
-        said = judge(checks[:count], patience, result["steps"])
-        if said.stop:
+        found = judge(checks[:count], patience, result["steps"])
+        if found.stop:
             break
-    if not said.stop and said.step < result["steps"]:
+    if not found.stop and found.step < result["steps"]:
         raise UserError(
             f"{result['kind']}, seed {result['seed']}: the guard has changed and would not have stopped this run at "
-            f"update {said.step}; delete its folder and run it again"
+            f"update {found.step}; delete its folder and run it again"
         )
-    return {"stopped": said.stop, "step": said.step, "stands": said.stands, "sentence": said.sentence}
+    return {"stopped": found.stop, "step": found.step, "stands": found.stands, "sentence": found.sentence}
 
 
-def recorded(look: Mapping[str, Any]) -> Check:
-    parts = ({name: np.array(value) for name, value in look[part].items()} for part in ("judges", "probes"))
-    return Check(look["step"], np.array(look["trained"]), *parts)
+def recorded(row: Mapping[str, Any]) -> Check:
+    parts = ({name: np.array(value) for name, value in row[part].items()} for part in ("judges", "probes"))
+    return Check(row["step"], np.array(row["trained"]), *parts)
 
 
 def moment(session: Session, prompts: Sequence[str]) -> dict[str, Any]:
-    """Gold of the averaged weights, image by image, and what the guard's images say."""
+    """Gold of the averaged weights, image by image, and the latest scores of the guard's images."""
     config = session.config
     with session.learner.averaged():
         images = generate_images(session.base, prompts, steps=config.steps, seed=NOISE_SEED)
@@ -143,9 +143,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3], metavar="SEED")
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS), metavar="KIND")
     parser.add_argument(
-        "--beyond", type=int, default=1, help="cheats of seeds below it go on past the stop, to see what it spared"
+        "--beyond",
+        type=int,
+        default=1,
+        help="cheats of seeds below it continue past the stop, to see what it prevented",
     )
-    parser.add_argument("--pace", choices=list(PACES), default="demo", help="one folder a pace")
+    parser.add_argument("--pace", choices=list(PACES), default="demo", help="use one --out folder per pace")
     parser.add_argument("--report", action="store_true", help="run nothing; report what is finished")
     args = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
@@ -157,7 +160,7 @@ def main() -> None:
             continue
         result = run(bench, kind, seed)
         results.append(result | verdict(result))
-        gold = [round(sum(look["gold"]) / len(look["gold"]), 3) for look in results[-1]["curve"]]
+        gold = [round(sum(row["gold"]) / len(row["gold"]), 3) for row in results[-1]["curve"]]
         print(f"{kind}, seed {seed}: gold {gold}; {results[-1]['sentence']}", flush=True)
     print(write_report(results, args.out))
 

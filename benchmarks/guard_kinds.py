@@ -17,11 +17,11 @@ PACES: dict[str, dict[str, Any]] = {
     "demo": {"lr": 1e-3, "updates": 32, "guard_every": 2, "guard_images": 128},
     "fast": {},
 }
-"""How far a run goes between two looks: all at the demo's rate, or cheats at thrice that and seen half as often."""
+"""How far a run goes between two checks: all at the demo's lr, or cheats at three times that, checked half as often."""
 
 
 class Flaw:
-    """Something easy that pays; its value says how much of it there is."""
+    """A reward that is easy to raise without better images."""
 
     axis, differentiable = "aesthetic", True
 
@@ -44,14 +44,14 @@ class Pattern(Flaw):
 
 
 class Gaudy(Flaw):
-    """Chroma, whichever colour it is of."""
+    """Chroma."""
 
     def score(self, images: Images, prompts: Sequence[str]) -> Scores:
         return (images.amax(1) - images.amin(1)).mean((1, 2))
 
 
 class Light(Flaw):
-    """Brightness of everything."""
+    """Brightness of the whole image."""
 
     def score(self, images: Images, prompts: Sequence[str]) -> Scores:
         return images.mean((1, 2, 3))
@@ -66,11 +66,11 @@ class Contrast(Flaw):
 
 @dataclass(frozen=True)
 class Kind:
-    """A way to train, cheating or honest."""
+    """One kind of run, cheating or honest."""
 
     honest: bool
     rewards: tuple[str, ...]
-    """Of the reward model's axes, as #axis, and of this file's flaws."""
+    """Axes of the reward model, as #axis, and flaws of this file."""
     options: dict[str, Any]
 
 

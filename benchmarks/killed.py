@@ -1,7 +1,7 @@
-"""Does a refl run that is killed at a random moment end on the same bits? On a tiny random base, on the CPU.
+"""Does a refl run that is killed at a random moment end bit-identical? On a tiny random base, on the CPU.
 
-A run of a few updates is done once in peace. Then, again and again: start it in a new process, send SIGKILL after a
-time drawn from that run's own length, read what lies in its folder, resume it to the end, compare weights and metrics.
+A run of a few updates is done once without interruption. Then, repeatedly: start it in a new process, send SIGKILL
+after a random fraction of that run's duration, read its folder, resume it to the end, compare weights and metrics.
 `python -m benchmarks.killed --out runs/killed` prints the line of docs/refl.md.
 """
 
@@ -35,8 +35,8 @@ def quietly(config: ReflConfig) -> None:
 
 
 def killed_after(config: ReflConfig, seconds: float) -> bool:
-    """Run it in a child process and kill that; say whether it was still running."""
-    child = os.fork()  # everything is imported already, so that the time is the run's own
+    """Run it in a child process and kill the child; return whether it was still running."""
+    child = os.fork()  # everything is imported already, so only the run itself is timed
     if not child:
         quietly(config)
         os._exit(0)
@@ -53,9 +53,9 @@ def outcome(config: ReflConfig) -> tuple[dict[str, bytes], str]:
 
 
 def measure(whole: ReflConfig, kills: int, seed: int) -> list[dict[str, object]]:
-    """Kill and resume a run, each time from the start, until `kills` of them were killed at work; a row a time."""
+    """Start, kill and resume runs until `kills` of them were killed while running; return one row per start."""
     warm = replace(whole, out=whole.out.with_name("warm"))
-    quietly(warm)  # a first run is slower than those that are to be killed
+    quietly(warm)  # the first run in a process is slower
     shutil.rmtree(warm.out)
     began = time.monotonic()
     quietly(whole)
@@ -87,7 +87,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--updates", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(words)
-    torch.set_num_threads(1)  # a forked process has no threads but its own
+    torch.set_num_threads(1)  # a forked process has only its main thread
     options.out.mkdir(parents=True, exist_ok=True)
     tiny_sd3().save_pretrained(options.out / "base")
     (options.out / "prompts.txt").write_text("a red circle\na blue square\na green star\n")
@@ -102,7 +102,7 @@ def main(words: Sequence[str] | None = None) -> int:
     same = sum(bool(row["same"]) for row in rows)
     steps = [int(str(row["step"])) for row in killed]
     print(
-        f"{len(killed)} of {len(rows)} killed at work, after {min(steps)} to {max(steps)} updates; {same} end the same"
+        f"{len(killed)} of {len(rows)} killed while running, after {min(steps)} to {max(steps)} updates; {same} equal"
     )
     return 0 if same == len(rows) else 1
 

@@ -1,8 +1,8 @@
-"""Score image files by another project's own public call, in that project's environment; times go back by JSON lines.
+"""Score image files with another project's public API, in that project's environment; times are returned as JSON lines.
 
 Run by `rm_throughput` under the peer's Python, which has no rewardkit: `peer_worker.py PEER setup.json`. Weights are
-those that we score with, read from a file; where a peer builds one fixed size of model, the building is replaced here
-by the size in setup.json, and nothing of its loading, preprocessing or scoring is.
+the ones we score with, read from a file; if a peer builds one fixed size of model, its constructor is replaced by the
+size in setup.json, but not its loading, preprocessing or scoring.
 """
 
 import functools
@@ -22,7 +22,7 @@ Score = Callable[[list[str], list[str]], list[float]]
 
 
 def hpsv2(setup: dict[str, Any]) -> Score:
-    """`hpsv2.score` with its list of files, a call a prompt."""
+    """`hpsv2.score` with its list of files, one call per prompt."""
     from hpsv2 import img_score
     from hpsv2.src.open_clip import factory
 
@@ -40,7 +40,7 @@ def hpsv2(setup: dict[str, Any]) -> Score:
 
 
 def imscore(setup: dict[str, Any], batch: int) -> Score:
-    """imscore's HPSv2 as its README calls it, or with its pictures stacked, which it leaves to the caller."""
+    """imscore's HPSv2 as in its README, or with stacked images, which it leaves to the caller."""
     import open_clip
     from imscore.hps import model as hps
 
@@ -63,7 +63,7 @@ def imscore(setup: dict[str, Any], batch: int) -> Score:
 
 
 def imagereward(setup: dict[str, Any]) -> Score:
-    """`ImageReward.score` with its list of files, a call a prompt."""
+    """`ImageReward.score` with its list of files, one call per prompt."""
     from ImageReward.ImageReward import ImageReward
     from ImageReward.models.BLIP import blip_pretrain
     from ImageReward.models.BLIP.vit import VisionTransformer

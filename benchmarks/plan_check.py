@@ -1,10 +1,10 @@
-"""Check `rewardkit plan` against measured runs: parameters, and bytes that the graph keeps.
+"""Check `rewardkit plan` against measured runs: parameters, and bytes that the graph saves.
 
-On a CPU the bytes are those of the tensors that autograd really saves (hooks on real tensors); with `--device cuda` the
+On a CPU the bytes are those of the tensors that autograd saves (hooks on real tensors); with `--device cuda` the
 peak of every phase is compared with `torch.cuda.max_memory_allocated`. Weights are random; nothing is downloaded.
 
     python benchmarks/plan_check.py                                        # seedling and two tiny families, CPU
-    python benchmarks/plan_check.py --device cuda --base sd3.5-medium      # a real size on a card
+    python benchmarks/plan_check.py --device cuda --base sd3.5-medium      # a real size on a GPU
 """
 
 import argparse
@@ -31,14 +31,14 @@ from rewardkit.plan.planner import Planner
 TINY = {"tiny-sd3": tiny_sd3, "tiny-flux": tiny_flux}
 
 TINY_SIZE = 16
-"""Pixels; a saved FLUX pipeline does not say its own."""
+"""Pixels; a saved FLUX pipeline does not contain its size."""
 
 RANK = 4
 
 
 @dataclass
 class SavedTensors:
-    """Bytes that autograd saves in each phase, a storage once, weights left out."""
+    """Bytes that autograd saves in each phase, counting each storage once, without weights."""
 
     weights: set[int]
     phases: dict[str, int] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class SavedTensors:
 
 @dataclass
 class CudaMemory:
-    """Most bytes that the allocator gave out in each phase, above what was there before the run."""
+    """Peak bytes allocated in each phase, above what was allocated before the run."""
 
     before: int
     phases: dict[str, int] = field(default_factory=dict)
@@ -88,7 +88,7 @@ class Row:
 
 
 def compare(spec: str, config: PlanConfig, device: torch.device) -> list[Row]:
-    """Plan a run, do it on real tensors, and put both side by side."""
+    """Plan a run, do it on real tensors, and compare both."""
     planner = Planner(config, kernels="cuda" if device.type == "cuda" else "cpu")
     step = planner.step(config)
     base = build(recipe(spec), step.dtype, device)
@@ -113,7 +113,7 @@ def compare(spec: str, config: PlanConfig, device: torch.device) -> list[Row]:
     saved = SavedTensors(pointers(base.denoiser, vae))
     simulate.run_denoiser(saved, base, step, device)
     simulate.run_decoder(saved, base, step, device, one_by_one=again)
-    images = 4 * 3 * step.batch_size * step.size**2  # alive after the decoder, and nothing that autograd saves
+    images = 4 * 3 * step.batch_size * step.size**2  # alive after the decoder, but not saved by autograd
     grown = {
         "window": planned["window"].resident - planned["prefix"].resident,
         "decode": planned["decode"].resident - images,
@@ -128,7 +128,7 @@ def counted(planner: Planner, base: Base) -> Row:
 
 
 def pointers(*modules: nn.Module) -> set[int]:
-    """Where the weights and buffers are, which a graph saves without keeping anything more."""
+    """Addresses of weights and buffers: saving them in a graph takes no additional memory."""
     tensors = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
     return {tensor.untyped_storage().data_ptr() for tensor in tensors}
 
@@ -142,7 +142,7 @@ def main() -> None:
     parser.add_argument(
         "--dtype",
         choices=("bfloat16", "float16", "float32"),
-        help="float32 on a CPU, bfloat16 on a card where not given",
+        help="default: float32 on a CPU, bfloat16 on a GPU",
     )
     args = parser.parse_args()
     device = torch.device(args.device)

@@ -1,11 +1,12 @@
-"""Is a step of ReFL its irreducible parts and nothing more, and does its memory know nothing of the sampling steps?
+"""How much slower is a step of ReFL than its irreducible parts, and does its memory depend on the sampling steps?
 
     python benchmarks/refl_step.py                       # seedling and a tiny base of every family, on the CPU
     python benchmarks/refl_step.py --size sd3.5-medium --device cuda --dtype bfloat16 --pixels 512 1024 --batch-size 1
 
-Time: the step against the sum of prefix passes without a graph, window, decoder and rewards there and back, and the
-optimizer's update, each measured alone, in turns. Memory: the peak at 10 and at 50 sampling steps, and of draft-k at 1
-to 4 steps with a graph. It prints the tables of docs/speed-refl.md, and writes all of it with `--out FILE.json`.
+Time: the step against the sum of prefix passes without a graph, window, decoder and rewards forward and backward, and
+the optimizer's update, each measured alone, alternating. Memory: the peak at 10 and at 50 sampling steps, and of
+draft-k at 1 to 4 steps with a graph. It prints the tables of docs/speed-refl.md, and writes all of it with `--out
+FILE.json`.
 """
 
 import argparse
@@ -49,20 +50,20 @@ def measure(session: Session, repetitions: int) -> dict[str, Any]:
 
 
 def overhead(seconds: Mapping[str, Sequence[float]], generator: torch.Generator) -> Estimate:
-    """The step's time over the sum of its parts, a repetition of all of them being one observation."""
+    """The step's time over the sum of its parts; each repetition is one observation."""
     parts = np.sum([values for name, values in seconds.items() if name != "step"], axis=0)
     return ratio_interval(list(seconds["step"]), parts, generator)
 
 
 def off_line(depths: Mapping[int, int]) -> float:
-    """How far the bytes stray from a straight line in K: the largest distance, over the bytes there."""
+    """Largest relative deviation of the bytes from a straight line in K."""
     count, resident = np.array(list(depths), dtype=np.float64), np.array(list(depths.values()), dtype=np.float64)
-    velocity, start = np.polyfit(count, resident, 1)
-    return float(np.abs((velocity * count + start - resident) / resident).max())
+    gradient, start = np.polyfit(count, resident, 1)
+    return float(np.abs((gradient * count + start - resident) / resident).max())
 
 
 def tables(rows: Mapping[str, Mapping[str, Any]]) -> str:
-    """Both tables, a line a case."""
+    """Both tables, one line per case."""
     parts = [name for name in next(iter(rows.values()))["seconds"] if name != "step"]
     lines = [
         f"| base | step, ms | {', ms | '.join(parts)}, ms | step over the sum of its parts | n |",
@@ -86,7 +87,7 @@ def tables(rows: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def cases(args: argparse.Namespace, out: Path) -> Iterator[tuple[str, Session]]:
-    """What the command line asks for, built one after another."""
+    """Yield the requested cases, building one at a time."""
     if args.size:
         for pixels in args.pixels:
             batch = args.batch_size or 1
@@ -102,7 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = ["seedling", *TINY]
     parser.add_argument("--base", nargs="*", default=names, choices=names, metavar="BASE", help="small bases")
-    parser.add_argument("--size", help="a known size or a diffusers folder, with random weights, in place of them")
+    parser.add_argument("--size", help="a known size or a diffusers folder, with random weights, in place of --base")
     parser.add_argument("--pixels", type=int, nargs="+", default=[512, 1024], help="image sizes, with --size")
     parser.add_argument("--tower", default="ViT-L-14", help="backbone of the reward, with --size")
     parser.add_argument("--device", default="cpu")

@@ -1,8 +1,8 @@
 """Training heads from cached features against passing every image and prompt through the frozen towers each epoch.
 
-Both train the same heads on the same pairs, in the same order, with train-rm's own step. Without augmentation they see
-the same features, but for the cache's half precision; with it the cache holds two views of an image and the other way
-draws a new one every time. Accuracy is compared on held-out pairs, pair by pair.
+Both train the same heads on the same pairs in the same order with train-rm's own step. Without augmentation they see
+the same features, except for the cache's half precision; with augmentation the cache holds two views of an image and
+the towers see a new view every time. Accuracy is compared on held-out pairs, pair by pair.
 """
 
 import time
@@ -32,7 +32,7 @@ CPU = torch.device("cpu")
 
 
 def epoch(training: Training) -> None:
-    """One epoch by train-rm's own loop."""
+    """Run one epoch of train-rm's own loop."""
     with Progress("epoch", training.total) as bar:
         training.epoch(bar)
 
@@ -47,7 +47,7 @@ def cached(
     epochs: int,
     **options: Any,
 ) -> tuple[list[Row], dict[str, Estimate]]:
-    """Time both ways, an epoch of each in turn; give the rows, and cached minus live accuracy of every axis."""
+    """Time alternating epochs of both; return the rows, and cached minus live accuracy of every axis."""
     config = RmConfig(data=(), out=folder, epochs=epochs, **options)
     axes = tuple(records[0].label)
     run = Run.start(folder, config, resume=False)
@@ -77,7 +77,7 @@ def cached(
     pairs = len(records) - validation
     note = f"{pairs} pairs; the cache was filled in {1000 * filling['cached']:.0f} ms"
     rows = [
-        speed_up(f"{name}: an epoch of heads, cached, beside both towers", times["cached"], times["live"], 10, note)
+        speed_up(f"{name}: an epoch of heads, cached, against both towers", times["cached"], times["live"], 10, note)
     ]
     if not validation:
         return rows, {}
@@ -98,7 +98,7 @@ def live(encoder: Encoder, image_cache: ImageStore, config: RmConfig) -> tuple[A
 
 
 def correct(trainer: Training, pairs: PairFeatures) -> dict[str, list[float]]:
-    """Whether each judged pair without a tie is ordered right (1, or 0), by axis, under the averaged weights."""
+    """Whether each judged pair without a tie is ordered correctly (1 or 0), by axis, under the averaged weights."""
     with trainer.learner.averaged():
         scores = judge_pairs(trainer.model, pairs, 128)
     found = {}

@@ -1,9 +1,9 @@
 """Full fine-tuning of a CLIP's image tower: train-rm's own step against a bare loop of open_clip and torch.
 
 Same tower and weights, same pairs from the same files, same batch, Bradley-Terry on the CLIP score, AdamW and clipping.
-The bare loop reads its files by torch's DataLoader, in as many processes as we have threads, with open_clip's own
-preprocessing, every epoch again, as there is nothing that would keep them; prompts are embedded before the clock starts
-on both sides. Ours keeps moving averages of the weights beside it, as train-rm does by default.
+The bare loop reads its files in every epoch with torch's DataLoader, in as many processes as we have threads, with
+open_clip's own preprocessing; prompts are embedded before the clock starts on both sides. Ours also updates an EMA of
+the weights, as train-rm does by default.
 """
 
 from functools import partial
@@ -46,7 +46,7 @@ def side_of(backbone: dict[str, Any]) -> tuple[int, int]:
 
 
 class Files(Dataset[tuple[Tensor, Tensor, int]]):
-    """Both pictures of a pair, read and prepared as open_clip does it."""
+    """Both images of a pair, read and preprocessed as in open_clip."""
 
     def __init__(self, records: list[PreferenceRecord], prepare: Any) -> None:
         self.records, self.prepare = records, prepare
@@ -61,7 +61,7 @@ class Files(Dataset[tuple[Tensor, Tensor, int]]):
 
 
 def bare(backbone: dict[str, Any], records: list[PreferenceRecord], batch_size: int, workers: int) -> Any:
-    """An epoch of the bare loop, to be called again and again."""
+    """Return a function that runs one epoch of the bare loop."""
     torch.manual_seed(0)
     clip: Any = open_clip.CLIP(**backbone)
     prepare = open_clip.image_transform(side_of(backbone), is_train=False)
@@ -91,7 +91,7 @@ def bare(backbone: dict[str, Any], records: list[PreferenceRecord], batch_size: 
 def finetune(
     name: str, backbone: dict[str, Any], records: list[PreferenceRecord], folder: Path, *, batch: int, repetitions: int
 ) -> list[Row]:
-    """Time an epoch of each in turn: ours when it reads the files first, and a later one."""
+    """Time alternating epochs of both: our first epoch, which reads the files, and a later one."""
     torch.manual_seed(0)
     preprocess = Preprocess(side_of(backbone), CLIP_MEAN, CLIP_STD)
     encoder = ClipEncoder(open_clip.CLIP(**backbone), tokenizer_of(backbone), backbone, preprocess)
@@ -115,9 +115,9 @@ def finetune(
         epoch(trainer)
 
     theirs = bare(backbone, records, batch, THREADS)
-    note = f"{len(records)} pairs, {batch} a step"
+    note = f"{len(records)} pairs, {batch} per step"
     ways = (("first epoch, files read", first), ("a later epoch", partial(epoch, trainer)))
     return [
-        speed_up(f"{name}, {what}: beside a bare loop", *in_turns(ours, theirs, repetitions, wall_seconds), 1.0, note)
+        speed_up(f"{name}, {what}: against a bare loop", *in_turns(ours, theirs, repetitions, wall_seconds), 1.0, note)
         for what, ours in ways
     ]

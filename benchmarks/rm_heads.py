@@ -1,4 +1,4 @@
-"""What three reward heads cost beside one: images to scores, the encoder's pass included."""
+"""Cost of three reward heads against one: images to scores, including the encoder."""
 
 from functools import partial
 from statistics import median
@@ -24,6 +24,6 @@ def heads(name: str, encoder: Encoder, *, count: int, repetitions: int) -> list[
         one = RewardModel(encoder, (axis,)).eval()
         times = in_turns(partial(three.scores, images, prompts), partial(one.scores, images, prompts), repetitions)
         found = ratio(*times)
-        what = f"{name}: three heads, beside {axis} alone"
+        what = f"{name}: three heads, against {axis} alone"
         rows.append(Row(what, median(times[0]), median(times[1]), found, Goal("at most", 1.15), f"{count} images"))
     return rows

@@ -1,4 +1,4 @@
-"""Pictures, prompts and random backbones that the speed of reward models is measured on."""
+"""Images, prompts and random backbones on which the speed of reward models is measured."""
 
 import json
 from pathlib import Path
@@ -15,14 +15,14 @@ SMALL: dict[str, Any] = {
     "vision_cfg": {"image_size": 224, "layers": 6, "width": 256, "head_width": 64, "patch_size": 32},
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 256, "heads": 4, "layers": 6},
 }
-"""A CLIP of 24 million weights, most of them words."""
+"""A CLIP of 24 million weights, most of them token embeddings."""
 
 LIGHT: dict[str, Any] = {
     "embed_dim": 128,
     "vision_cfg": {"image_size": 224, "layers": 3, "width": 128, "head_width": 64, "patch_size": 32},
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 128, "heads": 2, "layers": 3},
 }
-"""A CLIP that takes a fraction of the time of reading a file, as large ones do on a card."""
+"""A CLIP that takes a fraction of the time of reading a file, like large models on a GPU."""
 
 BASE: dict[str, Any] = {
     "embed_dim": 512,
@@ -54,13 +54,13 @@ WORDS = [
 
 
 def prompt(number: int) -> str:
-    """A prompt of 14 words, another one for every number."""
+    """A prompt of 14 words, different for every number."""
     picked = [WORDS[(number * step + step) % len(WORDS)] for step in range(1, 9)]
     return f"a photo of a {' '.join(picked)}, number {number}"
 
 
 def pictures(folder: Path, count: int, size: int = 512) -> list[Path]:
-    """Write PNG files of smooth colours with a little grain, as large as pictures of that size are."""
+    """Write PNG files of smooth colours with some noise, as large in bytes as real images of that size."""
     folder.mkdir(parents=True, exist_ok=True)
     generator = torch.Generator().manual_seed(0)
     files = [folder / f"{index:03d}.png" for index in range(count)]
@@ -72,7 +72,7 @@ def pictures(folder: Path, count: int, size: int = 512) -> list[Path]:
 
 
 def random_pairs(folder: Path, count: int, axis: str, size: int = 512) -> list[PreferenceRecord]:
-    """Pairs of such pictures whose first one is better, a prompt a pair."""
+    """Pairs of such images whose first one is better, each with its own prompt."""
     files = pictures(folder, 2 * count, size)
     return [
         PreferenceRecord(prompt(index), files[2 * index], files[2 * index + 1], {axis: 1.0}, prompt(index))

@@ -1,11 +1,11 @@
-"""How fast reward models train and score: a table with ratios, intervals and goals, and a dated file of results.
+"""Training and scoring speed of reward models: a table with ratios, intervals and goals, and a dated file of results.
 
-    python -m benchmarks.rm_speed                                    # what needs no other project
+    python -m benchmarks.rm_speed                                    # without other projects
     python -m benchmarks.rm_speed throughput --peer hpsv2=/envs/hps/bin/python --peer ImageReward=/envs/ir/bin/python
 
 Weights are random, nothing is downloaded. Training from a cache and heads are timed on one thread, in processor time;
-throughput and fine-tuning by the wall clock on all cores, so let the machine rest meanwhile. Install every peer into an
-environment of its own (hpsv2x and imscore; image-reward with transformers 4.45): none runs beside our transformers.
+throughput and fine-tuning in wall-clock time on all cores, so run nothing else meanwhile. Install every peer into its
+own environment (hpsv2x and imscore; image-reward with transformers 4.45): none works with our version of transformers.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from rewardkit.workflows.posters.config import PostersConfig
 
 
 def speed_of_cached(args: argparse.Namespace, folder: Path) -> list[Row]:
-    """The seedling on posters, with accuracies; ViT-B/32 on a few pictures, for the time."""
+    """Seedling on posters, with accuracies; ViT-B/32 on a few images, for the time only."""
     file = args.pairs
     if file is None:
         make(PostersConfig(out=folder / "posters", kind="pairs", count=args.count))
@@ -85,8 +85,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", default=list(PARTS), help=f"of {', '.join(PARTS)}")
     parser.add_argument("--peer", action="append", default=[], help=f"NAME=PYTHON, of {', '.join(TRIALS)}")
-    parser.add_argument("--pairs", type=Path, help="pairs of posters; made where not given")
-    parser.add_argument("--count", type=int, default=500, help="of them, 200 held out")
+    parser.add_argument("--pairs", type=Path, help="pairs of posters (default: generated)")
+    parser.add_argument("--count", type=int, default=500, help="number of pairs, 200 of them held out")
     parser.add_argument(
         "--augment", choices=("none", "light"), default="none", help="of cached: light, as train-rm does"
     )

@@ -1,8 +1,8 @@
 """Image files to scores: `rewardkit score`'s loop against other projects' own calls, on the same random weights.
 
-Every peer lives in an environment of its own (`--peer NAME=PYTHON`) and in a process of its own, which times itself.
-Both sides score the same files with the same weights, and the scores are compared. With one prompt for all pictures a
-peer gets all files in one call; with a prompt a picture it is called picture by picture, as its call takes one prompt.
+Every peer has its own environment (`--peer NAME=PYTHON`) and its own process, which times itself. Both sides score the
+same files with the same weights, and the scores are compared. With one prompt for all images a peer gets all files in
+one call; with one prompt per image it is called once per image, because its call takes one prompt.
 """
 
 import json
@@ -34,7 +34,7 @@ BLIPS = {
     "small": (VitSize(width=256, depth=6, heads=4), BERT | {"num_hidden_layers": 2}),
     "ViT-B/32": (VitSize(width=768, depth=12, heads=12), BERT),
 }
-"""ImageReward's two towers, whose head wants a BERT 768 wide; patches are of 16 pixels in both."""
+"""ImageReward's two towers, whose head needs a BERT of width 768; patches have 16 pixels in all."""
 
 TRIALS = {"hpsv2": "HPSv2", "imscore": "HPSv2", "imscore, stacked by hand": "HPSv2", "ImageReward": "ImageReward"}
 """Peer -> the scorer that both sides run."""
@@ -47,7 +47,7 @@ class Peer:
     process: Any
 
     def __call__(self, files: Sequence[Path], prompts: Sequence[str]) -> tuple[float, list[float]]:
-        """Seconds on the wall, and scores."""
+        """Wall-clock seconds, and scores."""
         job = {"files": [str(file) for file in files], "prompts": list(prompts)}
         print(json.dumps(job), file=self.process.stdin, flush=True)
         answer = json.loads(self.process.stdout.readline())
@@ -56,20 +56,20 @@ class Peer:
 
 @contextmanager
 def peer(name: str, python: str, setup: Path) -> Iterator[Peer]:
-    """Start a peer's worker and wait until its model stands."""
+    """Start a peer's worker and wait until its model is loaded."""
     worker = Path(__file__).with_name("peer_worker.py")
     alone = {**os.environ, "PYTHONWARNINGS": "ignore", "PYTHONPATH": ""}
     with subprocess.Popen(
         [python, str(worker), name, str(setup)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=alone
     ) as process:
         if process.stdout is None or process.stdout.readline().strip() != "ready":
-            raise RuntimeError(f"{name} did not start under {python}; its message stands above")
+            raise RuntimeError(f"{name} did not start under {python}; its message is above")
         yield Peer(process)
         process.terminate()
 
 
 def build(scorer: str, size: str, folder: Path) -> tuple[Scorer, Path]:
-    """Make our scorer with random weights, and what a peer needs to make the same."""
+    """Build our scorer with random weights, and the setup file from which a peer builds the same."""
     torch.manual_seed(0)
     weights = folder / f"{scorer}.pt"
     if scorer == "HPSv2":
@@ -94,7 +94,7 @@ def build(scorer: str, size: str, folder: Path) -> tuple[Scorer, Path]:
 def throughput(
     name: str, python: str, size: str, files: Sequence[Path], *, repetitions: int, shared: bool
 ) -> tuple[Row, float]:
-    """Compare with one peer; `shared`: one prompt for all files. Give the row and the largest difference of scores."""
+    """Compare with one peer; `shared`: one prompt for all files. Return the row and the largest score difference."""
     prompts = [prompt(0 if shared else index) for index in range(len(files))]
     items = [Item(file, text) for file, text in zip(files, prompts, strict=True)]
     with tempfile.TemporaryDirectory() as folder:
@@ -108,6 +108,6 @@ def throughput(
                 for side in (0, 1) if turn % 2 == 0 else (1, 0):
                     spent = theirs(files, prompts)[0] if side else wall_seconds(lambda: score_items(items, [ours]))
                     times[side].append(spent)
-    asked = "one prompt" if shared else "a prompt a picture"
-    row = speed_up(f"{TRIALS[name]}, {size}, {asked}: beside {name}", *times, 2.0, f"{len(files)} files")
+    asked = "one prompt" if shared else "one prompt per image"
+    row = speed_up(f"{TRIALS[name]}, {size}, {asked}: against {name}", *times, 2.0, f"{len(files)} files")
     return row, max(gaps)

@@ -1,4 +1,4 @@
-"""Runs that are compared start from one frozen scale of the rewards."""
+"""Runs that are compared use the same frozen reward scale."""
 
 import shutil
 from pathlib import Path
@@ -8,7 +8,7 @@ from refl.session import Session, begin
 
 
 def begin_on(scale: Path, config: ReflConfig) -> Session:
-    """Begin afresh on the rewards' scale in a file; the first run to ask freezes it there."""
+    """Begin a new run with the reward scale in a file; the first run writes it."""
     shutil.rmtree(config.out, ignore_errors=True)
     if scale.is_file():
         config.out.mkdir(parents=True)

@@ -1,7 +1,7 @@
-"""What `benchmarks/refl_step.py` measures: a run of ReFL on seedling, on a tiny base a family, or on a real size.
+"""What `benchmarks/refl_step.py` measures: a run of ReFL on seedling, on a tiny base of each family, or on a real size.
 
-Weights of the tiny bases and of the real sizes are random, and nothing is downloaded: what a step costs does not depend
-on them.
+Weights of the tiny bases and of the real sizes are random, and nothing is downloaded: the cost of a step does not
+depend on them.
 """
 
 from collections.abc import Sequence
@@ -31,14 +31,14 @@ from rewardkit.training.run import Run
 from rewardkit.types import Conditioning, Images, Scores
 
 TOKENS = 77
-"""Length of a prompt where a size is measured without its text encoders."""
+"""Length of a prompt when a size is measured without its text encoders."""
 
 LATE = 0.5
-"""The step with a graph starts at this share of the chain, every time: what is compared must do equal work."""
+"""The step with a graph always starts at this fraction of the chain, so that all repetitions do equal work."""
 
 
 class TowerReward:
-    """Sum of a frozen image encoder's embedding: costs what a CLIP reward costs."""
+    """Sum of a frozen image encoder's embedding, which costs as much as a CLIP reward."""
 
     name, axis, differentiable = "tower", "aesthetic", True
 
@@ -71,13 +71,13 @@ def sized(name: str, pixels: int, out: Path, batch: int, tower: str, device: str
 
 
 def options(out: Path, batch: int) -> dict[str, Any]:
-    """The defaults of a run, but for its penalty; prompts and rewards are put into the session by hand."""
+    """The defaults of a run without its penalty; prompts and rewards are passed to the session directly."""
     window = (LATE, LATE + 0.01)
     return {"prompts": Path(), "out": out, "rewards": ("tower",), "batch_size": batch, "window": window, "kl": 0.0}
 
 
 def session(base: Base, reward: TowerReward, config: ReflConfig) -> Session:
-    """What `refl.session.begin` makes, from parts in memory; whatever else a session may hold is off."""
+    """What `refl.session.begin` builds, from parts in memory; everything optional is off."""
     run = Run.start(config.out, config, resume=True)
     weights = lora.attach(
         base.denoiser, rank=config.rank, alpha=float(config.rank), targets=base.lora_targets,
@@ -100,7 +100,7 @@ def random_prompt(base: Base, dtype: torch.dtype, device: torch.device) -> Condi
 
 
 def weighted(tower: nn.Module, device: str) -> nn.Module:
-    """Give a tower without data random weights on a device."""
+    """Give a tower on the meta device random weights on a device."""
     tower = tower.to_empty(device=device)
     for tensor in (*tower.parameters(), *tower.buffers()):
         if tensor.is_floating_point():

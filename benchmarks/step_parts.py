@@ -1,7 +1,7 @@
-"""A step of ReFL and its parts, each alone: the time of either, and the memory of the step.
+"""A step of ReFL and its parts: the time of each alone, and the memory of the step.
 
-The parts are what no implementation can do without. Whatever else a step does (drawing noise, shaking the images before
-the reward, the chain's arithmetic, checks, logging) is overhead.
+The parts are the irreducible work. Everything else that a step does (sampling noise, augmenting the images before
+the reward, the arithmetic of sampling, checks, logging) is overhead.
 """
 
 import gc
@@ -23,7 +23,7 @@ Work = Callable[[], object]
 
 @dataclass
 class Parts:
-    """Inputs of a step's parts, of the step's own shapes."""
+    """Inputs of a step's parts, in the shapes of the step."""
 
     session: Session
     noise: Tensor
@@ -32,7 +32,7 @@ class Parts:
     images: Tensor
     prompts: list[str]
     copies: list[Tensor]
-    """Of the LoRA, for an optimizer of their own."""
+    """Copies of the LoRA for a separate optimizer."""
     averages: list[Tensor]
     optimizer: torch.optim.Optimizer
 
@@ -60,12 +60,12 @@ class Parts:
 
     @torch.no_grad()
     def prefix(self) -> None:
-        """Forward passes without a graph, as many as the step takes."""
+        """Forward passes without a graph, as many as in the step."""
         for _ in range(late(self.session)):
             self.session.base.velocity(self.noise, self.sigma, self.conditioning)
 
     def window(self) -> None:
-        """One pass with a graph, and the way back to the LoRA."""
+        """One pass with a graph, and its backward pass to the LoRA."""
         for weight in self.session.learner.parameters.values():
             weight.grad = None
         velocity = self.session.base.velocity(self.noise, self.sigma, self.conditioning)
@@ -83,19 +83,19 @@ class Parts:
             single.score(images, self.prompts).sum().backward()
 
     def update(self) -> None:
-        """Clip, AdamW and the moving average, by torch's own fused loops."""
+        """Clipping, AdamW and the moving average, with torch's fused loops."""
         nn.utils.clip_grad_norm_(self.copies, 1e3)
         self.optimizer.step()
         torch._foreach_lerp_(self.averages, [copy.detach() for copy in self.copies], 0.05)
 
 
 def late(session: Session) -> int:
-    """The step that carries the graph; the window holds one alone."""
+    """The step that carries the graph; the window contains only one."""
     return late_step(session.config.steps, session.config.window or Refl.window, torch.Generator())
 
 
 def times(session: Session, repetitions: int, generator: torch.Generator) -> dict[str, list[float]]:
-    """Seconds of the step and of every part, in an order that changes with each repetition."""
+    """Seconds of the step and of every part, in a random order for each repetition."""
     works: dict[str, Work] = {"step": lambda: update(session), **Parts.of(session).works()}
     clock = Clock(torch.device(session.config.device))
     for work in works.values():
@@ -111,7 +111,7 @@ def times(session: Session, repetitions: int, generator: torch.Generator) -> dic
 
 @dataclass(frozen=True)
 class Clock:
-    """CPU time of the process on a CPU, so that other work on the machine does not count; wall-clock on a card."""
+    """CPU time of the process on a CPU, so that other work on the machine does not count; wall-clock on a GPU."""
 
     device: torch.device
 
@@ -128,14 +128,14 @@ class Clock:
 
 
 def peak(session: Session, **options: Any) -> int:
-    """Most bytes that a step holds above what was there before it, under other options."""
+    """Peak bytes of a step above what was allocated before it, under other options."""
     changed = replace(session, config=replace(session.config, **options))
-    update(changed)  # what is made once and kept (moments, cached prompts) is there before
+    update(changed)  # allocates what is kept (moments, cached prompts) before the measurement
     gc.collect()
     device = torch.device(session.config.device)
     if device.type == "cuda":
         return cuda_peak(lambda: update(changed), device)
-    # A block from before the record that is given back during it is taken off; the highest of two counts none such.
+    # Freeing a block allocated before the recording is subtracted; the maximum of two runs avoids this.
     return max(cpu_peak(lambda: update(changed)) for _ in range(2))
 
 
@@ -149,7 +149,7 @@ def cuda_peak(work: Work, device: torch.device) -> int:
 
 
 def cpu_peak(work: Work) -> int:
-    """Highest sum of what torch's CPU allocator gave out and took back, by its own record of every block."""
+    """Highest number of allocated bytes according to the profiler's record of torch's CPU allocator."""
     activities = [torch.profiler.ProfilerActivity.CPU]
     with torch.profiler.profile(activities=activities, profile_memory=True) as profiler:
         work()

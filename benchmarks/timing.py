@@ -1,7 +1,7 @@
-"""Two ways to do the same work, timed in turns, and the ratio of their times with its interval.
+"""Time two implementations of the same work, alternating, and the ratio of their times with its interval.
 
-`processor_seconds` on one thread (see `one_thread`) hardly feel other programs; `wall_seconds` do, and are
-what a person waits for when threads share the work: measure them on an idle machine.
+`processor_seconds` on one thread (see `one_thread`) are hardly affected by other programs; `wall_seconds` are, and they
+are what a user waits for when threads share the work: measure them on an idle machine.
 """
 
 import json
@@ -31,7 +31,7 @@ class Goal:
     value: float
 
     def verdict(self, ratio: Estimate) -> str:
-        """Say yes or no where the whole interval does, else open."""
+        """Return yes or no if the whole interval is on one side of the goal, else open."""
         if self.side == "at least":
             reached, missed = ratio.low >= self.value, ratio.high < self.value
         else:
@@ -41,7 +41,7 @@ class Goal:
 
 @dataclass(frozen=True)
 class Row:
-    """One comparison: both medians in seconds, and the ratio that the goal speaks of."""
+    """One comparison: both medians in seconds, and the ratio that the goal refers to."""
 
     what: str
     ours: float
@@ -62,7 +62,7 @@ HEAD = "| what | ours, ms | other, ms | ratio | n | goal | reached | |\n|---|---
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute on one thread, and on one core where the system can hold a process there."""
+    """Compute on one thread, and on one core if the system supports CPU affinity."""
     threads = torch.get_num_threads()
     cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set[int]()
     torch.set_num_threads(1)
@@ -82,7 +82,7 @@ def processor_seconds(work: Work) -> float:
 
 
 def wall_seconds(work: Work) -> float:
-    """Seconds on the wall of one run."""
+    """Wall-clock seconds of one run."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
@@ -91,7 +91,7 @@ def wall_seconds(work: Work) -> float:
 def in_turns(
     first: Work, second: Work, repetitions: int, clock: Callable[[Work], float] = processor_seconds
 ) -> tuple[list[float], list[float]]:
-    """Time both, after one run of each that does not count; who goes first changes every time."""
+    """Time both after one warm-up run of each; the order alternates."""
     first(), second()
     times: tuple[list[float], list[float]] = ([], [])
     for turn in range(repetitions):
@@ -101,13 +101,13 @@ def in_turns(
 
 
 def ratio(over: Sequence[float], under: Sequence[float]) -> Estimate:
-    """Geometric mean of the ratios turn by turn, with Student's t interval of their logarithms."""
+    """Geometric mean of the paired ratios, with Student's t interval of their logarithms."""
     logs = mean_interval([math.log(a / b) for a, b in zip(over, under, strict=True)])
     return Estimate(math.exp(logs.value), math.exp(logs.low), math.exp(logs.high), logs.n)
 
 
 def speed_up(what: str, ours: Sequence[float], other: Sequence[float], goal: float, note: str = "") -> Row:
-    """A row that says how many times as long the other takes."""
+    """A row with how many times as long the other takes."""
     return Row(what, median(ours), median(other), ratio(other, ours), Goal("at least", goal), note)
 
 
@@ -137,7 +137,7 @@ def write_results(rows: Sequence[Row], file: Path, extra: dict[str, Any]) -> Non
 
 
 def processor() -> str:
-    """The processor's own name where the system tells it."""
+    """The processor's model name, or "unknown"."""
     about = Path("/proc/cpuinfo")
     lines = about.read_text().splitlines() if about.is_file() else []
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")

@@ -1,4 +1,4 @@
-"""What the runs of `benchmarks/wind_tunnel.py` say: gains, how many times faster, a table and a picture."""
+"""Results of `benchmarks/wind_tunnel.py`: gains, speed-ups, a table and a plot."""
 
 import json
 import math
@@ -17,10 +17,10 @@ from rewardkit.stats import CONFIDENCE, Estimate
 
 Floats = NDArray[np.float64]
 Curves = dict[str, Floats]
-"""Of each recipe (seeds, looks, prompts)."""
+"""Recipe -> array of (seeds, evaluations, prompts)."""
 
 Draws = tuple[Floats, Floats]
-"""How often each seed, and each prompt, is drawn: (draws, seeds) and (draws, prompts), each row summing to 1."""
+"""Bootstrap weights of seeds and of prompts: (draws, seeds) and (draws, prompts), each row summing to 1."""
 
 DRAWS = 4000
 BOUNDS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
@@ -28,25 +28,25 @@ OURS = "ours"
 
 
 def write_report(results: Sequence[dict[str, Any]], out: Path, about: Mapping[str, object]) -> str:
-    """Write summary.json and wind_tunnel.png of whole seeds; return the table."""
+    """Write summary.json and wind_tunnel.png for complete seeds; return the table."""
     results = whole_seeds(results)
     gold, trained, seconds = curves(results, "gold"), curves(results, "trained"), clocks(results)
     summary = summarise(gold, trained, seconds, results)
-    where = {name: value for name, value in about.items() if name != "command"}  # its paths are of one machine
+    where = {name: value for name, value in about.items() if name != "command"}  # its paths are specific to one machine
     write_text(out / "summary.json", json.dumps(finite({**summary, "about": where}), indent=1) + "\n")
     draw(gold, trained, seconds, out / "wind_tunnel.png")
     return f"{table(summary)}\n\n{headline(summary)}"
 
 
 def finite(value: Any) -> Any:
-    """Infinity (reached at once) as null, for JSON has no word for it."""
+    """Replace infinity (reached at once) by null, because JSON has no infinity."""
     if isinstance(value, dict):
         return {name: finite(part) for name, part in value.items()}
     return None if isinstance(value, float) and math.isinf(value) else value
 
 
 def whole_seeds(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Leave out seeds that not every recipe has run, for differences are taken seed by seed."""
+    """Leave out seeds that not every recipe has run, because differences are paired by seed."""
     if not results:
         raise UserError("no run is finished yet; run the benchmark without --report")
     recipes = {result["recipe"] for result in results}
@@ -57,15 +57,15 @@ def whole_seeds(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def curves(results: Sequence[dict[str, Any]], kind: str) -> Curves:
-    """One number an image at every look: the mean over the axes its prompt asks for.
+    """One number per image at every evaluation: the mean over the axes its prompt asks for.
 
     Trained rewards are z-scores against the untuned base's images of the same prompts.
     """
     found: dict[str, list[Floats]] = {}
     for result in results:
         axes = [
-            np.array([look[kind][axis] for look in result["looks"]], dtype=np.float64)
-            for axis in result["looks"][0][kind]
+            np.array([row[kind][axis] for row in result["evaluations"]], dtype=np.float64)
+            for axis in result["evaluations"][0][kind]
         ]
         if kind == "trained":
             axes = [(scores - np.nanmean(scores[0])) / max(float(np.nanstd(scores[0])), 1e-6) for scores in axes]
@@ -74,10 +74,10 @@ def curves(results: Sequence[dict[str, Any]], kind: str) -> Curves:
 
 
 def clocks(results: Sequence[dict[str, Any]]) -> dict[str, Floats]:
-    """CPU seconds at every look, the mean over the seeds."""
+    """CPU seconds at every evaluation, the mean over the seeds."""
     found: dict[str, list[list[float]]] = {}
     for result in results:
-        found.setdefault(result["recipe"], []).append([look["seconds"] for look in result["looks"]])
+        found.setdefault(result["recipe"], []).append([row["seconds"] for row in result["evaluations"]])
     return {recipe: np.array(seconds).mean(0) for recipe, seconds in found.items()}
 
 
@@ -106,7 +106,7 @@ def summarise(
 
 
 def updates(results: Sequence[dict[str, Any]], name: str) -> float:
-    return float(np.mean([result["looks"][-1]["updates"] for result in results if result["recipe"] == name]))
+    return float(np.mean([result["evaluations"][-1]["updates"] for result in results if result["recipe"] == name]))
 
 
 def means(runs: Floats) -> list[float]:
@@ -114,12 +114,12 @@ def means(runs: Floats) -> list[float]:
 
 
 def gain(runs: Floats) -> Floats:
-    """Last look minus the first, (seeds, prompts)."""
+    """Last evaluation minus the first, (seeds, prompts)."""
     return runs[:, -1] - runs[:, 0]
 
 
 def resamples(seeds: int, prompts: int) -> Draws:
-    """Draws with replacement of seeds and of prompts, as shares; the same for every figure."""
+    """Resample seeds and prompts with replacement, as weights; the same for every figure."""
     generator = np.random.default_rng(0)
     shares = [generator.multinomial(size, np.full(size, 1 / size), DRAWS) / size for size in (seeds, prompts)]
     return shares[0], shares[1]
@@ -132,7 +132,7 @@ def estimate(values: Floats, draws: Draws) -> Estimate:
 
 
 def drawn_means(values: Floats, draws: Draws) -> Floats:
-    """Mean of (seeds, ..., prompts) under every draw, (draws, ...)."""
+    """Mean of (seeds, ..., prompts) under every resample, (draws, ...)."""
     means: Floats = np.einsum("ds,s...p,dp->d...", draws[0], values, draws[1])
     return means
 
@@ -142,7 +142,7 @@ def plain(figure: Estimate) -> dict[str, float]:
 
 
 def speedup(ours: Floats, theirs: Floats, seconds: Floats, draws: Draws) -> dict[str, float]:
-    """The budget over the time at which our mean curve reaches their last mean; 0 where it never does."""
+    """The budget over the time at which our mean curve reaches their last mean; 0 if it never does."""
     whole = budget_over_time(ours.mean((0, 2)), float(theirs[:, -1].mean()), seconds)
     levels = drawn_means(theirs[:, -1], draws)
     drawn = [budget_over_time(c, level, seconds) for c, level in zip(drawn_means(ours, draws), levels, strict=True)]
@@ -151,9 +151,9 @@ def speedup(ours: Floats, theirs: Floats, seconds: Floats, draws: Draws) -> dict
 
 
 def budget_over_time(curve: Floats, level: float, seconds: Floats) -> float:
-    """How often the time to `level`, read off the straight lines between looks, goes into the budget.
+    """The budget over the time to `level`, interpolated linearly between evaluations.
 
-    0 where the curve never comes there, infinite where it starts there.
+    0 if the curve never reaches it, infinite if it starts there.
     """
     reached = np.flatnonzero(curve >= level)
     if not len(reached):
@@ -166,7 +166,7 @@ def budget_over_time(curve: Floats, level: float, seconds: Floats) -> float:
 
 
 def table(summary: Mapping[str, Any]) -> str:
-    """One line a recipe, best gold first."""
+    """One line per recipe, best gold first."""
     lines = [
         f"{summary['seeds']} seeds x {summary['prompts']} held-out prompts\n",
         "| recipe | updates | gold at the end | gold gained | trained reward gained, sd | ours minus it, gold | "
@@ -185,12 +185,12 @@ def table(summary: Mapping[str, Any]) -> str:
 
 
 def headline(summary: Mapping[str, Any]) -> str:
-    """Who wins, and how much sooner ours is where its best rivals end."""
+    """The best recipe, and how much sooner ours reaches the final gold of its best rivals."""
     lines = [f"Most gold at the end: {summary['winner']}."]
     for kind, name in summary["best_rival"].items():
         row, of = summary["recipes"][name], "of the published recipes" if kind == "published" else "of all others"
         lines.append(
-            f"Best {of}: {name}; ours minus it {shown(row['ours_minus_it'], 3)} gold; ours is where it ends "
+            f"Best {of}: {name}; ours minus it {shown(row['ours_minus_it'], 3)} gold; ours reaches its final gold "
             f"{times(row['ours_faster'])} times sooner."
         )
     return "\n".join(lines)
@@ -201,13 +201,13 @@ def shown(figure: Mapping[str, float], places: int) -> str:
 
 
 def times(figure: Mapping[str, float]) -> str:
-    said = {0.0: "never", math.inf: "at once"}
-    value, low, high = (said.get(figure[key], f"{figure[key]:.1f}") for key in ("value", "low", "high"))
+    words = {0.0: "never", math.inf: "at once"}
+    value, low, high = (words.get(figure[key], f"{figure[key]:.1f}") for key in ("value", "low", "high"))
     return f"{value} [{low}, {high}]"
 
 
 def draw(gold: Curves, trained: Curves, seconds: Mapping[str, Floats], path: Path) -> None:
-    """Gold against CPU seconds, and against the trained reward: a curve that bends down is a reward being gamed."""
+    """Plot gold against CPU seconds and against the trained reward; gold falls where the reward is gamed."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.9), sharey=True)
     for name, runs in gold.items():
         style: dict[str, Any] = {"linewidth": 2.4, "color": "black"} if name == OURS else {"linewidth": 1.1}

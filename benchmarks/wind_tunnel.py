@@ -1,12 +1,13 @@
-"""Which recipe gets most out of equal time? Those of `wind_recipes` on posters, with seedling and one reward model.
+"""Which recipe gains most in equal time? Those of `wind_recipes` on posters, with seedling and one reward model.
 
     rewardkit demo                                                     # makes the reward model and the prompts
     python benchmarks/wind_tunnel.py --rewards runs/demo/rm/rm --prompts runs/demo/prompts --out runs/wind
 
 The budget is CPU seconds of the process, not wall-clock, so that other work on the machine does not count; only updates
-are timed, neither loading nor the looks. At every look the weights that a run would save draw the held-out prompts from
-the same noise, and the gold judges, which no recipe sees, score them. Finished runs are kept, so a benchmark that was
-stopped goes on where it was. It writes summary.json and wind_tunnel.png, and prints the table of docs/speed-refl.md.
+are timed, neither loading nor evaluations. At every evaluation the weights that a run would save generate images for
+the held-out prompts from the same noise, and the gold judges, which no recipe sees, score them. Finished runs are kept,
+so a benchmark that was stopped continues where it stopped. It writes summary.json and wind_tunnel.png, and prints the
+table of docs/speed-refl.md.
 """
 
 import argparse
@@ -43,8 +44,8 @@ NOISE_SEED = 20
 """Of the held-out images."""
 STEPS = 10
 """Sampling steps of the held-out images, whatever a recipe trains with."""
-LOOKS = (1 / 3, 2 / 3, 1.0)
-"""Shares of the budget after which the judges look."""
+EVALUATIONS = (1 / 3, 2 / 3, 1.0)
+"""Fractions of the budget after which the judges score."""
 
 
 @dataclass(frozen=True)
@@ -67,60 +68,60 @@ class Tunnel:
         )  # fmt: skip
 
     def scale(self, config: ReflConfig) -> Path:
-        """Where the rewards' scale on the base's own images is kept, one a number of sampling steps."""
+        """File of the rewards' scale on the base's own images, one per number of sampling steps."""
         return self.out / f"panel-{config.steps}.json"
 
 
 def run(tunnel: Tunnel, recipe: str, seed: int) -> dict[str, Any]:
-    """Train for the budget, or read what an earlier start of the benchmark finished."""
+    """Train for the budget, or read the result of an earlier start of the benchmark."""
     config = tunnel.config(recipe, seed)
     done = finished(config)
     if done.is_file():
         return read_result(done, tunnel)
     check(config)
     session = begin_on(tunnel.scale(config), config)
-    looks, spent = [start(tunnel, session)], 0.0
-    for share in LOOKS:
+    evaluations, spent = [start(tunnel, session)], 0.0
+    for share in EVALUATIONS:
         while spent < share * tunnel.budget:
             spent += timed_update(session)
         with session.learner.averaged():
-            scores = look(tunnel, session)
-        looks.append({"seconds": spent, "updates": session.learner.step} | scores)
-    result = {"recipe": recipe, "seed": seed, "budget": tunnel.budget, "looks": looks}
+            scores = evaluate(tunnel, session)
+        evaluations.append({"seconds": spent, "updates": session.learner.step} | scores)
+    result = {"recipe": recipe, "seed": seed, "budget": tunnel.budget, "evaluations": evaluations}
     write_text(done, json.dumps(result) + "\n")
     return result
 
 
 def finished(config: ReflConfig) -> Path:
-    """Where a finished run leaves its result."""
+    """The file of a finished run's result."""
     return config.out / "result.json"
 
 
 def read_result(path: Path, tunnel: Tunnel) -> dict[str, Any]:
     result: dict[str, Any] = json.loads(path.read_text())
     if result["budget"] != tunnel.budget:
-        raise UserError(f"{path} was made with a budget of {result['budget']} s; give that one, or another --out")
+        raise UserError(f"{path} was made with a budget of {result['budget']} s; use the same budget, or another --out")
     return result
 
 
 def timed_update(session: Session) -> float:
-    """Descend once; return the CPU seconds it took."""
+    """Run one update; return its CPU seconds."""
     began = time.process_time()
     update(session)
     return time.process_time() - began
 
 
 def start(tunnel: Tunnel, session: Session) -> dict[str, Any]:
-    """The look before any update: the untuned base, alike in all runs, so it is made once."""
+    """The evaluation before any update: the untuned base, the same in all runs, so it is computed once."""
     path = tunnel.out / "start.json"
     if not path.is_file():
-        write_text(path, json.dumps({"seconds": 0.0, "updates": 0} | look(tunnel, session)) + "\n")
+        write_text(path, json.dumps({"seconds": 0.0, "updates": 0} | evaluate(tunnel, session)) + "\n")
     found: dict[str, Any] = json.loads(path.read_text())
     return found
 
 
-def look(tunnel: Tunnel, session: Session) -> dict[str, dict[str, list[float | None]]]:
-    """Draw the held-out prompts; the gold scores and the trained rewards of every image, by axis."""
+def evaluate(tunnel: Tunnel, session: Session) -> dict[str, dict[str, list[float | None]]]:
+    """Generate images for the held-out prompts; return gold scores and trained rewards of every image, by axis."""
     images = generate_images(session.base, tunnel.held_out, steps=STEPS, seed=NOISE_SEED)
     return {kind: by_axis(rewards, images, tunnel.held_out) for kind, rewards in judged(tunnel, session)}
 
@@ -160,7 +161,7 @@ def main() -> None:
         if args.report and not finished(tunnel.config(recipe, seed)).is_file():
             continue
         results.append(run(tunnel, recipe, seed))
-        last = results[-1]["looks"][-1]
+        last = results[-1]["evaluations"][-1]
         print(f"{recipe}, seed {seed}: {last['updates']} updates in {last['seconds']:.0f} CPU s", flush=True)
     print(write_report(results, args.out, versions()))
 

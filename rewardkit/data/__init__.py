@@ -1,6 +1,6 @@
 """Preference pairs: the record, the readers of every public set and of our own files, and checks of the data.
 
-`read_records` takes a file, a folder, a glob or a hub id and finds the format by looking at it (see `read`).
+`read_records` takes a file, a folder, a glob or a hub id and detects the format (see `read`).
 `read_pairs` and `write_pairs` are for files of our own (see `own`).
 """
 

@@ -1,4 +1,4 @@
-"""What can be wrong with a set of pairs, measured: balance, position, repeats, leaks, long prompts, bad images."""
+"""Checks of a set of pairs: balance, position bias, repeats, leaks, long prompts, bad images."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ from rewardkit.stats import proportion_interval
 
 @dataclass
 class Pictures:
-    """The images of a set: what each holds, and those that cannot be used."""
+    """The images of a set by content, and those that cannot be used."""
 
     digest: dict[ImageRef, str] = field(default_factory=dict)
     """Image -> hash of its encoded bytes."""
@@ -53,9 +53,9 @@ def look_at(image: ImageRef, depth: Depth, found: Pictures) -> None:
 
 
 def balance(records: Sequence[PreferenceRecord]) -> dict[str, dict[str, Any]]:
-    """By axis: how many were judged, the share of ties, and among the rest how often the first image is the better.
+    """By axis: the number of judged pairs, the fraction of ties, and how often the first image wins of the rest.
 
-    A first place that wins more often than half gives the label away to whoever sees the place.
+    If the first position wins clearly more or less often than half, the position leaks the label.
     """
     figures = {}
     for axis in axes_of(records):
@@ -74,7 +74,7 @@ def balance(records: Sequence[PreferenceRecord]) -> dict[str, dict[str, Any]]:
 
 
 def repeats(records: Sequence[PreferenceRecord], pictures: Pictures) -> dict[str, int]:
-    """Count pairs that come again, those that come again with the opposite label, and pairs of one image twice."""
+    """Count repeated pairs, repeated pairs with the opposite label, and pairs of an image with itself."""
     seen: dict[tuple[str, frozenset[str]], list[PreferenceRecord]] = {}
     same = again = against = 0
     for record in records:
@@ -104,7 +104,7 @@ def leaks(
     pictures: Pictures,
     other_pictures: Pictures,
 ) -> dict[str, Any]:
-    """Find what stands on both sides: prompts, images by name (the set's id, else the path) and images by content."""
+    """Find what is on both sides: prompts, images by name (the set's id, else the path) and images by content."""
     prompts = {plain(r.prompt) for r in records} & {plain(r.prompt) for r in others}
     by_name = names(records) & names(others)
     by_content = set(pictures.digest.values()) & set(other_pictures.digest.values())
@@ -139,7 +139,7 @@ def prompts_over(records: Iterable[PreferenceRecord], tokens: Callable[[str], in
 
 
 def plain(prompt: str) -> str:
-    """A prompt without what does not change it: case and spacing."""
+    """Normalise the case and spacing of a prompt."""
     return " ".join(prompt.casefold().split())
 
 
@@ -148,7 +148,7 @@ def image_of(record: PreferenceRecord, side: int) -> ImageRef:
 
 
 def name(record: PreferenceRecord, side: int) -> str:
-    """The name of an image that is the same wherever it lies: the set's id, else its real path."""
+    """A unique name of an image: the set's id, else its real path."""
     image = image_of(record, side)
     return record.ids[side] or (os.path.realpath(image) if isinstance(image, Path) else str(image))
 

@@ -52,7 +52,7 @@ class CheckConfig:
     axis: str | None = None
     """Name of the axis if the data does not name one."""
     images: Depth = "decode"
-    """decode: read and decode every image; hash: only read them; none: trust them."""
+    """decode: read and decode every image; hash: only read them; none: skip them."""
     encoder: str = "clip"
     """Encoder whose prompt length limit is checked: clip (77 tokens), or any encoder of train-rm, such as seedling."""
     out: Path | None = None

@@ -1,9 +1,9 @@
-"""Pairs of a photo and a worse copy of it: what a texture reward learns from (arXiv:2503.07703, 4.5).
+"""Pairs of a photo and a degraded copy, as training data for a texture reward (arXiv:2503.07703, 4.5).
 
-Crops are cut at the photo's own resolution, where texture lives, and the copy is blurred, compressed, noised, or shrunk
-and enlarged, at a strength drawn from a stated range. A copy that cannot be told from its photo (a blurred clear sky)
-is no pair: it is drawn again, and a photo without any is counted. The group of a pair is its photo, so a split never
-shows a reward model a photo it will be tested on.
+Crops are taken at the photo's native resolution, to keep its texture, and the copy is blurred, compressed, noised, or
+shrunk and enlarged, at a strength sampled from a given range. A copy that looks the same as its photo (a blurred clear
+sky) is sampled again, and a photo without visible changes is counted. The group of a pair is its photo, so the photos
+of the training and held-out splits are disjoint.
 """
 
 import io
@@ -24,7 +24,7 @@ from rewardkit.io.progress import Progress
 
 AXIS = "texture"
 ATTEMPTS = 20
-"""Draws of a crop and a degradation before a pair is given up."""
+"""Attempts at a crop and a degradation before a pair is skipped."""
 
 
 Crop = Float[Tensor, "3 size size"]
@@ -93,14 +93,14 @@ def photo_pairs(
         stem = config.out / "images" / f"{index:04d}_{number:03d}"
         paths = stem.with_name(f"{stem.name}_a.png"), stem.with_name(f"{stem.name}_b.png")
         for image, target in zip((copy, crop) if swap else (crop, copy), paths, strict=True):
-            to_pil(image).save(target)  # not flushed one by one: pairs.jsonl comes last, and stands for all of them
-        # The file's folder is in the group: two folders may hold photos of one name.
+            to_pil(image).save(target)  # not flushed one by one: pairs.jsonl is written last and marks completion
+        # The group includes the folder: two folders may have photos of the same name.
         group = f"{path.parent.name}/{path.name}"
         yield PreferenceRecord("", *paths, {AXIS: 0.0 if swap else 1.0}, group, source=what)
 
 
 def draw_pair(photo: OneImage, config: DegradeConfig, generator: Generator) -> tuple[Crop, Crop, str] | None:
-    """Draw a crop and a visibly degraded copy, and say what was done; `None` when every attempt looked the same."""
+    """Sample a crop and a visibly degraded copy, and name the degradation; `None` if no attempt was visible."""
     for _ in range(ATTEMPTS):
         crop = random_crop(photo, config.size, generator)
         kind = config.kinds[int(torch.randint(len(config.kinds), (), generator=generator))]
@@ -112,7 +112,7 @@ def draw_pair(photo: OneImage, config: DegradeConfig, generator: Generator) -> t
 
 
 def random_crop(photo: OneImage, size: int, generator: Generator) -> Crop:
-    """Cut a square at a random place."""
+    """Crop a square at a random position."""
     top, left = (int(torch.randint(side - size + 1, (), generator=generator)) for side in photo.shape[1:])
     return photo[:, top : top + size, left : left + size]
 
@@ -122,7 +122,7 @@ def uniform(limits: Range, generator: Generator) -> float:
 
 
 def blur(image: OneImage, sigma: float, generator: Generator | None = None) -> OneImage:
-    """Blur by a Gaussian of `sigma` pixels, edges mirrored."""
+    """Blur with a Gaussian of `sigma` pixels, with mirrored edges."""
     radius = min(max(1, round(3 * sigma)), min(image.shape[1:]) - 1)
     x = torch.arange(-radius, radius + 1, dtype=image.dtype)
     kernel = torch.exp(-(x**2) / (2 * sigma**2))
@@ -132,7 +132,7 @@ def blur(image: OneImage, sigma: float, generator: Generator | None = None) -> O
 
 
 def jpeg(image: OneImage, quality: float, generator: Generator | None = None) -> OneImage:
-    """Compress as JPEG and read back."""
+    """Compress as JPEG and decode."""
     buffer = io.BytesIO()
     to_pil(image).save(buffer, format="JPEG", quality=round(quality))
     return to_tensor(Image.open(buffer))

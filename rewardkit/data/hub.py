@@ -1,8 +1,8 @@
-"""Rows of a data set on the Hugging Face hub, streamed: nothing is downloaded but what is read.
+"""Rows of a data set on the Hugging Face hub, streamed: only the rows that are read are downloaded.
 
-A source is `hub:OWNER/NAME`, with `#CONFIG`, `@SPLIT` and `[:N]` (the first N rows) where wanted:
-`hub:yuvalkirstain/pickapic_v1@validation[:1000]`. A local folder in the hub's layout works in its place. Images are
-kept under $REWARDKIT_CACHE (~/.cache/rewardkit), named by what they hold, so that the same image is kept once.
+A source is `hub:OWNER/NAME`, optionally with `#CONFIG`, `@SPLIT` and `[:N]` (the first N rows):
+`hub:yuvalkirstain/pickapic_v1@validation[:1000]`. A local folder in the hub's layout works too. Images are
+cached under $REWARDKIT_CACHE (~/.cache/rewardkit), named by a hash of their content, so that an image is stored once.
 """
 
 import hashlib
@@ -21,11 +21,11 @@ SOURCE = re.compile(r"hub:(?P<name>[^@#]+)(#(?P<config>[^@]+))?(@(?P<split>[^\[]
 
 
 def read_hub(source: str, cache: Path | None = None) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a data set on the hub; raise `UserError` for a source that cannot be had."""
+    """Yield the rows of a data set on the hub; raise `UserError` for a source that cannot be opened."""
     found = SOURCE.fullmatch(source)
     if not found:
         raise UserError(
-            f"{source!r} is no hub source; write hub:OWNER/NAME#CONFIG@SPLIT[:N], all but the name optional"
+            f"{source!r} is not a hub source; write hub:OWNER/NAME#CONFIG@SPLIT[:N], where all but the name is optional"
         )
     rows = open_stream(found["name"], found["config"], found["split"])
     limit = int(found["limit"]) if found["limit"] else None
@@ -35,15 +35,15 @@ def read_hub(source: str, cache: Path | None = None) -> Iterator[dict[str, Any]]
 
 
 def unbroken(rows: Any, source: str) -> Iterator[Mapping[str, Any]]:
-    """Yield rows; raise `UserError` where a stream breaks off, saying how far it came."""
+    """Yield rows; raise `UserError` with the number of rows read if the stream fails."""
     number = 0
     try:
         for row in rows:
             yield row
             number += 1
-    except (OSError, ValueError) as error:  # the network, or a file that is no Parquet
+    except (OSError, ValueError) as error:  # network errors, or a file that is not Parquet
         raise UserError(
-            f"{source} broke off after {number} rows: {first_line(error)}; run it again, or end before that with [:N]"
+            f"{source} failed after {number} rows: {first_line(error)}; run it again, or stop before that row with [:N]"
         ) from error
 
 
@@ -63,7 +63,7 @@ def open_stream(name: str, config: str | None, split: str | None) -> Any:
 
 
 def kept(value: Any, folder: Path) -> Any:
-    """Put an encoded image into a file and give its path; leave every other value as it is."""
+    """Write an encoded image to a file and return its path; return every other value unchanged."""
     data = value.get("bytes") if isinstance(value, Mapping) and value.keys() <= {"bytes", "path"} else value
     if not isinstance(data, bytes):
         return value

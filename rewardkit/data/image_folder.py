@@ -1,13 +1,13 @@
-"""Which prompt each image of a folder belongs to: a list beside the images, a prompt file, text files, or the names.
+"""Match the images of a folder with prompts: from a list in the folder, a prompt file, text files, or file names.
 
-Four layouts are read, the first that fits:
+Four layouts are supported; the first that fits is used:
 
 1. `prompts.jsonl` (or `metadata.jsonl`) in the folder, as `rewardkit generate` writes it: a row has the image's name
-   (`image`, `file_name`, `file` or `path`) and its prompt (`prompt`, `caption` or `text`); what else it has are tags.
-2. A prompt file given beside the folder: image names are matched to its prompts, or else, where the counts agree, the
-   images in order of their names.
-3. `NAME.txt` beside `NAME.png`, the prompt inside.
-4. The file's name is the prompt, as many papers publish their images.
+   (`image`, `file_name`, `file` or `path`) and its prompt (`prompt`, `caption` or `text`); other columns are tags.
+2. A prompt file given in addition to the folder: image names are matched to its prompts, or else, if the counts agree,
+   the images in order of their names.
+3. `NAME.txt` next to `NAME.png`, with the prompt inside.
+4. The file's name is the prompt, as in the images of many papers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ IMAGE_KEYS = ("image", "file_name", "file", "path")
 
 @dataclass(frozen=True)
 class Item:
-    """An image file, its prompt, and what else is known of the prompt (its category, say)."""
+    """An image file, its prompt, and tags of the prompt (such as its category)."""
 
     path: Path
     prompt: str
@@ -41,15 +41,15 @@ class ImageFolder:
 
     items: tuple[Item, ...]
     layout: str
-    """How the prompts were found, in words for the user."""
+    """How the prompts were found, as a message for the user."""
     missing: tuple[str, ...] = ()
-    """Files a list names that are not there, and prompts of a file that have no image."""
+    """Files that are listed but missing, and prompts without an image."""
     unmatched: tuple[str, ...] = ()
     """Images without a prompt, left out."""
 
 
 def read_image_folder(folder: Path, prompts: Path | None = None) -> ImageFolder:
-    """Read a folder of images; raise `UserError` when it is not there, has no image, or none has a prompt."""
+    """Read a folder of images; raise `UserError` if it does not exist, has no image, or no image has a prompt."""
     if not folder.is_dir():
         raise UserError(f"no folder of images at {folder}; check the path")
     listed = next((folder / name for name in LISTS if (folder / name).is_file()), None)
@@ -64,14 +64,14 @@ def read_image_folder(folder: Path, prompts: Path | None = None) -> ImageFolder:
         found = from_names(images)
     if not found.items:
         raise UserError(
-            f"no image of {folder} has a prompt ({found.layout}); put a prompts.jsonl beside the images, of rows like "
+            f"no image of {folder} has a prompt ({found.layout}); put a prompts.jsonl next to them, with rows like "
             '{"image": "0001.png", "prompt": "a red circle"}, or give a prompt file'
         )
     return found
 
 
 def from_list(listed: Path) -> ImageFolder:
-    """Follow a list of rows beside the images; an image it does not name is left out and counted."""
+    """Use a list of rows in the folder; images that are not listed are left out and counted."""
     rows = [listed_item(listed, prompt) for prompt in read_prompts(listed)]
     named = {item.path for item in rows}
     return ImageFolder(
@@ -83,7 +83,7 @@ def from_list(listed: Path) -> ImageFolder:
 
 
 def images_in(folder: Path) -> list[Path]:
-    """List a folder's images but the contact sheet; none is fine here, a list may name those of its sub-folders."""
+    """List a folder's images except the contact sheet; may be empty, as a list may name images in sub-folders."""
     return sorted(path for path in folder.iterdir() if is_image_name(path.name) and path.name != CONTACT_SHEET)
 
 
@@ -101,7 +101,7 @@ def listed_item(listed: Path, prompt: Prompt) -> Item:
 
 
 def from_prompts(images: Sequence[Path], prompts: Sequence[Prompt], source: str) -> ImageFolder:
-    """Match images to prompts by name where names are prompts, else in order where the counts agree."""
+    """Match images to prompts by name if names are prompts, else in order if the counts agree."""
     by_name = {as_name(prompt.text): prompt for prompt in prompts}
     matched = {image: by_name[name] for image in images if (name := as_name(image.stem)) in by_name}
     if not matched and len(images) == len(prompts):
@@ -110,7 +110,7 @@ def from_prompts(images: Sequence[Path], prompts: Sequence[Prompt], source: str)
     elif not matched:
         raise UserError(
             f"{len(images)} images and {len(prompts)} prompts of {source} cannot be matched: no name is a prompt and "
-            "the counts differ; put a prompts.jsonl beside the images"
+            "the counts differ; put a prompts.jsonl next to the images"
         )
     else:
         how = f"prompts from {source}, matched by file name"
@@ -124,7 +124,7 @@ def from_prompts(images: Sequence[Path], prompts: Sequence[Prompt], source: str)
 
 
 def as_name(text: str) -> str:
-    """Reduce a prompt to what survives in a file name (letters and digits, 60 of them), to match the two."""
+    """Reduce a prompt to what a file name can contain (up to 60 letters and digits), to match the two."""
     return "".join(letter for letter in text.casefold() if letter.isalnum())[:60]
 
 
@@ -138,10 +138,10 @@ def from_text_files(images: Sequence[Path]) -> ImageFolder:
 
 
 def from_names(images: Sequence[Path]) -> ImageFolder:
-    """Take the file's name for its prompt; a name without a letter (`0001.png`) is none."""
+    """Use the file's name as its prompt; a name without a letter (`0001.png`) is not a prompt."""
     named = [image for image in images if any(letter.isalpha() for letter in image.stem)]
     return ImageFolder(
         tuple(Item(image, image.stem) for image in named),
-        "each file's name taken for its prompt",
+        "file names used as prompts",
         unmatched=tuple(image.name for image in images if image not in named),
     )

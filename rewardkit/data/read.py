@@ -1,4 +1,4 @@
-"""Preference pairs from wherever they are, in whatever known format: found by looking at the columns.
+"""Read preference pairs from any source in any known format, which is detected from the columns.
 
 A source is a file, a folder, a glob (`data/train-*.parquet`) or a hub id (`hub:OWNER/NAME@SPLIT[:N]`, see `hub`).
 """
@@ -25,37 +25,37 @@ SPLIT_WORD = re.compile(r"(?:^|[^a-z])(train|validation|valid|val|dev|test)(?:$|
 
 @dataclass(frozen=True)
 class Reading:
-    """What a source held."""
+    """The content of a source."""
 
     source: str
     format: str
     columns: tuple[str, ...]
     files: tuple[Path, ...]
     records: list[PreferenceRecord]
-    """All pairs, those of the lists among them."""
+    """All pairs, including those of the lists."""
     alone: list[PreferenceRecord]
-    """The pairs that came as pairs."""
+    """The pairs that are not from lists."""
     lists: list[RankedRecord]
-    """The rank lists, where the format has them."""
+    """The rank lists, if the format has them."""
     left_out: Skipped
-    """Rows that hold no judgement, by reason."""
+    """Rows without a judgement, by reason."""
 
     def rankings(self) -> list[RankedRecord]:
-        """Every judgement once, as a list: a pair that came alone is a list of two."""
+        """Every judgement once, as a list: a single pair is a list of two."""
         return [*self.lists, *(record.listed() for record in self.alone)]
 
 
 def read_records(source: Path | str, axis: str | None = None) -> list[PreferenceRecord]:
-    """Read the pairs of a source, and say in a line what was left out; the images are not opened.
+    """Read the pairs of a source, and print one line about what was left out; the images are not opened.
 
-    `axis` names what was judged where the set itself does not say (else it is `preference`, or an error for files of
-    our own). Raises `UserError` naming the missing column or the bad row.
+    `axis` names what was judged if the set does not say it (default: `preference`, or an error for files in
+    our format). Raises `UserError` naming the missing column or the bad row.
     """
     return read_aloud(source, axis).records
 
 
 def read_aloud(source: Path | str, axis: str | None = None) -> Reading:
-    """Read a source as `read_records` does; give its lists too."""
+    """Read a source as `read_records` does, with its lists."""
     reading = read_source(source, axis)
     if reading.left_out.count:
         print(f"{source}: {reading.left_out.summary()}")
@@ -74,7 +74,7 @@ def read_source(source: Path | str, axis: str | None = None) -> Reading:
         rows = rows_of(file)
         first = next(rows, None)
         if first is None:
-            raise UserError(f"{file} has no pairs; it needs one row a pair with prompt, first, second and a label")
+            raise UserError(f"{file} has no pairs; it needs one row per pair with prompt, first, second and a label")
         format = format_of(first)
         found[format.name] = tuple(first.values)
         for record in format.read(counted(itertools.chain([first], rows), left_out), axis, left_out):
@@ -85,7 +85,7 @@ def read_source(source: Path | str, axis: str | None = None) -> Reading:
                 records.append(record)
                 alone.append(record)
     if not records:
-        raise UserError(f"{source} has no pair to learn from; {left_out.summary() or 'its lists hold one image each'}")
+        raise UserError(f"{source} has no pairs; {left_out.summary() or 'its lists have one image each'}")
     columns = tuple(dict.fromkeys(name for names in found.values() for name in names))
     return Reading(str(source), ", ".join(found), columns, files, records, alone, lists, left_out)
 
@@ -117,12 +117,12 @@ def counted(rows: Iterator[Row], left_out: Skipped) -> Iterator[Row]:
 
 
 def format_of(row: Row) -> Format:
-    """Find the format a row is of; raise `UserError` when it is like none, or lacks a column its format needs."""
+    """Detect the format of a row; raise `UserError` if it matches none, or lacks a column that its format needs."""
     columns = tuple(map(str, row.values))
     best = max(FORMATS, key=lambda one: one.likeness(columns))
     if best.likeness(columns) < 0.5:
         known = "; ".join(f"{one.name}: {', '.join(one.required)}" for one in FORMATS)
-        raise UserError(f"{row.file} is of no known format. It has {', '.join(columns)}. Known are: {known}")
+        raise UserError(f"{row.file} has no known format. It has {', '.join(columns)}. Known formats: {known}")
     for name in best.required:
         if name not in columns:
             raise UserError(f"{row.where} has no column {name!r}, which {best.name} needs; it has {', '.join(columns)}")
@@ -130,7 +130,7 @@ def format_of(row: Row) -> Format:
 
 
 def files_of(source: Path | str) -> tuple[Path, ...]:
-    """Find the files of a source on this machine: itself, those in a folder, or those a glob matches."""
+    """Find the local files of a source: itself, those in a folder, or those a glob matches."""
     path = Path(source)
     if path.is_dir():
         return files_in(path)
@@ -146,7 +146,7 @@ def files_of(source: Path | str) -> tuple[Path, ...]:
 
 
 def files_in(folder: Path) -> tuple[Path, ...]:
-    """Choose the files of a folder: pairs.jsonl, or all of one ending and one split."""
+    """Choose the files of a folder: pairs.jsonl, or all with one ending and of one split."""
     if (folder / "pairs.jsonl").is_file():
         return (folder / "pairs.jsonl",)
     for place in (folder, folder / "data"):
@@ -159,11 +159,11 @@ def files_in(folder: Path) -> tuple[Path, ...]:
 
 
 def check_one_split(folder: Path, files: Sequence[Path]) -> None:
-    """Raise `UserError` when the names of files tell several splits: training on all would spoil the test."""
+    """Raise `UserError` if file names indicate several splits: training on all would leak the test split."""
     words = [SPLIT_WORD.search(file.name.lower()) for file in files]
     splits = {SPLITS.get(word[1], word[1]) for word in words if word}
     if len(splits) > 1:
         example = folder / f"{files[0].name.split('-')[0]}*"
         raise UserError(
-            f"{folder} holds several splits ({', '.join(sorted(splits))}); name one file or a glob, {example}"
+            f"{folder} has several splits ({', '.join(sorted(splits))}); name one file or a glob, {example}"
         )

@@ -1,6 +1,6 @@
-"""Encoders: from images and prompts to the features that reward heads read, in one forward pass of the tower.
+"""Encoders: from images and prompts to the features for reward heads, in one forward pass of the tower.
 
-`load_encoder` reads a name or a folder (`rewardkit.encoders.load` lists the names) and gives an `Encoder`: a CLIP of
+`load_encoder` takes a name or a folder (`rewardkit.encoders.load` lists the names) and returns an `Encoder`: a CLIP of
 open_clip (`ClipEncoder`), a CLIP-like model of transformers (`TransformersEncoder`), or `rewardkit.encoders.conv`.
 """
 

@@ -1,8 +1,8 @@
 """Low-rank adapters on the towers of an encoder (LoRA, Hu et al. 2021, arXiv:2106.09685), through peft.
 
-Every linear layer inside the chosen towers gets one. torch's own multi-head attention, which open_clip uses, keeps its
-query, key and value in one parameter and reads its output matrix without calling it: the first is adapted, the second
-cannot be. peft's other way with that module merges and unmerges the weights at every step, and they drift.
+Every linear layer inside the chosen towers gets one. torch's own multi-head attention, which open_clip uses, has query,
+key and value in one parameter and uses its output matrix without calling the module: the first is adapted, the second
+cannot be. peft's own support for that module merges and unmerges the weights at every step, so they drift.
 """
 
 import copy
@@ -17,9 +17,9 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 def add_lora(model: nn.Module, prefixes: Sequence[str], *, rank: int, alpha: float) -> None:
-    """Put adapters of a rank into the linear layers whose names start with one of `prefixes`; freeze all the rest.
+    """Add adapters of a rank to the linear layers whose names start with one of `prefixes`; freeze everything else.
 
-    What they add is scaled by alpha / rank. Raises `UserError` for a rank below 1, or adapters that are there already.
+    Their output is scaled by alpha / rank. Raises `UserError` for a rank below 1, or if there are adapters already.
     """
     from peft import LoraConfig, inject_adapter_in_model
 
@@ -51,7 +51,7 @@ def is_adapted(model: nn.Module) -> bool:
 
 
 def merged(model: Model) -> Model:
-    """Copy a model with its adapters added into the weights, as if it had never had any; itself if it has none."""
+    """Copy a model with its adapters merged into the weights; return the model itself if it has none."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     if not is_adapted(model):

@@ -1,4 +1,4 @@
-"""What an encoder is: an image tower and, where there is one, the text tower beside it."""
+"""The encoder interface: an image tower and, if there is one, a text tower."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ from rewardkit.images.statistics import opponent_colours
 from rewardkit.types import Images
 
 Tokens = Float[Tensor, "batch tokens width"]
-"""One vector a patch of the image, row by row."""
+"""One vector per patch of the image, row by row."""
 
 Embedding = Float[Tensor, "batch dim"]
-"""One vector an image or a prompt; CLIP's are of unit length."""
+"""One vector per image or prompt; CLIP's have unit length."""
 
 Colours = Float[Tensor, "batch 10"]
 """Mean and standard deviation of red, green, blue, red-green and yellow-blue over an image (see `colours`)."""
 
 
 def colours(images: Images) -> Colours:
-    """Measure how much colour an image has, which a tower trained to know things whatever their light forgets.
+    """Measure how colourful an image is, which towers trained to recognise objects in any light ignore.
 
     The opponent channels are those of colourfulness (Hasler and Suesstrunk 2003). Differentiable.
     """
@@ -34,7 +34,7 @@ def colours(images: Images) -> Colours:
 
 @dataclass(frozen=True)
 class ImageFeatures:
-    """What one forward pass of an image tower gives."""
+    """The output of one forward pass of an image tower."""
 
     tokens: Tokens
     pooled: Embedding
@@ -42,47 +42,47 @@ class ImageFeatures:
 
 
 class Encoder(nn.Module):
-    """An image tower and, where there is one, the text tower beside it."""
+    """An image tower and, if there is one, a text tower."""
 
     preprocess: Preprocess
     token_width: int
     embed_dim: int
     reads_text: bool
     context_length: int
-    """Tokens of a prompt that are read, its start and end marks among them; 0 where no prompt is read."""
+    """Maximum number of tokens of a prompt, including start and end tokens; 0 without a text tower."""
     pretrained: bool
-    """Whether its weights come from somewhere; if not it learns as fast as the heads."""
+    """Whether it has pretrained weights; if not, its learning rate is that of the heads."""
     reference: str
-    """The name that gives this very encoder again, weights and all; empty when it must be saved to be had again."""
+    """The name that loads this exact encoder with its weights; empty if it must be saved to be loaded again."""
 
     def image(self, images: Images) -> ImageFeatures:
         """Encode images of any size; differentiable down to the pixels."""
         raise NotImplementedError
 
     def text(self, prompts: Sequence[str]) -> Embedding:
-        """Encode prompts, each cut to `context_length` tokens; (B, embed_dim), unit length."""
+        """Encode prompts, each truncated to `context_length` tokens; (B, embed_dim), unit length."""
         raise NotImplementedError
 
     def token_counts(self, prompts: Sequence[str]) -> list[int]:
-        """Count the tokens of each prompt before it is cut; what is over `context_length` is not read."""
+        """Count the tokens of each prompt before truncation to `context_length`."""
         raise NotImplementedError
 
     @property
     def scale(self) -> float:
-        """The model's own learned scale of the cosine of image and prompt; 1 where it has none."""
+        """The model's learned scale of the cosine of image and prompt; 1 if it has none."""
         return 1.0
 
     def unfreeze(self, layers: int) -> None:
-        """Let the last `layers` blocks of the image tower learn: 0 none, -1 all. The text tower stays as it is."""
+        """Unfreeze the last `layers` blocks of the image tower: 0 none, -1 all. The text tower stays frozen."""
         raise NotImplementedError
 
     def adapt(self, rank: int, alpha: float, *, text: bool = False) -> None:
-        """Add LoRA layers to the image tower, and the text tower too where asked; only they learn.
+        """Add LoRA layers to the image tower, and optionally to the text tower; only they are trained.
 
-        They start as no change, are part of `state_dict`, and `save` writes them merged. Raises `UserError` where the
+        They start at zero, are part of `state_dict`, and `save` writes them merged. Raises `UserError` if the
         encoder has no layers to adapt.
         """
-        raise UserError("this encoder has no pretrained tower to adapt with LoRA; let it learn whole instead")
+        raise UserError("this encoder has no pretrained tower to adapt with LoRA; train all of it instead")
 
     def save(self, folder: Path) -> None:
         """Write what `load_encoder(folder)` reads."""

@@ -1,7 +1,7 @@
-"""A small convolutional encoder, trained from scratch on native-resolution pixels, for axes a picture alone decides.
+"""A small convolutional encoder, trained from scratch on native-resolution pixels, for axes that need no prompt.
 
-CLIP towers shrink an image before they see it, and texture (sharpness, noise, compression) is lost with the pixels.
-This one reads the pixels as they are: a few strided blocks, one vector every 8 x 8 pixels, and statistics over them.
+CLIP towers downscale an image first, which removes texture (sharpness, noise, compression).
+This encoder reads the original pixels: a few strided blocks, one vector per 8 x 8 pixels, and statistics over them.
 """
 
 from collections.abc import Sequence
@@ -32,13 +32,13 @@ class ConvConfig:
     width: int = 24
     """Channels after the first convolution; every block doubles them."""
     blocks: int = 2
-    """Blocks, each of which halves the resolution; so does the first convolution."""
+    """Number of blocks; each halves the resolution, as does the first convolution."""
 
 
 class ConvBlock(nn.Module):
     """Two 3 x 3 convolutions, the second strided.
 
-    No normaliser: how strong the fine detail is, is what texture means, and a normaliser divides that away.
+    There is no normalisation, because it would remove the strength of fine detail, which is the texture.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -76,7 +76,7 @@ class ConvEncoder(Encoder):
         return ImageFeatures(tokens, torch.cat([tokens.mean(1), tokens.amax(1)], dim=-1), colours(images))
 
     def text(self, prompts: Sequence[str]) -> Embedding:
-        raise UserError("the encoder 'conv' reads no prompts; use a CLIP encoder for axes that a prompt decides")
+        raise UserError("the encoder 'conv' reads no prompts; use a CLIP encoder for axes that depend on the prompt")
 
     def token_counts(self, prompts: Sequence[str]) -> list[int]:
         return [0] * len(prompts)
@@ -91,7 +91,7 @@ class ConvEncoder(Encoder):
 
 
 def load_conv(spec: str) -> ConvEncoder:
-    """Make a fresh `conv`, or load a saved folder."""
+    """Create a new `conv` encoder, or load a saved folder."""
     if spec == "conv":
         return ConvEncoder()
     with loading(f"the encoder in {spec}"):

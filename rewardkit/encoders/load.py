@@ -1,12 +1,12 @@
 """Encoders by name.
 
 - `seedling`: the small CLIP of the built-in base;
-- an open_clip name, with a tag or a file of weights after a slash or a colon: `ViT-B-32/openai`, `ViT-B-32:/data/x.pt`,
-  or `hf-hub:owner/name`; a name alone has random weights;
+- an open_clip name, with a tag after a slash or a file of weights after a colon: `ViT-B-32/openai`,
+  `ViT-B-32:/data/x.pt`, or `hf-hub:owner/name`; a name without either has random weights;
 - `hf:owner/name`, `hf:owner/name@revision`: a CLIP, MetaCLIP 2, Chinese-CLIP or SigLIP of transformers on the hub;
-- a folder in open_clip's layout (open_clip_config.json, weights, and the tokenizer if it has one of its own), or in
-  transformers' (config.json, preprocessor_config.json, weights, tokenizer); one that is both is open_clip's, unless
-  `hf:` stands before it;
+- a folder in open_clip's layout (open_clip_config.json, weights, and its tokenizer unless it is the default), or in
+  transformers' (config.json, preprocessor_config.json, weights, tokenizer); a folder with both is read as open_clip's,
+  unless it is written as `hf:FOLDER`;
 - `conv`: a small convolutional network trained from scratch, which reads images only (see `rewardkit.encoders.conv`).
 """
 
@@ -22,9 +22,9 @@ SEEDLING = Path(__file__).parent.parent / "seedling" / "weights" / "clip"
 
 
 def load_encoder(spec: str, *, fit: Fit | None = None) -> Encoder:
-    """Load an encoder by name or folder (see the head of this file), in float32 on the CPU, frozen.
+    """Load an encoder by name or folder (see the module docstring), in float32 on the CPU, frozen.
 
-    `fit` overrides how images are brought to its size. Raises `UserError` for a spec that names nothing.
+    `fit` overrides how images are resized. Raises `UserError` for an unknown spec.
     """
     if spec == "conv" or (Path(spec) / "conv_config.json").is_file():
         from rewardkit.encoders.conv import load_conv
@@ -38,6 +38,6 @@ def load_encoder(spec: str, *, fit: Fit | None = None) -> Encoder:
         return load_transformers(spec, fit)
     if Path(spec).exists():
         raise UserError(
-            f"{spec} is no encoder: a folder holds weights and {CONFIG}, or the config.json of a transformers model"
+            f"{spec} is not an encoder: a folder needs weights and {CONFIG}, or the config.json of a transformers model"
         )
     return load_clip_name(spec, fit)

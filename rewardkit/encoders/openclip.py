@@ -1,4 +1,4 @@
-"""CLIP models of open_clip as encoders: any of its names, hub models and folders, multilingual text towers too."""
+"""CLIP models of open_clip as encoders: by name, from the hub or a folder, including multilingual text towers."""
 
 import difflib
 from collections.abc import Callable, Sequence
@@ -24,10 +24,10 @@ from rewardkit.types import Images
 CONFIG = "open_clip_config.json"
 WEIGHTS = "open_clip_model.safetensors"
 TEXT_TOWER = "text_tower"
-"""Sub-folder with the configuration of a text tower that is transformers' own (XLM-RoBERTa and the like)."""
+"""Sub-folder with the configuration of a transformers text tower (XLM-RoBERTa and the like)."""
 
 CONTEXT_LENGTH = 77
-"""Tokens of a prompt where the configuration does not say, as open_clip has it."""
+"""open_clip's default number of tokens of a prompt."""
 
 FIT_NAMES: dict[Fit, str] = {"crop": "shortest", "stretch": "squash", "pad": "longest", "native": "native"}
 
@@ -68,7 +68,7 @@ class ClipEncoder(Encoder):
         return ImageFeatures(tokens, F.normalize(out["image_features"], dim=-1), colours(framed))
 
     def tokens(self, prompts: Sequence[str]) -> Int[Tensor, "batch context"]:
-        """Tokenize prompts; each is cut to the context length of the text tower."""
+        """Tokenize prompts; each is truncated to the context length of the text tower."""
         return self.tokenizer(list(prompts)).to(next(self.parameters()).device)
 
     def text(self, prompts: Sequence[str]) -> Embedding:
@@ -81,7 +81,7 @@ class ClipEncoder(Encoder):
         return [len(tokenizer.encode(prompt)) + 2 for prompt in prompts]
 
     def unfreeze(self, layers: int) -> None:
-        # open_clip counts the projection as a group of its own, the last one.
+        # open_clip counts the projection as a separate group, the last one.
         if layers < 0:
             self.clip.visual.requires_grad_(True)
         elif layers > 0:
@@ -90,7 +90,7 @@ class ClipEncoder(Encoder):
             self.reference = ""
 
     def adapt(self, rank: int, alpha: float, *, text: bool = False) -> None:
-        # A text tower that is no module of its own is spread over the top of the model.
+        # A text tower that is not a separate module consists of attributes of the model itself.
         add_lora(self.clip, ("visual.", "text.", "transformer.") if text else ("visual.",), rank=rank, alpha=alpha)
         self.reference = ""
 
@@ -103,7 +103,7 @@ class ClipEncoder(Encoder):
         settings = asdict(self.preprocess)
         settings = {**settings, "resize_mode": FIT_NAMES[settings.pop("fit")], "mode": "RGB"}
         text_cfg = dict(self.model_cfg["text_cfg"])
-        if hasattr(self.tokenizer, "save_pretrained"):  # a tokenizer of its own; open_clip's default needs no files
+        if hasattr(self.tokenizer, "save_pretrained"):  # open_clip's default tokenizer needs no files
             self.tokenizer.save_pretrained(str(folder))
             text_cfg["hf_tokenizer_name"] = text_cfg.get("hf_tokenizer_name") or "saved beside"
         if "hf_model_name" in text_cfg:
@@ -115,13 +115,13 @@ class ClipEncoder(Encoder):
 
 
 def load_clip_folder(folder: Path, fit: Fit | None) -> ClipEncoder:
-    """Load a folder in open_clip's layout; raise `UserError` when it has no weights."""
+    """Load a folder in open_clip's layout; raise `UserError` if it has no weights."""
     import open_clip
 
     if not folder.is_dir():
         raise UserError(f"no such encoder folder: {folder}")
     if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")) and not any(folder.glob("*.pt")):
-        raise UserError(f"{folder} holds {CONFIG} but no weights; put {WEIGHTS} beside it")
+        raise UserError(f"{folder} has {CONFIG} but no weights; put {WEIGHTS} next to it")
     source = f"local-dir:{folder}"
     model_cfg = read_object(folder / CONFIG).get("model_cfg", {})
     with loading(f"the encoder in {folder}"):
@@ -134,10 +134,10 @@ def load_clip_folder(folder: Path, fit: Fit | None) -> ClipEncoder:
 
 
 def refuse_code(text_cfg: dict[str, Any], folder: Path | None = None) -> None:
-    """Raise `UserError` where loading a text tower or its tokenizer would run code that comes with it.
+    """Raise `UserError` if loading a text tower or its tokenizer would run code from its repository.
 
-    open_clip hands a configuration's own `tokenizer_kwargs` to transformers, `trust_remote_code` among them, and asks
-    on the terminal for a text tower with code of its own.
+    open_clip passes a configuration's `tokenizer_kwargs`, including `trust_remote_code`, to transformers, and prompts
+    on the terminal for a text tower with custom code.
     """
     from transformers import AutoConfig
 
@@ -153,12 +153,12 @@ def refuse_code(text_cfg: dict[str, Any], folder: Path | None = None) -> None:
 
 
 def only_known_code(text_cfg: dict[str, Any]) -> dict[str, Any]:
-    """What a tokenizer of transformers is told beside its configuration; open_clip's own runs nothing anyway."""
+    """Additional arguments for a transformers tokenizer; open_clip's own runs no code anyway."""
     return {"trust_remote_code": False} if text_cfg.get("hf_tokenizer_name") else {}
 
 
 def own_text_tower(folder: Path, model_cfg: dict[str, Any]) -> dict[str, Any]:
-    """Point open_clip to the text tower's configuration in the folder, where it would ask a hub for it by name."""
+    """Point open_clip to the text tower's configuration in the folder, so that it does not download it by name."""
     if not (folder / TEXT_TOWER).is_dir():
         return {}
     tower = {"hf_model_name": str(folder / TEXT_TOWER), "hf_model_pretrained": False}
@@ -173,17 +173,17 @@ def load_clip_name(spec: str, fit: Fit | None) -> ClipEncoder:
     known = open_clip.list_models()
     if not spec.startswith("hf-hub:") and name not in known:
         near = difflib.get_close_matches(name, ["seedling", "conv", *known], n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"give an open_clip name, or a folder that holds {CONFIG}"
+        hint = f"did you mean {near[0]!r}?" if near else f"give an open_clip name, or a folder that has {CONFIG}"
         raise UserError(f"no encoder {name!r}; {hint}")
     with loading(f"the encoder {spec}"):
         config = hub_config(name) if name.startswith("hf-hub:") else open_clip.get_model_config(name)
         refuse_code(config["text_cfg"])
-        # OpenAI's weights and some others were trained with another activation than the configuration of that name has.
+        # OpenAI's weights and some others were trained with another activation than in the configuration of that name.
         quick = bool(weights) and bool(open_clip.get_pretrained_cfg(name, weights).get("quick_gelu"))
         config |= {"quick_gelu": True} if quick else {}
         clip = open_clip.create_model(name, pretrained=weights or None, weights_only=True, force_quick_gelu=quick)
         tokenizer = open_clip.get_tokenizer(name, **only_known_code(config["text_cfg"]))
-    # Random weights must be saved to be had again, and so must a file that may move; a tag is a name.
+    # Only a tag can be loaded again by name: random weights cannot, and a file may move.
     named = weights if weights and not Path(weights).exists() else ""
     return ClipEncoder(clip, tokenizer, config, preprocess_of(clip, fit), reference=f"{name}/{named}" if named else "")
 
@@ -206,7 +206,7 @@ def split_name(spec: str) -> tuple[str, str]:
 
 
 def preprocess_of(clip: nn.Module, fit: Fit | None) -> Preprocess:
-    """Read how open_clip prepares images for this model."""
+    """Read how open_clip preprocesses images for this model."""
     settings: dict[str, Any] = clip.visual.preprocess_cfg  # type: ignore[union-attr, assignment]
     size = settings["size"]
     height, width = (size, size) if isinstance(size, int) else size

@@ -1,4 +1,4 @@
-"""How transformers prepares images for a model: its preprocessor_config.json as a `Preprocess`, and back."""
+"""How transformers preprocesses images: a preprocessor_config.json as a `Preprocess`, and back."""
 
 from typing import Any, Literal
 
@@ -6,17 +6,17 @@ from rewardkit.errors import UserError
 from rewardkit.images.preprocess import CLIP_MEAN, CLIP_STD, Fit, Preprocess
 
 INTERPOLATIONS: dict[int, Literal["bilinear", "bicubic"]] = {2: "bilinear", 3: "bicubic"}
-"""PIL's numbers of the two ways of resizing that can be done differentiably."""
+"""PIL's codes of the two differentiable resampling filters."""
 
 FIT = "rewardkit_fit"
-"""Our own key, for the ways of fitting that transformers has no words for."""
+"""Our own key, for ways of fitting that transformers cannot express."""
 
 
 def preprocess_from(settings: dict[str, Any], side: int, *, crops: bool, fit: Fit | None) -> Preprocess:
     """Read the settings of an image processor for a tower that takes `side` x `side` pixels.
 
-    `crops` says what the model's class does when the settings do not say. Raises `UserError` for a size that is not the
-    tower's, and for a way of resizing other than bilinear or bicubic.
+    `crops` is the default of the model's class if the settings do not say. Raises `UserError` for a size that is not
+    the tower's, and for a resampling filter other than bilinear or bicubic.
     """
     resample = settings.get("resample", 3)
     if resample not in INTERPOLATIONS:
@@ -36,9 +36,9 @@ def preprocess_from(settings: dict[str, Any], side: int, *, crops: bool, fit: Fi
 
 
 def framing(settings: dict[str, Any], side: int, crops: bool) -> tuple[Fit, tuple[int, int]]:
-    """Tell how an image is brought to its size, and the size.
+    """Return how an image is resized, and its size.
 
-    A shorter side without a crop (as Chinese-CLIP's files have it) is meant as both sides, as its authors train it.
+    A shorter side without a crop (as in Chinese-CLIP's files) means both sides, as in its authors' training.
     """
     size = settings.get("size", side)
     size = {"shortest_edge": size} if isinstance(size, int) else size
@@ -57,7 +57,7 @@ def framing(settings: dict[str, Any], side: int, crops: bool) -> tuple[Fit, tupl
 
 
 def settings_of(preprocess: Preprocess, processor: str) -> dict[str, Any]:
-    """Give what preprocessor_config.json should say, for the image processor class named `processor`."""
+    """Return the preprocessor_config.json for the image processor class named `processor`."""
     height, width = preprocess.size
     whole = {"height": height, "width": width}
     cropped = preprocess.fit == "crop"

@@ -1,4 +1,4 @@
-"""Prompts are short and repeat: a text tower reads each of them once, and no further than the longest one's end."""
+"""Prompts are short and repeat: a text tower encodes each distinct prompt once, up to the end of the longest."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,17 +12,17 @@ from rewardkit.encoders.base import Embedding
 
 
 def each_once(prompts: Sequence[str], encode: Callable[[list[str]], Tensor]) -> Tensor:
-    """Encode the different prompts among `prompts`, and give a row to every one of them."""
+    """Encode each distinct prompt once; return one row per prompt."""
     row = {prompt: index for index, prompt in enumerate(dict.fromkeys(prompts))}
     found = encode(list(row))
     return found if len(row) == len(prompts) else found[[row[prompt] for prompt in prompts]]
 
 
 def causal_embedding(clip: nn.Module, ids: Int[Tensor, "batch context"]) -> Embedding:
-    """Embed tokens by an open_clip model, at unit length: what its `encode_text` gives, without the work on padding.
+    """Embed tokens with an open_clip model, at unit length: the same as its `encode_text`, without work on padding.
 
-    In a causal tower no token sees a later one, so nothing after the end mark reaches the embedding that is read there.
-    Towers of another build (own modules, both directions, read at the last place) go through whole.
+    In a causal tower no token attends to a later one, so nothing after the end token affects its embedding.
+    Other towers (separate modules, bidirectional, pooled at the last position) are run at full length.
     """
     parts: dict[str, Tensor] = {**dict(clip.named_parameters(recurse=False)), **dict(clip.named_buffers(recurse=False))}
     pool = getattr(clip, "text_pool_type", None)
@@ -41,9 +41,9 @@ def causal_embedding(clip: nn.Module, ids: Int[Tensor, "batch context"]) -> Embe
 
 
 def until_the_end(ids: Int[Tensor, "batch context"], end: int) -> Int[Tensor, "batch length"]:
-    """Cut tokens for a causal CLIP of transformers behind the longest prompt's end mark; whole where a row has none.
+    """Truncate tokens for a causal transformers CLIP after the last end token; not if a row has none.
 
-    Old configurations say 2 for the end mark and mean the highest token of the row.
+    Old configurations have an end token of 2 and mean the highest token of the row.
     """
     marks = ids == (ids.amax(1, keepdim=True) if end == 2 else end)
     last = torch.where(marks.any(1), marks.int().argmax(1), ids.shape[1] - 1)

@@ -1,7 +1,7 @@
 """CLIP-like models of transformers as encoders: CLIP, MetaCLIP 2, Chinese-CLIP, and SigLIP 1 and 2 of fixed resolution.
 
-transformers 5 returns an output object where it once returned a tensor; towers and projections are called one by one
-here, and what `get_text_features` gives is taken either way. No code from a hub is ever run.
+transformers 5 returns an output object instead of a tensor; towers and projections are called separately
+here, and both results of `get_text_features` are handled. No code from a hub is ever run.
 """
 
 from collections.abc import Sequence
@@ -32,15 +32,15 @@ class Family:
     processor: str
     """The class of its image processor."""
     crops: bool = True
-    """Whether that class crops the centre when its file does not say."""
+    """Whether that class crops the centre by default."""
     class_token: bool = True
-    """Whether the tower has a class token, norms tokens by itself only there, and projects what it pooled."""
+    """Whether the tower has a class token, normalises only that token itself, and projects the pooled output."""
     text_mask: bool = True
-    """Whether the text tower looks past padding; SigLIP was trained to read it."""
+    """Whether the text tower masks padding; SigLIP was trained to read it."""
     lower: bool = False
     """Whether its training text was lower case."""
     longest: int = 10**9
-    """Tokens it was trained on, where its position embeddings go further."""
+    """Number of tokens it was trained on, if there are more position embeddings."""
 
 
 FAMILIES = {
@@ -49,7 +49,7 @@ FAMILIES = {
     "chinese_clip": Family("ChineseCLIPImageProcessor", longest=52),
     "siglip": Family("SiglipImageProcessor", crops=False, class_token=False, text_mask=False, lower=True),
 }
-"""By the model_type of config.json; SigLIP 2 of fixed resolution calls itself siglip."""
+"""By the model_type of config.json; SigLIP 2 of fixed resolution has the type siglip."""
 
 
 class TransformersEncoder(Encoder):
@@ -82,7 +82,7 @@ class TransformersEncoder(Encoder):
         return ImageFeatures(tokens, F.normalize(pooled, dim=-1), colours(framed))
 
     def tokens(self, prompts: Sequence[str]) -> dict[str, Tensor]:
-        """Tokenize prompts to `context_length`: input_ids and, where the tower heeds it, attention_mask."""
+        """Tokenize prompts to `context_length`: input_ids and, if the tower uses it, attention_mask."""
         padded = self.tokenizer(
             self.cased(prompts),
             padding="max_length",
@@ -105,7 +105,7 @@ class TransformersEncoder(Encoder):
         return [len(ids) for ids in self.tokenizer(self.cased(prompts), truncation=False, verbose=False).input_ids]
 
     def unfreeze(self, layers: int) -> None:
-        """Let the last blocks learn, and with them what comes after: the last norm, the pooling, the projection."""
+        """Unfreeze the last blocks and what follows them: the last norm, the pooling, the projection."""
         model: Any = self.model
         blocks = model.vision_model.encoder.layers
         parts = dict(model.vision_model.named_children())
@@ -135,13 +135,13 @@ class TransformersEncoder(Encoder):
 
 
 def embedding_of(output: Any) -> Tensor:
-    """Take the pooled embedding out of what transformers returns: a tensor before version 5, an object since."""
+    """Return the pooled embedding from transformers' output: a tensor before version 5, an object since."""
     found: Tensor = output if isinstance(output, Tensor) else output.pooler_output
     return found
 
 
 def is_transformers_folder(folder: Path) -> bool:
-    """Say whether a folder holds a config.json as transformers writes them."""
+    """Return whether a folder has a transformers config.json."""
     try:
         return "model_type" in read_object(folder / "config.json")
     except UserError:
@@ -149,9 +149,9 @@ def is_transformers_folder(folder: Path) -> bool:
 
 
 def load_transformers(spec: str, fit: Fit | None) -> TransformersEncoder:
-    """Load `hf:owner/name`, `hf:owner/name@revision`, or a folder with or without `hf:` before it.
+    """Load `hf:owner/name`, `hf:owner/name@revision`, or a folder with or without the prefix `hf:`.
 
-    Raises `UserError` for another kind of model, and for files that are missing, broken or not complete.
+    Raises `UserError` for another kind of model, and for files that are missing, broken or incomplete.
     """
     from transformers import AutoConfig, AutoModel, AutoTokenizer
     from transformers.image_processing_base import ImageProcessingMixin
@@ -174,7 +174,7 @@ def load_transformers(spec: str, fit: Fit | None) -> TransformersEncoder:
         tokenizer = AutoTokenizer.from_pretrained(source, **where)
     if loaded["missing_keys"]:
         missing = sorted(loaded["missing_keys"])
-        raise UserError(f"the weights of {spec} are not complete: {len(missing)} are missing, {missing[0]} among them")
+        raise UserError(f"the weights of {spec} are incomplete: {len(missing)} are missing, such as {missing[0]}")
     named = "" if Path(source).exists() else spec
     return TransformersEncoder(model, tokenizer, preprocess, reference=named)
 
@@ -188,8 +188,8 @@ def split_revision(source: str) -> tuple[str, str]:
 
 
 def check_family(model_type: str, spec: str) -> None:
-    """Raise `UserError` for a model that is none of the known ones."""
+    """Raise `UserError` for an unsupported model."""
     if model_type == "siglip2":
-        raise UserError(f"{spec} is a SigLIP 2 of native resolution (NaFlex); take one of fixed resolution instead")
+        raise UserError(f"{spec} is a SigLIP 2 of native resolution (NaFlex); use one of fixed resolution instead")
     if model_type not in FAMILIES:
         raise UserError(f"{spec} is a {model_type or 'nameless'} model; encoders are {', '.join(FAMILIES)}")

@@ -1,4 +1,4 @@
-"""Files decoded in threads while the ones before them are worked on."""
+"""Decode files in threads ahead of their use."""
 
 import os
 from collections import deque
@@ -19,11 +19,11 @@ THREADS = min(8, CORES)
 def ahead(
     work: Callable[[Item], Result], items: Iterable[Item], threads: int = THREADS, depth: int | None = None
 ) -> Iterator[tuple[Item, Result | UserError]]:
-    """Give each item with what `work` made of it, or with the `UserError` it raised, in order.
+    """Yield each item with the result of `work`, or with the `UserError` it raised, in order.
 
-    Threads keep `depth` items ahead of who takes them (4 a thread where not given), so memory does not grow with their
-    number. Who takes them by batches gives no less than a batch, or threads rest meanwhile. Any other error
-    is raised where its item would have come.
+    Threads work at most `depth` items ahead of the consumer (default: 4 per thread), so memory does not grow with the
+    number of items. For consumption in batches `depth` should be at least a batch, or threads are idle. Any other error
+    is raised in place of its item.
     """
     with ThreadPoolExecutor(threads) as pool:
         room = depth or 4 * threads

@@ -1,4 +1,4 @@
-"""Whether what a user hands in is a batch of images as the rooms pass them on: float RGB in [0, 1]."""
+"""Check that a user's input is a batch of images as used everywhere here: float RGB in [0, 1]."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from rewardkit.errors import UserError
 
 SLACK = 0.25
-"""How far outside of [0, 1] a value may lie: bicubic resizing overshoots at edges."""
+"""How far outside [0, 1] a value may be: bicubic resizing overshoots at edges."""
 
 EXPECTED = "a floating-point torch.Tensor of shape (B, 3, H, W) with values in [0, 1]"
 
@@ -25,7 +25,7 @@ def check_images(images: Any, who: str) -> None:
 
 
 def check_range(images: Tensor, who: str) -> None:
-    """Raise `UserError` for values of another range: 0 to 255, -1 to 1, or not finite."""
+    """Raise `UserError` for values in another range (0 to 255, -1 to 1), or not finite."""
     if not images.numel():
         return
     low, high = (value.item() for value in images.detach().aminmax())

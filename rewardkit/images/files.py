@@ -1,4 +1,4 @@
-"""Images between files, PIL and tensors: float RGB in [0, 1], loaded safely from whatever a user's folder holds."""
+"""Convert images between files, PIL and tensors: float RGB in [0, 1], loaded safely from untrusted files."""
 
 import base64
 import io
@@ -46,15 +46,15 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "DDS": (".dds",),
     "ICO": (".ico",),
 }
-"""Formats that are read, by Pillow's names, and their endings: rasters alone. Others start a program (EPS starts
-Ghostscript, whatever the file is called) or hold no pixels.
+"""Supported formats by Pillow's names, and their endings: only rasters. Others run a program (EPS runs
+Ghostscript, whatever the name of the file) or contain no pixels.
 """
 
 SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
-"""Endings `list_images` takes for images."""
+"""Endings that `list_images` treats as images."""
 
 MAX_PIXELS = 50_000_000
-"""A larger image is refused before its pixels are unpacked: a few kilobytes can hold a billion of them."""
+"""A larger image is refused before its pixels are decoded: a few kilobytes can contain a billion of them."""
 MAX_SIDE = 65_535
 """The longest side that is read."""
 
@@ -62,20 +62,20 @@ _BROKEN = (
     *(OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError),
     *(MemoryError, RecursionError, IndexError, KeyError, TypeError, AttributeError, OverflowError),
 )
-"""What PIL raises, by format, for a file that is not the image it says."""
+"""What PIL raises, depending on the format, for a broken file."""
 
 
 @runtime_checkable
 class ImageBytes(Protocol):
-    """An image that is no file of its own, like a cell of a table; `str()` names the place. A `Path` is one too."""
+    """An image that is not its own file, such as a cell of a table; `str()` names it. A `Path` is one too."""
 
     def read_bytes(self) -> bytes:
-        """Give the encoded image; raise `UserError` when there is none."""
+        """Return the encoded image; raise `UserError` when there is none."""
         ...
 
 
 class Quiet:
-    """Within it no warning is shown, whichever threads are in it; Python's own way is for one thread."""
+    """Suppress warnings inside, from any thread; Python's own context manager is not thread-safe."""
 
     def __init__(self) -> None:
         self.lock, self.inside = threading.Lock(), 0
@@ -102,7 +102,7 @@ QUIET = Quiet()
 def load_image(source: Path | str | ImageBytes) -> OneImage:
     """Read an image upright (EXIF), over white where it is transparent; the first frame of several.
 
-    Raises `UserError`, naming the place, when it is missing, truncated, no image, or above `MAX_PIXELS`.
+    Raises `UserError`, naming the file, when it is missing, truncated, not an image, or above `MAX_PIXELS`.
     """
     with _opened(source) as image:
         ImageOps.exif_transpose(image, in_place=True)
@@ -110,19 +110,19 @@ def load_image(source: Path | str | ImageBytes) -> OneImage:
 
 
 def load_pixels(source: Path | str | ImageBytes) -> OneImage | ByteImage:
-    """Read an image as `load_image` does, in bytes unless it has more: quicker for who resizes it at once."""
+    """Read an image as `load_image` does, as bytes unless it has more than 8 bits: faster if it is resized next."""
     with _opened(source) as image:
         ImageOps.exif_transpose(image, in_place=True)
         return pixels(image)
 
 
 def pixels(image: Image.Image) -> OneImage | ByteImage:
-    """Convert a PIL image to bytes, channels last in memory, or to floats where it has more than 8 bits."""
+    """Convert a PIL image to bytes, channels last in memory, or to floats if it has more than 8 bits."""
     return to_tensor(image) if _has_more_than_bytes(image) else _bytes(image)
 
 
 def load_bytes(source: Path | str | ImageBytes) -> ByteImage:
-    """Read an image as `load_image` does, in 8 bits; what has more is rounded."""
+    """Read an image as `load_image` does, in 8 bits; more bits are rounded."""
     with _opened(source) as image:
         ImageOps.exif_transpose(image, in_place=True)
         found = pixels(image)
@@ -130,20 +130,20 @@ def load_bytes(source: Path | str | ImageBytes) -> ByteImage:
 
 
 def image_size(source: Path | str | ImageBytes) -> tuple[int, int]:
-    """Read the width and the height of an image without its pixels; raise `UserError` as `load_image` does."""
+    """Read the width and height of an image without its pixels; raise `UserError` as `load_image` does."""
     with _opened(source) as image:
         return image.size
 
 
 @contextmanager
 def _opened(source: Path | str | ImageBytes) -> Iterator[Image.Image]:
-    """Open an image; whatever its decoder raises inside the block is a `UserError` that names it."""
+    """Open an image; whatever its decoder raises inside the block becomes a `UserError` that names the image."""
     source = Path(source) if isinstance(source, str) else source
     if isinstance(source, Path) and not source.is_file():
         raise UserError(f"no image at {source}; check the path")
     try:
         file = source if isinstance(source, Path) else io.BytesIO(source.read_bytes())
-        _check_size(_webp_size(file))  # Pillow makes room for all pixels of a WebP when it opens it
+        _check_size(_webp_size(file))  # Pillow allocates all pixels of a WebP when it opens it
         # PIL warns of odd metadata and of sizes; the size is checked here.
         with QUIET, Image.open(file, formats=tuple(FORMATS)) as image:
             _check_size(image.size)
@@ -161,7 +161,7 @@ def _check_size(size: tuple[int, int]) -> None:
 
 
 def _webp_size(file: Path | io.BytesIO) -> tuple[int, int]:
-    """Read the canvas of an extended WebP or the size of a simple one from its first bytes; (0, 0) of another file."""
+    """Read the canvas of an extended WebP or the size of a simple one from its first bytes; (0, 0) for other files."""
     if isinstance(file, Path):
         with file.open("rb") as opened:
             head = opened.read(30)
@@ -187,16 +187,16 @@ def _reason(error: BaseException) -> str:
 
 
 def to_tensor(image: Image.Image) -> OneImage:
-    """Convert a PIL image of any mode; 16-bit grey keeps its depth, transparency is laid over white.
+    """Convert a PIL image of any mode; 16-bit grey keeps its depth, transparency is composited over white.
 
-    Raises `ValueError` for a float image outside [0, 1]: nothing says where its white is.
+    Raises `ValueError` for a float image outside [0, 1], because its white level is unknown.
     """
     if _has_more_than_bytes(image):
         grey = torch.from_numpy(np.asarray(image, dtype=np.float32) / (1.0 if image.mode == "F" else 65535.0))
         if not (grey.min() >= 0 and grey.max() <= 1):
             raise ValueError(f"mode {image.mode} with values outside its range; save it as 8 or 16 bit")
         return grey.expand(3, -1, -1).clone()
-    return _bytes(image).contiguous().float().div_(255)  # bytes are moved, not floats
+    return _bytes(image).contiguous().float().div_(255)  # moving bytes is cheaper than moving floats
 
 
 def _has_more_than_bytes(image: Image.Image) -> bool:
@@ -204,7 +204,7 @@ def _has_more_than_bytes(image: Image.Image) -> bool:
 
 
 def _bytes(image: Image.Image) -> ByteImage:
-    """Convert to RGB over white; strided as PIL has it, the channels last."""
+    """Convert to RGB over white, with PIL's strides (channels last)."""
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
@@ -212,24 +212,24 @@ def _bytes(image: Image.Image) -> ByteImage:
 
 
 def to_pil(image: OneImage) -> Image.Image:
-    """Convert to 8-bit PIL: values are clamped to [0, 1] and rounded; raises `ValueError` on a NaN."""
+    """Convert to 8-bit PIL: values are clamped to [0, 1] and rounded; raises `ValueError` for NaN."""
     image = image.detach().float().cpu()
     if image.isnan().any():
-        raise ValueError("the image holds NaN")
+        raise ValueError("the image contains NaN")
     return Image.fromarray(image.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).contiguous().numpy())
 
 
 def save_image(image: OneImage, path: Path | str) -> None:
-    """Write an image in the format of the path's ending (PNG without one), whole or not at all."""
+    """Write an image in the format of the path's ending (PNG without one), atomically."""
     path = Path(path)
     kind = Image.registered_extensions().get(path.suffix.lower() or ".png")
     if kind is None:
-        raise UserError(f"cannot tell an image format from {path.name!r}; end the name in .png, .jpg or .webp")
+        raise UserError(f"no image format for {path.name!r}; end the name in .png, .jpg or .webp")
     write_bytes(path, _encoded(image, kind))
 
 
 def data_uri(image: OneImage, format: Literal["webp", "png"] = "webp") -> str:
-    """Spell an image as a `data:` address, so that a page needs no other file."""
+    """Encode an image as a `data:` URI, so that a page needs no other file."""
     return f"data:image/{format};base64,{base64.b64encode(_encoded(image, format)).decode()}"
 
 
@@ -241,14 +241,14 @@ def _encoded(image: OneImage, kind: str) -> bytes:
 
 
 def is_image_name(name: str) -> bool:
-    """Say whether a file's name ends as an image does; hidden files (`._1.png` of another system) are none."""
+    """Return whether a file's name ends like an image's; hidden files (`._1.png` of macOS) do not count."""
     return Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
 
 
 def list_images(folder: Path | str) -> list[Path]:
-    """List a folder's images in the order people count: `2.png` before `10.png`.
+    """List a folder's images in natural order: `2.png` before `10.png`.
 
-    Raises `UserError` when there is no such folder, or no image in it.
+    Raises `UserError` if there is no such folder, or no image in it.
     """
     folder = Path(folder)
     if not folder.is_dir():

@@ -1,6 +1,6 @@
-"""From images of any size to what an encoder eats, differentiably: resize, crop, normalise.
+"""From images of any size to an encoder's input, differentiably: resize, crop, normalise.
 
-The same arithmetic as the published recipe of each encoder, on tensors, so that a reward's gradient reaches the pixels.
+The arithmetic is that of each encoder's published recipe, on tensors, so that a reward's gradient reaches the pixels.
 """
 
 import math
@@ -16,20 +16,20 @@ from torch.nn import functional as F
 from rewardkit.types import Images
 
 Framed = Float[Tensor, "batch 3 framed_height framed_width"]
-"""Images at the size of an encoder."""
+"""Images at the input size of an encoder."""
 
 Pixels = Num[Tensor, "batch 3 height width"]
-"""RGB as floats in [0, 1], or as bytes: those are resized in 8 bits, as PIL does."""
+"""RGB as floats in [0, 1], or as bytes, which are resized in 8 bits, as PIL does."""
 
 FramedPixels = Num[Tensor, "batch 3 framed_height framed_width"]
-"""The same at the size of an encoder."""
+"""The same at the input size of an encoder."""
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-"""Of red, green and blue over the images that CLIP was trained on (arXiv 2103.00020)."""
+"""Mean and standard deviation of red, green and blue over CLIP's training images (arXiv 2103.00020)."""
 
 STRIP = 32
-"""Longer side over shorter from which an image is a strip, cut before it is resized."""
+"""Aspect ratio from which an image is cropped before it is resized."""
 
 Fit = Literal["crop", "stretch", "pad", "native"]
 
@@ -47,9 +47,9 @@ class Preprocess:
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
 
     def frame(self, images: Pixels) -> FramedPixels:
-        """Bring images to the size of the encoder, as they came, floats or bytes.
+        """Resize images to the size of the encoder, keeping floats or bytes.
 
-        Framing a second time changes nothing. Bicubic may leave [0, 1] by a little, of floats.
+        Framing is idempotent. With floats, bicubic may exceed [0, 1] slightly.
         """
         height, width = images.shape[-2:]
         if self.fit == "native" or (height, width) == self.size:
@@ -57,13 +57,13 @@ class Preprocess:
         if self.fit == "stretch":
             return self.resize(images, self.size)
         if self.fit == "crop" and max(height, width) > STRIP * min(height, width):
-            # Of a long strip only the centre would be kept; without this its whole length were enlarged first.
+            # Only the centre of a long strip is kept; without this its whole length would be enlarged first.
             kept = STRIP * min(height, width)
             height, width = min(height, kept), min(width, kept)
             images = centre(images, (height, width))
         scales = self.size[0] / height, self.size[1] / width
         scale = max(scales) if self.fit == "crop" else min(scales)
-        # Published recipes cut the longer side down to whole pixels before a crop, and round it before a pad.
+        # Published recipes round the longer side down before a crop, and to nearest before a pad.
         whole = math.floor if self.fit == "crop" else round
         sides = (max(1, whole(height * scale + 1e-9)), max(1, whole(width * scale + 1e-9)))
         return centre(self.resize(images, sides), self.size)
@@ -91,7 +91,7 @@ def centre(images: Pixels, size: tuple[int, int]) -> FramedPixels:
     """Crop the centre, or pad with black around it, to `size`."""
     edges: list[int] = []
     for have, want in ((images.shape[-1], size[1]), (images.shape[-2], size[0])):
-        # Half a pixel goes where torchvision, and with it open_clip and transformers, put it.
+        # An odd pixel goes to the same side as in torchvision, open_clip and transformers.
         before = (want - have) // 2 if want >= have else -round((have - want) / 2)
         edges += [before, want - have - before]
     return F.pad(images, edges)

@@ -1,4 +1,4 @@
-"""Resize images, and lay several out on one sheet."""
+"""Resize images, and arrange several in a grid."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -8,7 +8,7 @@ from rewardkit.types import Images
 
 
 def grid(images: Images, columns: int, gap: int = 2) -> Float[Tensor, "3 _ _"]:
-    """Lay images out row by row, `columns` a row, on white with `gap` pixels between them."""
+    """Arrange images row by row, `columns` per row, on white with `gap` pixels between them."""
     if columns < 1:
         raise ValueError(f"columns must be 1 or more; got {columns}")
     count, _, height, width = images.shape
@@ -24,7 +24,7 @@ def grid(images: Images, columns: int, gap: int = 2) -> Float[Tensor, "3 _ _"]:
 def resize(images: Images, size: int | tuple[int, int]) -> Float[Tensor, "batch 3 _ _"]:
     """Resize (bicubic, antialiased, clamped to [0, 1]; differentiable) to (height, width).
 
-    One number sets the shorter side and keeps the shape, to the nearest pixel.
+    One number sets the shorter side and keeps the aspect ratio, to the nearest pixel.
     """
     height, width = images.shape[-2:]
     if isinstance(size, int):

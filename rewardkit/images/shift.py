@@ -1,4 +1,4 @@
-"""Move images by parts of a pixel, differentiably."""
+"""Shift images by fractions of a pixel, differentiably."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from rewardkit.types import Images
 
 
 def shift(images: Images, offsets: Tensor) -> Images:
-    """Move each image by its offset (B, 2), in shares of its width and height; the border is repeated."""
+    """Shift each image by its offset (B, 2), in fractions of its width and height; the border is repeated."""
     theta = torch.eye(2, 3).to(images).repeat(len(images), 1, 1)
     theta[:, :, 2] = 2 * offsets
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)

@@ -1,4 +1,4 @@
-"""What betrays a cheat without knowing the reward: clipped and gaudy pixels, fine patterns, images all alike."""
+"""Statistics that reveal reward hacking without the reward: clipping, chroma, fine patterns, lack of diversity."""
 
 import torch
 from torch import Tensor
@@ -6,7 +6,7 @@ from torch import Tensor
 from rewardkit.types import Images, PerImage
 
 CLIPPED = 1 / 255
-"""How near to 0 or 1 a value counts as clipped."""
+"""Distance from 0 or 1 below which a value counts as clipped."""
 
 
 def opponent_colours(images: Tensor) -> Tensor:
@@ -16,12 +16,12 @@ def opponent_colours(images: Tensor) -> Tensor:
 
 
 def probe(images: Images) -> dict[str, PerImage]:
-    """Every probe of an image alone, one number an image."""
+    """All probes that need only one image, one number per image."""
     return {"clipping": clipping(images), "saturation": saturation(images), "frequency": high_frequency(images)}
 
 
 def clipping(images: Images) -> PerImage:
-    """Share of an image's values at the ends of their range."""
+    """Fraction of an image's values at the ends of their range."""
     return ((images <= CLIPPED) | (images >= 1 - CLIPPED)).float().mean((1, 2, 3))
 
 

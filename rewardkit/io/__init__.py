@@ -1,1 +1,1 @@
-"""Files: written whole or not at all; TOML; progress; quieting of libraries."""
+"""Atomic files, JSON lines, TOML, progress, and silencing of libraries."""

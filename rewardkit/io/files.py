@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all: written under another name, flushed, then renamed."""
+"""Atomic files and folders: written under a temporary name, flushed, then renamed."""
 
 import errno
 import json
@@ -13,7 +13,7 @@ from typing import Any
 from rewardkit.errors import UserError
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""What the system says when a disk, a quota or a limit is full."""
+"""Error codes of a full disk, quota or size limit."""
 
 
 @contextmanager
@@ -25,19 +25,19 @@ def space_for(path: Path) -> Iterator[None]:
         if error.errno not in NO_SPACE:
             raise
         raise UserError(
-            f"no space left to write {path} ({error.strerror}); free some and go on: what was saved before is intact"
+            f"no space left to write {path} ({error.strerror}); free some and resume: what was saved before is intact"
         ) from error
 
 
 def as_path(found: Any, what: str) -> Path:
-    """Take a path or a string as a path; raise `UserError` for anything else, naming `what` it should be."""
+    """Convert a path or a string to a path; raise `UserError`, naming `what` it should be, for anything else."""
     if not isinstance(found, str | Path):
         raise UserError(f"{what} must be a path or a string; got a value of type {type(found).__name__}")
     return Path(found)
 
 
 def sync(path: Path) -> None:
-    """Wait until a file or a folder's list of names is on the disk."""
+    """Wait until a file or the entries of a folder are on disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -46,7 +46,7 @@ def sync(path: Path) -> None:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all; raise `UserError` when the disk is full."""
+    """Write a file atomically; raise `UserError` when the disk is full."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = beside(path)
     with space_for(path):
@@ -61,13 +61,13 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file (UTF-8) whole or not at all; raise `UserError` when the disk is full."""
+    """Write a text file (UTF-8) atomically; raise `UserError` when the disk is full."""
     write_bytes(path, text.encode())
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write a JSON file whole or not at all; a number that is not finite, which JSON has no word for, becomes null."""
-    # What is no Unicode text (half a surrogate pair in a prompt) stays escaped: JSON allows it, UTF-8 does not.
+    """Write a JSON file atomically; numbers that are not finite, which JSON does not have, become null."""
+    # Lone surrogates (in a prompt) stay escaped: JSON allows them, UTF-8 does not.
     text = json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
@@ -80,25 +80,25 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def read_json(path: Path, mend: str = "copy the folder again") -> Any:
-    """Read a JSON file. If it is none, raise a `UserError` that names the file and says how to fix it."""
+def read_json(path: Path, fix: str = "copy the folder again") -> Any:
+    """Read a JSON file; raise a `UserError` that names the file and says how to fix it if it cannot be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"cannot read {path} ({error}); {mend}") from error
+        raise UserError(f"cannot read {path} ({error}); {fix}") from error
 
 
-def read_object(path: Path, mend: str = "copy the folder again") -> dict[str, Any]:
-    """Read a JSON object; raise `UserError` as `read_json` does, and for another value."""
-    found = read_json(path, mend)
+def read_object(path: Path, fix: str = "copy the folder again") -> dict[str, Any]:
+    """Read a JSON object; raise `UserError` as `read_json` does, and for any other value."""
+    found = read_json(path, fix)
     if not isinstance(found, dict):
-        raise UserError(f"{path} is no JSON object; {mend}")
+        raise UserError(f"{path} is not a JSON object; {fix}")
     return found
 
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder to fill; it takes the name `path` (replacing what was there) once the block ends well."""
+    """Yield an empty folder to fill; it is renamed to `path` (replacing what was there) if the block succeeds."""
     temporary = beside(path)
     with space_for(path):
         shutil.rmtree(temporary, ignore_errors=True)
@@ -115,12 +115,12 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def beside(path: Path, what: str = "new") -> Path:
-    """Name a hidden neighbour of `path`: a rename is atomic only within one file system."""
+    """Return a hidden sibling of `path`: a rename is atomic only within one file system."""
     return path.with_name(f".{path.name}.{os.getpid()}.{what}")
 
 
 def _swap(new: Path, path: Path) -> None:
-    """Give `new` the name `path`; a folder cannot be renamed over a full one, so the old one steps aside first."""
+    """Rename `new` to `path`; a folder cannot replace a non-empty one, so the old one is moved away first."""
     if not path.exists():
         new.replace(path)
         return

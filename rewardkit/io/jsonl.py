@@ -1,7 +1,6 @@
-"""JSON lines: one object a line, split at the newline alone.
+"""JSON lines: one object per line, split only at the newline.
 
-`str.splitlines` would also split at U+2028, U+0085 and form feeds, which are characters of a prompt and stand in the
-lines as they are.
+`str.splitlines` would also split at U+2028, U+0085 and form feeds, which may occur unescaped in a prompt.
 """
 
 import json
@@ -26,17 +25,17 @@ def numbered_rows(path: Path) -> Iterator[tuple[int, Any]]:
 
 
 def read_objects(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a file; raise `UserError` as `numbered_rows` does, and for a line that is no object."""
+    """Yield the objects of a file; raise `UserError` as `numbered_rows` does, and for a line that is not an object."""
     for number, row in numbered_rows(path):
         if not isinstance(row, dict):
-            raise UserError(f"{path}, line {number} is not a JSON object; write one object a line")
+            raise UserError(f"{path}, line {number} is not a JSON object; write one object per line")
         yield row
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write one JSON object a line, whole or not at all: a killed run leaves the old file."""
+    """Write one JSON object per line, atomically: a killed run leaves the old file."""
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    write_bytes(path, text.encode("utf-8", "backslashreplace"))  # half a surrogate pair stays escaped, as JSON allows
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))  # lone surrogates stay escaped, as JSON allows
 
 
 def _value(path: Path, number: int, line: str) -> Any:
@@ -44,6 +43,6 @@ def _value(path: Path, number: int, line: str) -> Any:
         return json.loads(line)
     except json.JSONDecodeError as error:
         where = f"{error.msg} at column {error.colno}"
-        raise UserError(f"{path}, line {number} is not JSON: {where}; write one object a line") from error
+        raise UserError(f"{path}, line {number} is not JSON: {where}; write one object per line") from error
     except (RecursionError, ValueError) as error:
-        raise UserError(f"{path}, line {number} cannot be read as JSON ({error}); write one object a line") from error
+        raise UserError(f"{path}, line {number} cannot be read as JSON ({error}); write one object per line") from error

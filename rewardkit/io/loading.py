@@ -1,4 +1,4 @@
-"""Load what somebody else wrote: whatever a library makes of a broken or hostile folder is one line."""
+"""Load untrusted files: whatever a library raises for a broken or hostile folder becomes a one-line error."""
 
 import signal
 import threading
@@ -13,8 +13,8 @@ from rewardkit.errors import UserError, first_line
 def loading(what: str) -> Iterator[None]:
     """Turn whatever a library raises in the block into a `UserError`: "cannot load WHAT: ...".
 
-    Libraries raise anything, `Exception` itself too (tokenizers), for files that are missing, broken, nested a hundred
-    thousand deep, or of another kind.
+    Libraries raise any exception, including `Exception` itself (tokenizers), for files that are missing, broken, nested
+    a hundred thousand levels deep, or of another kind.
     """
     try:
         yield
@@ -26,9 +26,9 @@ def loading(what: str) -> Iterator[None]:
 
 @contextmanager
 def at_most(seconds: float, what: str) -> Iterator[None]:
-    """Stop Python code in the block after some seconds with a `UserError` that names it.
+    """Stop Python code in the block after some seconds with a `UserError` that names `what`.
 
-    By the alarm signal: in another thread than the main one, and where there is no such signal, it may take longer.
+    It uses the alarm signal: outside the main thread, or on systems without this signal, there is no limit.
     """
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield

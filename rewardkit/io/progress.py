@@ -1,4 +1,4 @@
-"""Progress of a long loop: a bar on a terminal, a plain line now and then in a log."""
+"""Progress of a long loop: a bar on a terminal, occasional plain lines in a log."""
 
 import sys
 import time
@@ -7,7 +7,7 @@ from types import TracebackType
 from tqdm import tqdm
 
 LINE_EVERY = 5.0
-"""Seconds between two lines where there is no terminal."""
+"""Seconds between two lines without a terminal."""
 
 
 class Progress:
@@ -29,7 +29,7 @@ class Progress:
             self.bar.close()
 
     def update(self, steps: int = 1, **numbers: float) -> None:
-        """Add `steps` and show the numbers beside them."""
+        """Add `steps` and show the numbers next to them."""
         self.done += steps
         self.numbers = " ".join(f"{name}={value:.4g}" for name, value in numbers.items()) or self.numbers
         if self.bar is not None:

@@ -1,4 +1,4 @@
-"""Hide the bars that libraries show for each small part they load, map or save; downloads keep theirs."""
+"""Hide the progress bars of libraries for loading, mapping and saving; those of downloads stay."""
 
 import sys
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Switch off the bars of those of diffusers, transformers and datasets that are imported; then on again."""
+    """Disable the progress bars of diffusers, transformers and datasets, if imported, and enable them again after."""
     with ExitStack() as stack:
         for name in ("diffusers.utils.logging", "transformers.utils.logging"):
             log = sys.modules.get(name)

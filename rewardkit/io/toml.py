@@ -8,12 +8,12 @@ from typing import Any
 
 
 def to_toml(config: Any) -> str:
-    """Spell a dataclass as TOML: mappings as tables, None as "None"."""
+    """Write a dataclass as TOML: mappings as tables, None as "None"."""
     return _table(dataclasses.asdict(config), "")
 
 
 def _table(table: dict[str, Any], path: str) -> str:
-    """Spell plain values first: in TOML what follows a table's header belongs to that table."""
+    """Write plain values first: in TOML everything after a table's header belongs to that table."""
     lines, below = [], []
     for key, value in table.items():
         if isinstance(value, dict):
@@ -30,7 +30,7 @@ def _key(key: str) -> str:
 
 
 def _string(text: str) -> str:
-    """JSON's escapes are TOML's, but for DEL, which TOML forbids bare."""
+    """Escape as JSON does; TOML has the same escapes, but also forbids an unescaped DEL."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

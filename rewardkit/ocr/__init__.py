@@ -1,8 +1,8 @@
 """Read the text in images with RapidOCR, and score it against the text a prompt quotes.
 
-RapidOCR's PP-OCR models come inside its wheel, so nothing is downloaded. They read Latin, Chinese and Japanese;
-Korean, Cyrillic, Greek and others they silently misread, so a prompt that quotes those is refused, not scored wrong;
-Korean is left to tesseract where that is installed with its `kor`.
+RapidOCR's PP-OCR models are in its wheel, so nothing is downloaded. They read Latin, Chinese and Japanese;
+they silently misread Korean, Cyrillic, Greek and others, so a prompt that quotes those is refused, not scored wrong.
+Korean is read by tesseract if it is installed with its `kor` model.
 """
 
 from rewardkit.ocr.engine import Engine, reading_order

@@ -1,4 +1,4 @@
-"""RapidOCR as a reader of images in [0, 1]: its lines of text, in the order that people read them."""
+"""Read images in [0, 1] with RapidOCR: lines of text in reading order."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,17 +26,17 @@ PART = 12
 LEAST_SIDE, MOST_PARTS = 8, 250
 """A long image with a shorter side below this, or of more parts than this, holds no letters that could be read."""
 SURE = 0.5
-"""Lines that are read with less confidence than this are left out."""
+"""Lines read with less confidence than this are left out."""
 
 Pixels = UInt8[np.ndarray, "_ _ 3"]
 """BGR, as OpenCV has it."""
 
 
 class Engine:
-    """Reads the text of images; the models load at the first image and are kept."""
+    """Reads the text of images; the models are loaded at the first image and cached."""
 
     def __init__(self, threads: int | None = None, *, confidence: float = SURE) -> None:
-        """`threads` per model: as many as torch uses by default."""
+        """`threads` per model; default: as many as torch uses."""
         self.threads = threads or torch.get_num_threads()
         self.confidence = confidence
 
@@ -71,7 +71,7 @@ class Engine:
     def boxes(self, image: Float[Tensor, "3 height width"], most: int = 1000) -> Float[np.ndarray, "boxes 4 2"]:
         """Find the lines of text, without reading them: their corners in pixels, in reading order.
 
-        Of more than `most` lines, the largest.
+        If there are more than `most` lines, the largest are kept.
         """
         boxes, _, scale = self._search(image, read=False)
         boxes /= np.float32(scale)
@@ -86,7 +86,7 @@ class Engine:
     def lines_all(self, images: Images | Sequence[Tensor]) -> list[Lines]:
         """Do as `lines` for every image.
 
-        Two images on a core each are read faster than one on two cores, so every thread gets an engine of its own.
+        Reading two images on one core each is faster than one image on two, so every thread has its own engine.
         """
         if self.threads < 2 or len(images) < 2 * self.threads:
             return [self.lines(image) for image in images]
@@ -105,11 +105,11 @@ class Engine:
 
     @cached_property
     def _small(self) -> Any:
-        # By default detection works at 736 pixels and recognition at a width of 320: ten times the time of a poster.
+        # The defaults (detection at 736 pixels, recognition at a width of 320) take ten times as long for a poster.
         return self._load({"Det.limit_side_len": 32, "Rec.rec_img_shape": [3, 48, 48]})
 
     def _load(self, options: dict[str, Any]) -> Any:
-        from rapidocr import RapidOCR  # a second of imports, which a caller without text does not pay
+        from rapidocr import RapidOCR  # takes a second to import, so only when needed
 
         threads = {f"EngineConfig.onnxruntime.{kind}_op_num_threads": self.threads for kind in ("intra", "inter")}
         quiet = {"Global.log_level": "critical", "Global.use_cls": False, "Global.text_score": self.confidence}
@@ -153,7 +153,7 @@ def reading_order(boxes: Float[np.ndarray, "boxes 4 2"]) -> list[int]:
 def rows(boxes: Float[np.ndarray, "boxes 4 2"]) -> list[list[int]]:
     """Group text boxes (corners in pixels) to lines from top to bottom, each from left to right.
 
-    Boxes share a line when the centre of one lies within half a height of the centre of the line's first.
+    A box is in a line if its centre is within half a height of the centre of the line's first box.
     """
     centre, height = boxes[:, :, 1].mean(1), np.ptp(boxes[:, :, 1], axis=1)
     lines: list[list[int]] = []

@@ -1,4 +1,4 @@
-"""Which texts can be measured: what the engines cannot read is refused, because they would misread it in silence."""
+"""Which texts can be measured: text that the engines cannot read is refused, because they would silently misread it."""
 
 import importlib.util
 import unicodedata
@@ -11,9 +11,9 @@ from rewardkit.ocr.tesseract import languages
 from rewardkit.ocr.text import kept, normalise
 
 SCRIPTS = frozenset({"LATIN", "CJK", "HIRAGANA", "KATAKANA", "FULLWIDTH", "HALFWIDTH", "KATAKANA-HIRAGANA"})
-"""First words of the Unicode names of the letters that the bundled models know."""
+"""First words of the Unicode names of letters that the bundled models know."""
 KOREAN = "kor"
-"""Tesseract's name of the language that it reads in RapidOCR's place, where it is installed."""
+"""Tesseract's name of the language that it reads instead of RapidOCR, if installed."""
 
 
 def unreadable(text: str) -> list[str]:
@@ -27,27 +27,27 @@ def script(letter: str) -> str:
 
 
 def needs_tesseract(text: str) -> bool:
-    """Say whether a text holds Korean, which only tesseract reads."""
+    """Return whether a text contains Korean, which only tesseract reads."""
     return "HANGUL" in unreadable(text)
 
 
 def check_measurable(wanted: str, *, korean: bool | None = None) -> None:
     """Raise `UserError`, naming the script or the letters, for text that cannot be measured.
 
-    `korean`: whether Korean can be; by default, where tesseract with its `kor` is installed.
+    `korean`: whether Korean can be measured; by default, if tesseract with its `kor` model is installed.
     """
     korean = KOREAN in languages() if korean is None else korean
     scripts = [name for name in unreadable(wanted) if not (korean and name == "HANGUL")]
     if scripts:
         raise UserError(
-            f"{wanted!r} is not measurable: the OCR models that come along do not know {scripts[0].title()} letters; "
+            f"{wanted!r} is not measurable: the bundled OCR models do not know {scripts[0].title()} letters; "
             f"{KOREAN_HINT if scripts[0] == 'HANGUL' else ''}leave such prompts out of the text axis, "
             "or quote Latin, Chinese or Japanese text"
         )
     letters = [] if needs_tesseract(wanted) else unknown_letters(wanted)
     if letters:
         raise UserError(
-            f"{wanted!r} is not measurable: the OCR models that come along do not know {' '.join(letters)}; "
+            f"{wanted!r} is not measurable: the bundled OCR models do not know {' '.join(letters)}; "
             "leave such prompts out of the text axis, or quote text without them"
         )
 
@@ -67,12 +67,12 @@ def _known() -> frozenset[str]:
 
 @cache
 def characters() -> tuple[str, ...]:
-    """The characters that the bundled recogniser tells apart, in the order of its classes 1, 2, ... (0: the blank)."""
+    """The characters of the bundled recogniser, in the order of its classes 1, 2, ... (0: the blank)."""
     return (*read_notes(recogniser_file())["character"].removesuffix("\n").split("\n"), " ")
 
 
 def recogniser_file() -> Path:
-    """The recogniser that comes in RapidOCR's wheel; raise `UserError` when it is not there."""
+    """The recogniser in RapidOCR's wheel; raise `UserError` if it is missing."""
     found = importlib.util.find_spec("rapidocr")
     folder = Path(found.origin).parent / "models" if found and found.origin else Path("rapidocr")
     models = sorted(folder.glob("*_rec_*.onnx"))

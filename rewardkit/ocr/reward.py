@@ -1,4 +1,4 @@
-"""The reward: character accuracy of what the engines read."""
+"""The `ocr` reward: character accuracy of the recognised text."""
 
 from collections.abc import Sequence
 from functools import cached_property

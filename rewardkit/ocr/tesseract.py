@@ -1,7 +1,7 @@
-"""Read text with the tesseract program, where it is installed: a second engine, and the one for Korean.
+"""Read text with the tesseract program, if installed: a second engine, and the engine for Korean.
 
-It is called as a program, so nothing needs to be installed for Python. What it can read depends on the language files
-that came along (`tesseract --list-langs`).
+It is called as a program, so no Python package is needed. What it can read depends on the installed language files
+(`tesseract --list-langs`).
 """
 
 import io
@@ -21,7 +21,7 @@ no image with a side of more than 32,767, so larger ones are shrunk."""
 
 @cache
 def languages() -> frozenset[str]:
-    """Languages that the installed tesseract reads, by its own three-letter names; empty where it is not installed."""
+    """Languages that the installed tesseract reads, by its three-letter names; empty if it is not installed."""
     if shutil.which("tesseract") is None:
         return frozenset()
     listed = subprocess.run(["tesseract", "--list-langs"], capture_output=True, text=True, check=False)
@@ -32,7 +32,7 @@ class Tesseract:
     """Reads images in one or several languages."""
 
     def __init__(self, *wanted: str, layout: int = 11) -> None:
-        """`layout` is tesseract's --psm: 11 finds text anywhere, 7 takes the image for one line.
+        """`layout` is tesseract's --psm: 11 finds text anywhere, 7 treats the image as one line.
 
         Raises `UserError` naming the language that is not installed.
         """
@@ -54,7 +54,7 @@ class Tesseract:
             picture = picture.resize((max(round(picture.width * scale), 1), max(round(picture.height * scale), 1)))
         data = io.BytesIO()
         picture.save(data, format="BMP", dpi=(300, 300))
-        # One thread: several images are read side by side, and its threads only wait for each other.
+        # One thread: several images are read in parallel, and more threads would only wait for each other.
         done = subprocess.run(
             self.command,
             input=data.getvalue(),

@@ -1,5 +1,5 @@
-"""Posters: the built-in world, small enough to know everything about.
+"""Posters: the built-in synthetic world, in which everything is known.
 
-A scene is said as a caption (English, Chinese, Korean; long or short) and drawn as an image with real fonts, and for
-any image of this world, drawn or generated, a gold judge measures what is really in it.
+A scene has captions (English, Chinese, Korean; long or short) and is drawn as an image with real fonts, and for
+any image of this world, drawn or generated, a gold judge measures what it really shows.
 """

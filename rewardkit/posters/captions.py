@@ -1,7 +1,7 @@
-"""Say a scene in English, Chinese or Korean, long as training captions are or short as users write, and read it back.
+"""Captions of a scene in English, Chinese or Korean, long as in training or short as users write, and their parser.
 
-Reading back is what lets a judge know what a prompt asked for. It goes by the world's own words, outside of the quotes,
-so that any wording of them is understood, a rewriter's too; what is not said stays `None`.
+The parser tells a judge what a prompt asks for. It finds the world's words outside quotes, so it understands any
+wording of them, including a rewriter's; attributes that are not stated are `None`.
 """
 
 import re
@@ -53,40 +53,40 @@ LONG_END = {"en": ".", "zh": "。", "ko": "."}
 
 
 def long_caption(scene: Scene, language: str = "en", generator: Generator | None = None) -> str:
-    """Say a whole scene the way training captions do: every attribute, then the text if there is one.
+    """Describe a whole scene as training captions do: every attribute, then the text if there is one.
 
-    With a generator the wording varies; without one it is the first.
+    With a generator the wording varies; without one the first wording is used.
     """
     patterns = LONG[language]
     pattern = patterns[0] if generator is None else pick(patterns, generator)
-    words = {name: WORDING[language][name][value] for name, value in scene.said().items() if name != "text"}
+    words = {name: WORDING[language][name][value] for name, value in scene.stated().items() if name != "text"}
     missing = CHOICES.keys() - words.keys()
     if missing:
-        raise ValueError(f"a long caption says every attribute; this scene leaves out {', '.join(sorted(missing))}")
+        raise ValueError(f"a long caption states every attribute; this scene leaves out {', '.join(sorted(missing))}")
     return pattern.format(**words) + (LONG_TEXT[language].format(text=scene.text) if scene.text else LONG_END[language])
 
 
 def short_caption(scene: Scene, language: str = "en") -> str:
-    """Say what is said of a scene the way users do: a few words, then the text in quotes."""
-    said = {name: WORDING[language][name][value] for name, value in scene.said().items() if name != "text"}
+    """Describe the stated attributes of a scene as users do: a few words, then the text in quotes."""
+    stated = {name: WORDING[language][name][value] for name, value in scene.stated().items() if name != "text"}
     place = {"en": "on the {}", "zh": "在{}", "ko": "{}에"}[language]
     ground = {"en": "{} background", "zh": "{}背景", "ko": "{} 배경"}[language]
-    words = [said[name] for name in ("finish", "size", "colour", "shape") if name in said]
-    words += [place.format(said["position"])] if "position" in said else []
-    words += [ground.format(said["background"])] if "background" in said else []
+    words = [stated[name] for name in ("finish", "size", "colour", "shape") if name in stated]
+    words += [place.format(stated["position"])] if "position" in stated else []
+    words += [ground.format(stated["background"])] if "background" in stated else []
     quote = {"en": '"{}"', "zh": "“{}”", "ko": '"{}"'}[language]
     words += [quote.format(scene.text)] if scene.text else []
     return ("" if language == "zh" else " ").join(words)
 
 
 def shorten(scene: Scene, generator: Generator) -> Scene:
-    """Forget what users do not say: keep the shape and the text, the colour mostly, the rest seldom."""
+    """Drop what users omit: keep the shape and the text, usually the colour, seldom the rest."""
     keep = {"colour": 0.85, "position": 0.25, "size": 0.15, "background": 0.1, "finish": 0.0}
     return scene.without(*(name for name, probability in keep.items() if not chance(probability, generator)))
 
 
 def parse(prompt: str) -> Scene:
-    """Read from a prompt of any wording what it asks for; unsaid attributes are `None`, the text is its first quote."""
+    """Parse what a prompt asks for; attributes that are not stated are `None`, the text is its first quote."""
     texts = quoted(prompt)
     plain = without_quotes(prompt).lower()
     found = {name: _find(name, plain) for name in CHOICES}
@@ -94,7 +94,7 @@ def parse(prompt: str) -> Scene:
 
 
 def _find(name: str, plain: str) -> str | None:
-    """Find the first word of the world for one attribute, in any of the languages."""
+    """Find the first known word for one attribute, in any of the languages."""
     hits = [
         (match.start(), choice)
         for language in LANGUAGES
@@ -115,7 +115,7 @@ def _pattern(language: str, name: str, word: str) -> str:
 
 
 def vocabulary() -> Mapping[str, tuple[str, ...]]:
-    """Every word of the world by language, for building a tokenizer."""
+    """All words of the captions by language, for building a tokenizer."""
     return {
         language: tuple(word for table in WORDING[language].values() for word in table.values())
         for language in LANGUAGES

@@ -1,11 +1,11 @@
-"""Colours as the eye tells them apart: CIELAB, and how likely a colour is which one of a palette."""
+"""Perceptual colours: CIELAB, and the probability of each colour of a palette."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-JUST_ANOTHER = 9.0
-"""Spread of a named colour in CIELAB units: noise, blur and a painter's drift stay within, the next name outside."""
+SPREAD = 9.0
+"""Spread of a named colour in CIELAB units: larger than noise, blur and a model's drift, smaller than to the next."""
 
 _TO_XYZ = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))
 _WHITE = (0.9505, 1.0, 1.089)
@@ -21,8 +21,8 @@ def lab(rgb: Float[Tensor, "*shape 3"]) -> Float[Tensor, "*shape 3"]:
 
 
 def which(
-    colours: Float[Tensor, "batch 3"], palette: Float[Tensor, "names finishes 3"], spread: float = JUST_ANOTHER
+    colours: Float[Tensor, "batch 3"], palette: Float[Tensor, "names finishes 3"], spread: float = SPREAD
 ) -> Float[Tensor, "batch names"]:
-    """Give the probability of each name of an RGB palette for RGB colours; a name is as near as its nearest finish."""
+    """Compute the probability of each name of an RGB palette for RGB colours; the closest finish of a name counts."""
     distance = (lab(colours)[:, None, None] - lab(palette)).square().sum(-1).amin(-1)
     return torch.softmax(-distance / (2 * spread**2), dim=-1)

@@ -1,7 +1,7 @@
 """Draw a scene: a shape on a background with a line of text below it.
 
-Everything is laid out on a grid of 64 units, so that a poster looks the same at any size. The constants here are what
-the gold judge measures against.
+Everything is laid out on a grid of 64 units, so that a poster looks the same at any size. The constants here are also
+used by the gold judge.
 """
 
 import math
@@ -30,7 +30,7 @@ BACKGROUND_RGB: dict[str, RGB] = {
 }
 INK: dict[str, RGB] = {"white": (20, 20, 20), "grey": (20, 20, 20), "navy": (250, 250, 250), "mint": (20, 20, 20)}
 MUTED = 0.4
-"""How far a muted colour moves to the middle grey."""
+"""How far a muted colour is moved towards middle grey."""
 GRID = 64
 CENTRE_X = {"left": 17.0, "centre": 32.0, "right": 47.0}
 CENTRE_Y = 23.0
@@ -41,12 +41,12 @@ SUPERSAMPLE = 4
 
 
 def shape_rgb(colour: str, finish: str) -> RGB:
-    """The colour of a shape as it is painted: as it is when vivid, nearer to grey when muted."""
+    """The colour of a shape: unchanged if vivid, closer to grey if muted."""
     return _finish(COLOUR_RGB[colour], finish)
 
 
 def background_rgb(background: str, finish: str) -> RGB:
-    """The colour of a background as it is painted."""
+    """The colour of a background."""
     return _finish(BACKGROUND_RGB[background], finish)
 
 
@@ -89,7 +89,7 @@ def draw(scene: Scene, size: int = 64, font: Path | None = None) -> Image.Image:
 
 
 def draw_text(image: Image.Image, text: str, ink: RGB, font: Path | None = None) -> None:
-    """Write a line of text into its place at the foot of a poster, smaller where it would not fit."""
+    """Draw a line of text at the bottom of a poster, smaller if it would not fit."""
     unit = image.width / GRID
     path = font or font_for(text)
     pixels = round(TEXT_HEIGHT * unit)

@@ -1,6 +1,6 @@
-"""What goes wrong in generated posters, put into true renderings: wrong attributes, wrong or broken text, wear.
+"""Flaws of generated posters, added to correct renderings: wrong attributes, wrong or broken text, degradation.
 
-Pairs of such posters teach reward models what to look for before any base model has drawn one.
+Pairs of such posters train reward models before any base model has generated one.
 """
 
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ from rewardkit.posters.draw import GRID, background_rgb, draw
 from rewardkit.posters.scene import CHOICES, WORDS, WORDS_ZH, Scene, chance, pick
 
 WRONG = 0.3
-"""Chance that an attribute is wrong, in a poster that has errors."""
+"""Probability that an attribute is wrong, in a poster that has errors."""
 TEXT_FLAWS = ("none", "misspelt", "misspelt", "broken", "broken", "another", "absent")
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def flawed(scene: Scene, size: int, fonts: Sequence[Path], generator: Generator) -> OneImage:
-    """Draw a scene with the flaws of a generated poster; what the scene leaves open falls at random."""
+    """Draw a scene with the flaws of a generated poster; attributes that are not stated are random."""
     whole = scene.filled(generator)
     if chance(0.75, generator):
         whole = wrong_attributes(whole, generator)
@@ -43,7 +43,7 @@ def wrong_attributes(scene: Scene, generator: Generator) -> Scene:
 
 
 def wrong_text(text: str | None, flaw: str, generator: Generator) -> str | None:
-    """Give the text as it comes out under a flaw."""
+    """Return the text as written under a flaw."""
     if text is None or flaw == "absent":
         return None
     if flaw == "another":
@@ -53,7 +53,7 @@ def wrong_text(text: str | None, flaw: str, generator: Generator) -> str | None:
 
 
 def misspelt(text: str, generator: Generator) -> str:
-    """Make one or two slips: a character missing, doubled, swapped with the next, or another one."""
+    """Make one or two errors: a character missing, doubled, swapped with the next, or replaced."""
     for _ in range(1 + int(chance(0.4, generator))):
         at = int(torch.randint(max(len(text), 1), (), generator=generator))
         other = pick(tuple("0123456789" if text.isdigit() else LETTERS if text.isascii() else WORDS_ZH), generator)[0]
@@ -64,7 +64,7 @@ def misspelt(text: str, generator: Generator) -> str:
 
 
 def erase_strokes(image: Image.Image, scene: Scene, generator: Generator) -> None:
-    """Wipe one to four strokes out of the text, in the background's colour: letters no font has."""
+    """Erase one to four strokes of the text with the background's colour, giving letters that no font has."""
     unit = image.width / GRID
     pencil = ImageDraw.Draw(image)
     for _ in range(int(torch.randint(1, 5, (), generator=generator))):
@@ -76,7 +76,7 @@ def erase_strokes(image: Image.Image, scene: Scene, generator: Generator) -> Non
 
 
 def weathered(image: Image.Image, generator: Generator) -> OneImage:
-    """Blur and noise a poster a little, a third of them not at all; pixels are rounded as a file would."""
+    """Slightly blur and noise a poster, two thirds of the time; pixels are rounded as in a file."""
     blur, noise = torch.rand(2, generator=generator).tolist()
     if chance(1 / 3, generator):
         return to_tensor(image)
@@ -87,7 +87,7 @@ def weathered(image: Image.Image, generator: Generator) -> OneImage:
 
 
 def pick_font(fonts: Sequence[Path], text: str | None, generator: Generator) -> Path | None:
-    """Choose one of the user's fonts for Latin text; `None` is the built-in one, and Chinese always has its own."""
+    """Choose one of the user's fonts for Latin text; `None` is the built-in font, which Chinese text always uses."""
     if not fonts or text is None or not text.isascii():
         return None
     return pick(fonts, generator)

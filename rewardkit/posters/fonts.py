@@ -1,7 +1,7 @@
-"""Find real fonts: the one that always comes along, those of the system, and the user's own folder.
+"""Find real fonts: the bundled one, those of the system, and those of a user's folder.
 
-matplotlib ships DejaVu, so Latin text never needs an installed font. Chinese needs one, and where none is found that
-is said, not papered over with boxes.
+matplotlib ships DejaVu, so Latin text never needs an installed font. Chinese needs one; if there is none, this is an
+error instead of boxes in the image.
 """
 
 from collections.abc import Iterator
@@ -25,13 +25,13 @@ SYSTEM_FOLDERS = (
 
 
 def latin_font() -> Path:
-    """The bold monospaced face that every installation has."""
+    """The bold monospaced font that every installation has."""
     return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / LATIN
 
 
 @cache
 def cjk_font() -> Path | None:
-    """A font with Chinese characters, or `None` where the system has none."""
+    """A font with Chinese characters, or `None` if the system has none."""
     for folder in SYSTEM_FOLDERS:
         for path in font_files(folder):
             if any(name in path.name.lower().replace("-", "") for name in CJK_NAMES):
@@ -45,7 +45,7 @@ def font_files(folder: Path) -> Iterator[Path]:
 
 
 def font_for(text: str) -> Path:
-    """A font that has the characters of this text; raise `LookupError` naming the package to install where none has."""
+    """A font with the characters of this text; raise `LookupError` naming the package to install if there is none."""
     if all(ord(character) < 0x2E80 for character in text):
         return latin_font()
     font = cjk_font()

@@ -1,7 +1,7 @@
-"""Gold judges of the posters world: whatever drew a poster, they know the truth. Training never sees them.
+"""Gold judges of the posters world: they know the true quality of any poster. Training never uses them.
 
-Alignment is measured by geometry and colour (`measure`), the looks by a published formula, the text by a real OCR
-engine. How they do on true renderings and on shuffled captions is in docs/posters.md.
+Alignment is measured by geometry and colour (`measure`), aesthetic by a published formula, text by a real OCR
+engine. Their scores on correct renderings and shuffled captions are in docs/posters.md.
 """
 
 from collections.abc import Sequence
@@ -18,17 +18,17 @@ from rewardkit.posters.scene import CHOICES
 from rewardkit.types import Images, Scores
 
 MEASURED = ("shape", "colour", "position", "size", "background")
-"""What alignment counts; the finish belongs to the looks."""
+"""What alignment counts; the finish belongs to the aesthetic axis."""
 COLOURFUL = 109.0
-"""Colourfulness that its authors' viewers called extreme (Hasler & Süsstrunk 2003, table 2)."""
+"""Colourfulness that viewers rated as extreme (Hasler & Süsstrunk 2003, table 2)."""
 CONTRASTED = 0.35
 """RMS contrast that counts as full; black and white in equal parts have 0.5."""
 TEXT_TOP = 39 / 64
-"""The text stands below this share of a poster's height; above it OCR reads circles as O and squares as 国."""
+"""The text is below this fraction of a poster's height; above it OCR reads circles as O and squares as 国."""
 
 
 class PostersAlignment:
-    """Share of what the prompt states that is right in the picture, in [0, 1]; 1 where it states nothing.
+    """Fraction of the attributes stated in the prompt that the image gets right, in [0, 1]; 1 if it states none.
 
     Counts shape, colour, position, size and background, each graded by how clearly it is right.
     """
@@ -43,13 +43,13 @@ class PostersAlignment:
         return torch.tensor(scores, dtype=torch.float32, device=images.device)
 
     def _share(self, measured: dict[str, Tensor], prompt: str) -> float:
-        said = parse(prompt).said()
-        right = [measured[name][CHOICES[name].index(said[name])].item() for name in MEASURED if name in said]
+        stated = parse(prompt).stated()
+        right = [measured[name][CHOICES[name].index(stated[name])].item() for name in MEASURED if name in stated]
         return sum(right) / len(right) if right else 1.0
 
 
 class PostersAesthetic:
-    """How colourful and contrasted a picture is, in [0, 1], whatever the prompt.
+    """Colourfulness and contrast of an image, in [0, 1], independent of the prompt.
 
     The mean of Hasler & Süsstrunk's colourfulness (Measuring colourfulness in natural images, SPIE 5007, 2003) over
     `COLOURFUL` and of the RMS contrast (Peli, Contrast in complex images, JOSA A 7, 1990) over `CONTRASTED`, each
@@ -80,7 +80,7 @@ def rms_contrast(images: Images) -> Scores:
 
 
 class PostersText(OcrReward):
-    """Character accuracy of the text at the foot of a poster, clipped to [0, 1]; 0 where none is asked for or read."""
+    """Character accuracy of the text at the bottom of a poster, clipped to [0, 1]; 0 if none is requested or read."""
 
     name = "posters-text"
 
@@ -90,7 +90,7 @@ class PostersText(OcrReward):
     def score(self, images: Images, prompts: Sequence[str]) -> Scores:
         height = images.shape[-2]
         foot = images[:, :, round(TEXT_TOP * height) :]
-        # To half the height, so that enlarging it meets the detector's multiple of 32 without squeezing letters.
+        # Padded to half the height, so that the enlarged image is a multiple of 32, as the detector needs.
         return super().score(functional.pad(foot, (0, 0, 0, height // 2 - foot.shape[-2]), mode="replicate"), prompts)
 
 

@@ -1,9 +1,8 @@
 """Measure what is on a poster from its pixels: colours against the palette, the figure by geometry.
 
-No network is involved. The background is the median colour of the rows that no figure reaches; the figure is the
-largest patch that differs from it; its place is its centroid, its size the area, and its shape the one of the world's
-outlines that covers it best when laid over it with the same centroid and area. Blur, noise and soft edges change little
-of that.
+There is no network. The background is the median colour of the rows that no figure reaches; the figure is the largest
+patch that differs from it; its position is its centroid, its size the area, and its shape the outline with the largest
+overlap at the same centroid and area. This is robust to blur, noise and soft edges.
 
 Every measure is a probability for each choice of an attribute, so that half right counts as half.
 """
@@ -28,9 +27,9 @@ FIGURE_ROWS = 42
 FREE_ROWS = (*range(5), *range(39, 42))
 """Rows that neither a figure nor the text reaches."""
 VISIBLE = 12.0
-"""A figure differs from its background by this much at least (CIELAB)."""
+"""Minimum difference of a figure from its background (CIELAB)."""
 SMALLEST = 30
-"""Pixels of the grid that a figure covers at least."""
+"""Minimum area of a figure in pixels of the grid."""
 OVERLAP = (0.55, 0.8)
 """Overlap (IoU) with the best outline below which a figure has no shape, and above which it has one."""
 _CANVAS = 128
@@ -53,9 +52,9 @@ class Figure:
 
 
 def measure(images: Images) -> dict[str, Float[Tensor, "batch choices"]]:
-    """Give for every attribute but the finish the probability of each of its choices, in the order of `CHOICES`.
+    """Compute for every attribute but the finish the probability of each choice, in the order of `CHOICES`.
 
-    All are 0 for the attributes of a figure that is not there. Images of any size; CPU tensors come back.
+    They are 0 for the attributes of a missing figure. Images can have any size; returns CPU tensors.
     """
     pixels = _on_grid(images)
     ground = pixels[:, :, list(FREE_ROWS)].flatten(2).median(-1).values
@@ -79,7 +78,7 @@ def _on_grid(images: Images) -> Float[Tensor, "batch 3 64 64"]:
 
 
 def _near(value: PerImage, centres: tuple[float, ...], *, spread: float) -> Float[Tensor, "batch choices"]:
-    """Probability of each centre for a value spread about one of them."""
+    """Probability of each centre given a value."""
     return torch.softmax(-(value[:, None] - value.new_tensor(centres)).square() / (2 * spread**2), dim=-1)
 
 
@@ -89,7 +88,7 @@ def _palette(attribute: str) -> Float[Tensor, "names finishes 3"]:
 
 
 def find_figure(pixels: Images, ground: Float[Tensor, "batch 3"]) -> Figure:
-    """Tell the figure from a background of this colour by the CIELAB distance, and measure its largest patch."""
+    """Segment the figure from a background of this colour by CIELAB distance, and measure its largest patch."""
     smooth = functional.avg_pool2d(functional.pad(pixels, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
     distance = (lab(smooth.movedim(1, -1)) - lab(ground)[:, None, None]).norm(dim=-1)
     strongest = distance.flatten(1).topk(SMALLEST).values.mean(1)
@@ -119,7 +118,7 @@ def _grown(patches: np.ndarray, by: int = 2) -> np.ndarray:
 
 
 def _median_inside(pixels: Images, patch: Tensor) -> Float[Tensor, "batch 3"]:
-    """Median colour of the inner pixels of a patch, its blended rim left out where something remains."""
+    """Median colour of a patch without its blended rim, unless nothing else remains."""
     rim = ndimage.generate_binary_structure(2, 1)[None]
     inner = torch.from_numpy(ndimage.binary_erosion(patch.numpy(), rim))
     inside = torch.where((inner.sum((1, 2)) >= 9)[:, None, None], inner, patch)
@@ -129,7 +128,7 @@ def _median_inside(pixels: Images, patch: Tensor) -> Float[Tensor, "batch 3"]:
 
 
 def _cover(pixels: Images, ground: Float[Tensor, "batch 3"], colour: Float[Tensor, "batch 3"]) -> Tensor:
-    """How far each pixel has gone from the background's colour to the figure's; below a third counts as noise."""
+    """Position of each pixel between the background's colour and the figure's; below a third counts as noise."""
     way = colour - ground
     along = ((pixels - ground[:, :, None, None]) * way[:, :, None, None]).sum(1)
     cover = (along / way.square().sum(1).clamp_min(1e-4)[:, None, None]).clamp(0, 1)
@@ -137,7 +136,7 @@ def _cover(pixels: Images, ground: Float[Tensor, "batch 3"], colour: Float[Tenso
 
 
 def which_shape(figure: Figure) -> tuple[Float[Tensor, "batch shapes"], PerImage]:
-    """Give the probability of each shape by the overlap with its outline, and the radius of the best one."""
+    """Compute the probability of each shape from the overlap with its outline, and the radius of the best."""
     area, centre = _outline_moments()
     radius = (figure.area[:, None] / area).sqrt().clamp_min(1.0)
     overlap = _overlap(figure, radius, centre)
@@ -148,7 +147,7 @@ def which_shape(figure: Figure) -> tuple[Float[Tensor, "batch shapes"], PerImage
 
 
 def _overlap(figure: Figure, radius: Tensor, centre: Tensor) -> Float[Tensor, "batch shapes"]:
-    """Intersection over union of each figure with each outline of its area, laid on its centroid."""
+    """Intersection over union of each figure with each outline of the same area and centroid."""
     rows, columns = figure.cover.shape[1:]
     y, x = torch.meshgrid(torch.arange(rows) + 0.5, torch.arange(columns) + 0.5, indexing="ij")
     place = torch.stack([x, y], -1)
@@ -163,7 +162,7 @@ def _overlap(figure: Figure, radius: Tensor, centre: Tensor) -> Float[Tensor, "b
 
 
 def _outlines() -> Float[Tensor, "shapes canvas canvas"]:
-    """The world's shapes of radius 1, filled, on a canvas from -2 to 2."""
+    """All shapes with radius 1, filled, on a canvas from -2 to 2."""
     canvases = []
     for shape in SHAPES:
         canvas = Image.new("L", (4 * _CANVAS, 4 * _CANVAS))
@@ -175,7 +174,7 @@ def _outlines() -> Float[Tensor, "shapes canvas canvas"]:
 
 
 def _outline_moments() -> tuple[Float[Tensor, " shapes"], Float[Tensor, "shapes 2"]]:
-    """Area and centroid (x, y) of the shapes of radius 1."""
+    """Area and centroid (x, y) of the shapes with radius 1."""
     canvases = _outlines()
     step = 2 * _REACH / _CANVAS
     along = (torch.arange(_CANVAS) + 0.5) * step - _REACH

@@ -1,4 +1,4 @@
-"""What options of commands name of the posters world; imports no torch."""
+"""Names of the posters world for options of commands; imports no torch."""
 
 from collections.abc import Mapping
 from typing import Literal

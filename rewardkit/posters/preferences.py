@@ -1,7 +1,7 @@
-"""Preference labels from gold scores: who would be preferred, with human-like noise of a known rate.
+"""Preference labels from gold scores, with label noise of a known rate.
 
-The first of two images is preferred with probability `sigmoid((g1 - g2) / T)` (Bradley-Terry) on each axis. As `T` is
-known, so is the accuracy of the best possible judge, the Bayes ceiling, and a reward model is measured against that.
+The first of two images is preferred with probability `sigmoid((g1 - g2) / T)` (Bradley-Terry) on each axis. Because `T`
+is known, so is the accuracy of the best possible judge, the Bayes ceiling, with which a reward model is compared.
 """
 
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ from torch import Generator, Tensor
 from rewardkit.types import PerImage, Scores
 
 INVISIBLE: Mapping[str, float] = {"alignment": 0.03, "aesthetic": 0.005, "text": 0.0}
-"""Differences of gold up to this are a tie: they are the measurement's, and nobody would see them."""
+"""Differences of gold up to this are a tie: they are measurement noise and invisible."""
 TIE = 0.5
 
 
 def ties(first: Scores, second: Scores, invisible: float = 0.0) -> Tensor:
-    """Say which pairs are ties: equal gold, or a difference of at most `invisible`."""
+    """Return which pairs are ties: a difference of gold of at most `invisible`."""
     return (first.double() - second.double()).abs() <= invisible + 1e-7
 
 
@@ -31,15 +31,15 @@ def probability(first: Scores, second: Scores, temperature: float) -> PerImage:
 def draw_labels(
     first: Scores, second: Scores, temperature: float, generator: Generator, invisible: float = 0.0
 ) -> PerImage:
-    """Draw a label for every pair: 1 where the first is preferred, 0 where the second is, 0.5 for a tie."""
+    """Sample a label for every pair: 1 if the first is preferred, 0 if the second is, 0.5 for a tie."""
     chosen = torch.bernoulli(probability(first, second, temperature), generator=generator)
     return torch.where(ties(first, second, invisible), TIE, chosen).float()
 
 
 def bayes_accuracy(first: Scores, second: Scores, temperature: float, invisible: float = 0.0) -> float:
-    """Accuracy on drawn labels of a judge who knows the gold: the mean of `max(p, 1 - p)` over the pairs without ties.
+    """Expected accuracy of a judge that knows the gold: the mean of `max(p, 1 - p)` over the pairs without ties.
 
-    Not a number where every pair is a tie.
+    NaN if every pair is a tie.
     """
     p = probability(first, second, temperature)[~ties(first, second, invisible)]
     return torch.maximum(p, 1 - p).mean().item()

@@ -1,4 +1,4 @@
-"""What users of the posters world ask for: random prompts, and two lists of them that share nothing."""
+"""Random prompts of the posters world, and disjoint lists of them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,38 +14,41 @@ from rewardkit.posters.scene import WORDS, WORDS_ZH, Scene, chance, pick, random
 
 NO_CJK = "no CJK font found: Chinese text lines are left out; install e.g. fonts-noto-cjk"
 PATIENCE = 200
-"""Draws without a new scene after which the world is said to be used up."""
+"""Attempts without a new scene after which the world counts as exhausted."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """A prompt, the scene it says (`None` for what it leaves open) and the scene it was made from."""
+    """A prompt, the scene it states (`None` for attributes it omits) and the whole scene behind it."""
 
     prompt: str
-    said: Scene
+    stated: Scene
     scene: Scene
     language: str
 
     def tags(self) -> dict[str, Any]:
-        """What a prompt file says beside the prompt."""
-        return {"language": self.language, "style": "long" if self.said == self.scene else "short"} | self.said.said()
+        """The other columns of a prompt file."""
+        return {
+            "language": self.language,
+            "style": "long" if self.stated == self.scene else "short",
+        } | self.stated.stated()
 
 
 def random_request(generator: Generator, languages: Sequence[str], style: Style, text_share: float) -> Request:
-    """Draw a scene and say it; Chinese prompts ask for Chinese text where there is a font for it."""
+    """Sample a scene and its caption; Chinese prompts ask for Chinese text if there is a font for it."""
     language = pick(tuple(languages), generator)
     words = WORDS_ZH if language == "zh" and cjk_font() else WORDS
     scene = random_scene(generator, text_share=text_share, words=words)
     if style == "long" or (style == "mixed" and chance(0.5, generator)):
         return Request(long_caption(scene, language, generator), scene, scene, language)
-    said = shorten(scene, generator)
-    return Request(short_caption(said, language), said, scene, language)
+    stated = shorten(scene, generator)
+    return Request(short_caption(stated, language), stated, scene, language)
 
 
 def distinct_requests(
     count: int, generator: Generator, languages: Sequence[str], style: Style, text_share: float
 ) -> Iterator[Request]:
-    """Draw requests of which no two share a scene or a prompt; raise `UserError` when the world has no more."""
+    """Sample requests with distinct scenes and prompts; raise `UserError` if there are not enough."""
     seen: set[Scene | str] = set()
     for _ in range(count):
         for _ in range(PATIENCE):
@@ -61,7 +64,7 @@ def distinct_requests(
 
 
 def check_languages(languages: Sequence[str]) -> None:
-    """Raise `UserError` for a language that the world has no words in."""
+    """Raise `UserError` for a language without captions."""
     for language in languages:
         if language not in LANGUAGES:
             raise UserError(f"no captions in language {language!r}; choose from {', '.join(LANGUAGES)}")

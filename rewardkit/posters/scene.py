@@ -1,4 +1,4 @@
-"""A poster as a specification: what is drawn, before it is said (captions) or shown (draw)."""
+"""A poster as a specification, from which captions and images are made."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -33,7 +33,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Scene:
-    """One poster; `None` means that nothing was said about it (in a whole scene only `text` may be `None`)."""
+    """One poster; `None` means not stated (in a whole scene only `text` may be `None`)."""
 
     shape: str | None = None
     colour: str | None = None
@@ -49,38 +49,38 @@ class Scene:
             if value is not None and value not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
 
-    def said(self) -> dict[str, str]:
-        """What is specified, by attribute."""
+    def stated(self) -> dict[str, str]:
+        """The stated attributes by name."""
         return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
 
     def filled(self, generator: Generator) -> "Scene":
-        """Choose at random whatever is unsaid, except the text."""
-        unsaid = {name: pick(choices, generator) for name, choices in CHOICES.items() if getattr(self, name) is None}
-        return replace(self, **unsaid)
+        """Choose attributes that are not stated at random, except the text."""
+        missing = {name: pick(choices, generator) for name, choices in CHOICES.items() if getattr(self, name) is None}
+        return replace(self, **missing)
 
     def without(self, *names: str) -> "Scene":
-        """Leave some attributes unsaid."""
+        """Remove some attributes."""
         return replace(self, **dict.fromkeys(names))
 
 
 def pick(choices: Sequence[T], generator: Generator) -> T:
-    """Choose one, uniformly."""
+    """Choose one uniformly at random."""
     return choices[int(torch.randint(len(choices), (), generator=generator))]
 
 
 def chance(probability: float, generator: Generator) -> bool:
-    """Toss a coin that falls on True with this probability."""
+    """Return True with this probability."""
     return bool(torch.rand((), generator=generator) < probability)
 
 
 def random_text(generator: Generator, words: tuple[str, ...] = WORDS) -> str:
-    """Choose what a poster says: a word in three of four cases, else a number of two digits."""
+    """Choose the text of a poster: a word in three of four cases, else a number of two digits."""
     if chance(0.75, generator):
         return pick(words, generator)
     return str(int(torch.randint(10, 100, (), generator=generator)))
 
 
 def random_scene(generator: Generator, *, text_share: float = 0.75, words: tuple[str, ...] = WORDS) -> Scene:
-    """Draw a whole scene at random; `text_share` of them carry text."""
+    """Sample a whole scene; a fraction `text_share` of them has text."""
     text = random_text(generator, words) if chance(text_share, generator) else None
     return replace(Scene().filled(generator), text=text)

@@ -1,4 +1,4 @@
-"""What a prompt asks for: its quoted text and its language; and how a file of prompts is read."""
+"""The quoted text and the language of a prompt, and readers of prompt files."""
 
 from rewardkit.prompts.checks import check_prompts
 from rewardkit.prompts.files import COLUMNS, Prompt, Rows, as_prompts, read_prompts

@@ -1,4 +1,4 @@
-"""Whether what a user hands in is a list of prompts, one an image."""
+"""Check that a user's input is a list of prompts, one per image."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,13 +7,13 @@ from rewardkit.errors import UserError
 
 
 def check_prompts(prompts: Any, who: str, images: int | None = None) -> None:
-    """Raise `UserError` unless this is a sequence of strings, one for each of `images`; `who` asks for it."""
+    """Raise `UserError`, naming `who` needs it, unless this is a sequence of strings, one for each of `images`."""
     if isinstance(prompts, str):
         raise UserError(f"{who} needs a list of prompts; got the string {prompts[:40]!r}, so write [{prompts[:40]!r}]")
     if not isinstance(prompts, Sequence) or not all(isinstance(prompt, str) for prompt in prompts):
         raise UserError(f"{who} needs a list of prompts, each a string; got {described(prompts)}")
     if images is not None and len(prompts) != images:
-        raise UserError(f"{who} needs one prompt an image; got {images} images and {len(prompts)} prompts")
+        raise UserError(f"{who} needs one prompt per image; got {images} images and {len(prompts)} prompts")
 
 
 def as_prompt(found: Any, where: str) -> str:
@@ -36,7 +36,7 @@ def shown(found: Any) -> str:
 
 
 def described(prompts: Any) -> str:
-    """What there is in place of prompts, in a few words."""
+    """Describe what was passed instead of prompts."""
     if not isinstance(prompts, Sequence):
         return f"a value of type {type(prompts).__name__}"
     strange = next(prompt for prompt in prompts if not isinstance(prompt, str))

@@ -13,22 +13,22 @@ from rewardkit.io.text import open_text
 from rewardkit.prompts.checks import as_prompt, check_prompts, shown
 
 COLUMNS = ("prompt", "caption", "text")
-"""Column names a prompt is looked for under, in this order, in any case."""
+"""Column names of a prompt, in order of precedence; case is ignored."""
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt and what its file says about it (category, split, seed, ...)."""
+    """A prompt and the other columns of its file (category, split, seed, ...)."""
 
     text: str
     tags: dict[str, Any] = field(default_factory=dict)
 
 
 def read_prompts(path: Path | str, column: str | None = None) -> list[Prompt]:
-    """Read the prompts of a .txt (one a line), .jsonl, .csv or .tsv file; the other columns become tags.
+    """Read the prompts of a .txt (one per line), .jsonl, .csv or .tsv file; the other columns become tags.
 
-    `column` names the column that holds the prompt (default: prompt, caption or text, in any case). Raise `UserError`
-    naming the file, and the line where there is one, for what cannot be read, for an empty prompt, and for no prompts.
+    `column` names the column of the prompt (default: prompt, caption or text, ignoring case). Raise `UserError`, naming
+    the file and, if possible, the line, for unreadable input, for an empty prompt, and for a file without prompts.
     """
     path = as_path(path, "the file of prompts")
     readers = {".txt": _lines, ".jsonl": _jsonl, ".csv": read_table, ".tsv": read_table}
@@ -36,7 +36,7 @@ def read_prompts(path: Path | str, column: str | None = None) -> list[Prompt]:
         raise UserError(f"{path}: prompts are read from {', '.join(readers)} files; rename or convert it")
     rows = list(readers[path.suffix.lower()](path))
     if not rows:
-        raise UserError(f"{path} holds no prompts; write one a line")
+        raise UserError(f"{path} has no prompts; write one per line")
     return [_prompt(path, number, row, column) for number, row in rows]
 
 
@@ -59,7 +59,7 @@ def _prompt(path: Path, number: int, row: Mapping[str, Any], column: str | None)
     text = row[key]
     if not isinstance(text, str) or not text.strip():
         raise UserError(
-            f"{path}, line {number}: {key!r} holds no prompt ({shown(text)}); fill it in or delete the line"
+            f"{path}, line {number}: {key!r} has no prompt ({shown(text)}); fill it in or delete the line"
         )
     as_prompt(text, f"{path}, line {number}: {key!r}")
     return Prompt(text.strip(), {name: value for name, value in row.items() if name != key})

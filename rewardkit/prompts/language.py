@@ -1,4 +1,4 @@
-"""The language of a prompt, told by its script."""
+"""The language of a prompt, detected from its script."""
 
 import re
 from typing import Literal
@@ -14,21 +14,21 @@ _LATIN_WORD = re.compile(r"[A-Za-z\u00c0-\u024f]+")
 
 
 def has_hangul(text: str) -> bool:
-    """Say whether a text holds Korean letters."""
+    """Return whether a text contains Korean letters."""
     return bool(_HANGUL.search(text))
 
 
 def language(prompt: str) -> Language:
-    """Tell the language of a prompt by its script, its quoted text left aside unless there is nothing else.
+    """Detect the language of a prompt from its script, ignoring quoted text unless there is nothing else.
 
-    Latin script counts as "en" (French or German cannot be told apart from it here); other scripts are "other".
+    Latin script counts as "en" (French or German are not distinguished from it); other scripts are "other".
     """
     text = without_quotes(prompt)
     if not any(character.isalpha() for character in text):
         text = prompt
     words = len(_LATIN_WORD.findall(text))
     hangul, kana, han = (len(script.findall(text)) for script in (_HANGUL, _KANA, _HAN))
-    # A Korean or Chinese character carries about half a word.
+    # A Korean or Chinese character is about half a word.
     if max(hangul, kana + han) < max(2 * words, 1):
         return "en" if words else "other"
     if hangul > kana + han:

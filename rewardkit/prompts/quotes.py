@@ -1,8 +1,8 @@
-"""The text that a prompt quotes: what must be written in the picture.
+"""The text that a prompt quotes: what must be written in the image.
 
-Quotes switch the text reward on, feed the glyph encoder and may never be changed by a rewriter, so one reading of them
-serves the whole project. Known are '…' "…" “…” ‘…’ „…“ ”…” «…» ＂…＂ 「…」 『…』 ｢…｣, mixed pairs such as “…", and
-escaped marks (\\"…\\"). A text in double marks may run over several lines, but never past an empty one.
+Quotes enable the text reward, are the input of the glyph encoder and must not be changed by a rewriter, so one parser
+serves the whole project. It knows '…' "…" “…” ‘…’ „…“ ”…” «…» ＂…＂ 「…」 『…』 ｢…｣, mixed pairs such as “…", and
+escaped marks (\\"…\\"). A text in double marks may span several lines, but not an empty line.
 """
 
 import re
@@ -14,12 +14,12 @@ from functools import cached_property
 _OPENING = re.compile(r"""\\?["'“„”‘«＂「『｢]""")
 _SIMPLE = {"«": "»", "＂": "＂", "「": "」", "『": "』", "｢": "｣"}
 _INCHES = re.compile(r"\s|[x×*,.;:)-]|$")
-"""What follows the inch mark of 7", and never an opening quote."""
+"""What may follow the inch mark of 7", but not an opening quote."""
 
 
 @dataclass(frozen=True)
 class Quote:
-    """A quoted text and where it stands, its marks included."""
+    """A quoted text and its position, including its marks."""
 
     text: str
     start: int
@@ -29,7 +29,7 @@ class Quote:
 def quotes(prompt: str) -> list[Quote]:
     """Find the quoted texts of a prompt in order; apostrophes and inch marks are not quotes.
 
-    A prompt that stands in quotes as a whole, as a spreadsheet exports it, asks for no text. Linear in the length.
+    A prompt that is quoted as a whole, as spreadsheets export it, asks for no text. Linear time in the length.
     """
     found = [quote for quote in _Scan(prompt) if quote.text]
     if len(found) == 1 and prompt.strip() == prompt[found[0].start : found[0].end]:
@@ -38,12 +38,12 @@ def quotes(prompt: str) -> list[Quote]:
 
 
 def quoted(prompt: str) -> list[str]:
-    """Give the quoted texts of a prompt in order, without their quotes."""
+    """Return the quoted texts of a prompt in order, without their marks."""
     return [quote.text for quote in quotes(prompt)]
 
 
 def without_quotes(prompt: str) -> str:
-    """Leave the quoted texts of a prompt out, quotes and all: the description without what is to be written."""
+    """Remove the quoted texts of a prompt with their marks: the description without the text to write."""
     pieces, end = [], 0
     for quote in quotes(prompt):
         pieces.append(prompt[end : quote.start])
@@ -52,7 +52,7 @@ def without_quotes(prompt: str) -> str:
 
 
 def has_text(prompt: str) -> bool:
-    """Say whether a prompt asks for text in the picture, that is, quotes some."""
+    """Return whether a prompt asks for text in the image, that is, quotes some."""
     return bool(quoted(prompt))
 
 
@@ -62,7 +62,7 @@ def wanted_text(prompt: str) -> str:
 
 
 class _Scan:
-    """One pass over a prompt; where each closing mark stands is looked up, so that no mark is searched for twice."""
+    """One pass over a prompt; positions of closing marks are indexed, so that no mark is searched for twice."""
 
     def __init__(self, prompt: str) -> None:
         self.prompt = prompt
@@ -78,7 +78,7 @@ class _Scan:
                 yield Quote(text, start, place)
 
     def close(self, mark: str, start: int, inside: int) -> tuple[int | None, int]:
-        """Give where the closing mark stands, if this mark opens a quote, and how wide it is."""
+        """Return the position of the closing mark, if this mark opens a quote, and its width."""
         if mark.startswith("\\"):
             return self.before_empty_line(self.next(mark, inside), inside), 2
         if mark in "'‘":
@@ -107,7 +107,7 @@ class _Scan:
         return None if inches else end
 
     def close_curly(self, inside: int) -> int | None:
-        """Close at the next closing mark, or at a straight one where that comes only after another opening."""
+        """Close at the next closing mark, or at a straight one if another opening mark comes first."""
         curly, straight, opened = (self.next(mark, inside) for mark in '”"“')
         if curly is None or (straight is not None and opened is not None and opened < curly):
             return straight
@@ -129,11 +129,11 @@ class _Scan:
         return end
 
     def borders(self, place: int) -> bool:
-        """Whether no letter that writes apostrophes stands right before a place."""
+        """Whether the character before a place is not a letter of a script with apostrophes."""
         return place == 0 or not _is_letter(self.prompt[place - 1])
 
     def next(self, mark: str, place: int) -> int | None:
-        """Find a mark at a place or after it; an escaped straight mark is none, except for one that was."""
+        """Find a mark at or after a place; an escaped straight mark closes only an escaped one."""
         places = self.places.get(mark, [])
         at = bisect_left(places, place)
         return places[at] if at < len(places) else None
@@ -153,7 +153,7 @@ class _Scan:
 
     @cached_property
     def singles(self) -> dict[str, list[int]]:
-        """Where single quotes can close: not before a letter, and straight ones not after a space."""
+        """Positions where single quotes can close: not before a letter, and straight ones not after a space."""
         found: dict[str, list[int]] = {"'": [], "‘": []}
         for mark in re.finditer("['’]", self.prompt):
             place = mark.start()
@@ -165,9 +165,9 @@ class _Scan:
 
 
 def _is_letter(character: str) -> bool:
-    """A letter or digit of a script that writes apostrophes inside words.
+    """Whether this is a letter or digit of a script with apostrophes inside words.
 
-    Chinese, Japanese and Korean do not, and put quotes right against their characters, so everything from U+2E80 on
-    counts as a border.
+    Chinese, Japanese and Korean have none, and put quotes directly next to their characters, so everything from U+2E80
+    on counts as a border.
     """
     return character.isalnum() and not "\u2e80" <= character <= "\uffff"

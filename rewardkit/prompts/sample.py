@@ -7,5 +7,5 @@ T = TypeVar("T")
 
 
 def evenly(items: Sequence[T], count: int) -> list[T]:
-    """Take `count` items spread evenly over a list (kinds often stand in blocks); a shorter list repeats its items."""
+    """Take `count` items spread evenly over a list, which is often sorted by kind; a shorter list repeats its items."""
     return [items[index * len(items) // count] for index in range(count)]

@@ -1,1 +1,1 @@
-"""Pages, plots, tables and numbers of every report."""
+"""Pages, plots, tables and number formats shared by all reports."""

@@ -1,7 +1,7 @@
-"""Text becomes HTML here and nowhere else: what a user typed is escaped, and the type says so.
+"""Text becomes HTML only here: user text is escaped, and the type shows it.
 
-`Html` is finished markup. A function that takes `Text` escapes plain strings and leaves `Html` alone, so a prompt can
-only reach a page escaped; mypy refuses to hand a plain string where markup is wanted.
+`Html` is finished markup. A function that takes `Text` escapes plain strings and leaves `Html` unchanged, so a prompt
+can only reach a page escaped; mypy rejects a plain string where markup is expected.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,7 +24,7 @@ def join(parts: Iterable[Text], separator: str = "") -> Html:
 
 
 def element(name: str, *children: Text, attributes: Mapping[str, str] | None = None) -> Html:
-    """Wrap children in an element; plain strings among them are escaped, and so are the attributes' values."""
+    """Wrap children in an element; plain strings and the attributes' values are escaped."""
     written = join(Html(' {}="{}"').format(key, escape(value)) for key, value in (attributes or {}).items())
     return Html("<{0}{1}>{2}</{0}>").format(Html(name), written, join(children))
 
@@ -38,6 +38,6 @@ def span(kind: str, *children: Text) -> Html:
 
 
 def anchor(title: str) -> str:
-    """Turn a section's title into an id for links to it."""
+    """Convert a section's title to an id for links."""
     words = "".join(letter if letter.isalnum() else " " for letter in title.lower()).split()
     return "-".join(words) or "section"

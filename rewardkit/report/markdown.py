@@ -1,16 +1,16 @@
-"""Tables in Markdown, safe for what users type."""
+"""Tables in Markdown, safe for user text."""
 
 from collections.abc import Iterable, Sequence
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Write a table, its numbers to the right."""
+    """Write a table with right-aligned numbers."""
     rule = ["---", *("---:" for _ in header[1:])]
     return "\n".join("| " + " | ".join(line) + " |" for line in [header, rule, *rows])
 
 
 def plain(words: str) -> str:
-    """Keep what a user typed on one line and inside its cell, and out of the markup."""
+    """Escape user text so that it stays on one line, in its cell, and is not markup."""
     line = " ".join(words.split())
     for mark in "\\|<`*[":
         line = line.replace(mark, "&lt;" if mark == "<" else f"\\{mark}")

@@ -1,4 +1,4 @@
-"""How numbers are written, the same in the page, the Markdown and on the screen."""
+"""Number formats, the same in HTML, Markdown and on the terminal."""
 
 import math
 
@@ -6,7 +6,7 @@ from rewardkit.stats import Estimate
 
 
 def number(value: float, digits: int = 3) -> str:
-    """Write a figure with a true minus sign; a dash where there is none."""
+    """Format a figure with a true minus sign; a dash if there is none."""
     if not math.isfinite(value):
         return "–"
     text = f"{value:.{digits}f}"
@@ -14,13 +14,13 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def signed(value: float, digits: int = 3) -> str:
-    """Write a difference with its sign."""
+    """Format a difference with its sign."""
     text = number(value, digits)
     return text if text[0] in "–−" or not float(text) else f"+{text}"
 
 
 def interval(estimate: Estimate, digits: int = 3) -> str:
-    """Write the ends of an interval; a dash where there are too few observations for one."""
+    """Format the ends of an interval; a dash if there are too few observations for one."""
     if not (math.isfinite(estimate.low) and math.isfinite(estimate.high)):
         return "–"
     return f"[{number(estimate.low, digits)}, {number(estimate.high, digits)}]"

@@ -1,7 +1,7 @@
-"""Build a report as one HTML page that needs nothing else: no script, no request, images inside.
+"""Build a report as one self-contained HTML page: no scripts, no requests, embedded images.
 
-A page is a title and sections; a section is a title, words, and blocks made by the pure functions below and in
-`plots`. Any command can make its own report from them; text is escaped on the way in (see `html`).
+A page is a title and sections; a section is a title, an introduction, and blocks made by the pure functions below and
+in `plots`. Any command can build its own report from them; text is escaped (see `html`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,30 +28,30 @@ class Section:
     title: str
     blocks: Sequence[Html]
     words: str = ""
-    """What the reader must know to read it; one or two sentences."""
+    """What the reader must know to understand it; one or two sentences."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """One figure to see first."""
+    """One headline figure."""
 
     label: str
     value: str
     note: str = ""
-    """Smaller, beneath; several lines are kept apart."""
+    """Smaller text below; line breaks are kept."""
     good: bool | None = None
     """Colours the value: green, red, or neither."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An image of a gallery, or its absence (an empty source)."""
+    """An image of a gallery; missing if the source is empty."""
 
     source: str
     """A data URI (see `thumbnails`)."""
     label: str
     facts: Mapping[str, str] = field(default_factory=dict)
-    """Names and values to write beneath, such as its scores."""
+    """Names and values to show below, such as its scores."""
     pixels: bool = False
     """Keep the edges of a small image sharp when it is shown larger."""
 
@@ -67,7 +67,7 @@ class Row:
 def page(
     title: str, sections: Sequence[Section], *, subtitle: str = "", footer: Text = "", language: str = "en"
 ) -> str:
-    """Put sections on one page; it makes no request of any kind, and its policy forbids them."""
+    """Put sections on one page; it makes no requests, and its content security policy forbids them."""
     links = [element("a", part.title, attributes={"href": f"#{anchor(part.title)}"}) for part in sections]
     nav = element("nav", *links) if len(sections) > 2 else Html("")
     header = element("header", element("h1", title), element("p", subtitle) if subtitle else "", nav)
@@ -91,7 +91,7 @@ def section(part: Section) -> Html:
 
 
 def heading(title: str, words: str = "", *, aside: str = "") -> Html:
-    """Head a block inside a section; `aside` stands beside the title, smaller."""
+    """Write the heading of a block inside a section; `aside` is smaller text next to it."""
     beside = join([" ", span("aside", aside)]) if aside else Html("")
     return div(
         "block", element("h3", title, beside), element("p", words, attributes={"class": "note"}) if words else ""
@@ -104,7 +104,7 @@ def text(words: str) -> Html:
 
 
 def cards(items: Sequence[Card]) -> Html:
-    """Lay out figures to see first."""
+    """Lay out headline figures."""
     return element("div", *(card(item) for item in items), attributes={"class": "cards"})
 
 
@@ -118,7 +118,7 @@ def card(item: Card) -> Html:
 def table(
     header: Sequence[str], rows: Sequence[Sequence[Text]], *, caption: str = "", numbers: int | None = None
 ) -> Html:
-    """Lay out rows; the first cell heads its row, the last `numbers` columns (by default the others) align right."""
+    """Lay out rows; the first cell is the row's header, the last `numbers` columns (default: others) align right."""
     first = 1 if numbers is None else len(header) - numbers
     kind = ["number" if i >= first else "" for i in range(len(header))]
     head = element("tr", *(cell("th", name, kind[i], "col") for i, name in enumerate(header)))
@@ -136,7 +136,7 @@ def cell(name: str, value: Text, kind: str, scope: str = "") -> Html:
 
 
 def estimate_cell(estimate: Estimate, digits: int = 3) -> Html:
-    """Write a figure with its interval and n beneath."""
+    """Write a figure with its interval and n below."""
     return join(
         [
             number(estimate.value, digits),
@@ -146,7 +146,7 @@ def estimate_cell(estimate: Estimate, digits: int = 3) -> Html:
 
 
 def difference_cell(estimate: Estimate | None, digits: int = 3) -> Html:
-    """Write a difference with its interval beneath, coloured where the interval leaves zero out."""
+    """Write a difference with its interval below, coloured if the interval excludes zero."""
     if estimate is None:
         return Html("–")
     return join(
@@ -158,19 +158,19 @@ def difference_cell(estimate: Estimate | None, digits: int = 3) -> Html:
 
 
 def direction(change: Estimate) -> str:
-    """Name the colour of a change: good or bad where its interval leaves zero out."""
+    """Name the colour of a change: good or bad if its interval excludes zero."""
     return "good" if change.low > 0 else "bad" if change.high < 0 else ""
 
 
 def win_cell(rate: WinRate | None) -> Html:
-    """Write a share of wins with its interval beneath."""
+    """Write a win rate with its interval below."""
     if rate is None:
         return Html("–")
     return join([percent(rate.value), span("small", span("whole", percent_interval(rate)))])
 
 
 def share_matrix(names: Sequence[str], shares: Sequence[Sequence[float | None]], *, caption: str) -> Html:
-    """Lay out how often the row's entry beats the column's, shaded by the share."""
+    """Lay out how often the row's entry beats the column's, shaded by the win rate."""
     head = element("tr", element("td"), *(element("th", name, attributes={"scope": "col"}) for name in names))
     rows = [
         element("tr", element("th", name, attributes={"scope": "row"}), *(share_cell(share) for share in line))
@@ -188,12 +188,12 @@ def share_cell(share: float | None) -> Html:
 
 
 def charts(*plots: Html) -> Html:
-    """Put several curves side by side where there is room."""
+    """Put several curves side by side if there is room."""
     return div("charts", *plots)
 
 
 def gallery(rows: Sequence[Row]) -> Html:
-    """Show each prompt's images side by side, the prompt beneath."""
+    """Show each prompt's images side by side, with the prompt below."""
     count = max((len(row.pictures) for row in rows), default=1)
     wide = "100%" if count > 3 else f"{9 * count}rem"
     style = f"--count: {count}; --wide: {wide}"

@@ -25,7 +25,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Series:
-    """A curve; `low` and `high`, where given, shade a band around it."""
+    """A curve; `low` and `high`, if given, shade a band around it."""
 
     name: str
     x: Steps
@@ -35,7 +35,7 @@ class Series:
 
 
 def forest(rows: Sequence[Interval], *, better: str = "right is better") -> Html:
-    """Draw differences with their intervals around a line at zero, green where all above it and red where all below."""
+    """Draw differences with their intervals around a line at zero, green if all above it and red if all below."""
     left, right = limits([0.0, *(x for row in rows for x in (row.estimate.value, row.estimate.low, row.estimate.high))])
     drawn = [forest_row(row, left, right) for row in rows]
     ends = element("span", *(element("span", text) for text in (signed(left), better, signed(right))))
@@ -43,7 +43,7 @@ def forest(rows: Sequence[Interval], *, better: str = "right is better") -> Html
 
 
 def forest_row(row: Interval, left: float, right: float) -> Html:
-    """Draw one label, one interval with its dot, and the numbers."""
+    """Draw one label, one interval with its point estimate, and the numbers."""
     estimate = row.estimate
     low, value, high, zero = (
         100 * (min(max(x, left), right) - left) / (right - left)
@@ -81,7 +81,7 @@ def curves(title: str, series: Sequence[Series], *, x_label: str = "step") -> Ht
 
 
 def colour(index: int, count: int) -> int:
-    """Pick a colour: grey first (a baseline), but not for a lone curve."""
+    """Pick a colour: grey first (a baseline), but not for a single curve."""
     return 1 if count == 1 else index % COLOURS
 
 

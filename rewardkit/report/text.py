@@ -1,10 +1,10 @@
-"""Tables of plain text, for a terminal."""
+"""Plain-text tables for a terminal."""
 
 from collections.abc import Sequence
 
 
 def aligned(rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
-    """Pad cells so that columns stand under each other: the first `left` columns to the left, the others to the right.
+    """Pad cells so that columns align: the first `left` columns to the left, the others to the right.
 
     All rows have as many cells as the first.
     """

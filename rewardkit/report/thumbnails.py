@@ -14,11 +14,11 @@ from rewardkit.images import load_image, to_pil
 from rewardkit.report.page import Picture
 
 SMALL = 128
-"""Images up to this side are kept to the pixel, and shown with sharp edges."""
+"""Images up to this side are not resized, and shown with sharp edges."""
 
 
 def picture(path: Path | None, label: str, facts: Mapping[str, str] = MappingProxyType({}), side: int = 320) -> Picture:
-    """Make a gallery picture of a file; one that is missing or unreadable becomes an empty frame."""
+    """Make a gallery image from a file; a missing or unreadable file becomes an empty frame."""
     try:
         return Picture("", label, facts) if path is None else tensor_picture(load_image(path), label, facts, side)
     except UserError:
@@ -28,7 +28,7 @@ def picture(path: Path | None, label: str, facts: Mapping[str, str] = MappingPro
 def tensor_picture(
     image: Tensor, label: str, facts: Mapping[str, str] = MappingProxyType({}), side: int = 320
 ) -> Picture:
-    """Make a gallery picture of a (3, H, W) image in [0, 1], at most `side` pixels wide or high."""
+    """Make a gallery image from a (3, H, W) image in [0, 1], at most `side` pixels wide or high."""
     small = max(image.shape[1:]) <= SMALL
     drawn = to_pil(image)
     if max(drawn.size) > side and not small:

@@ -1,7 +1,7 @@
-"""Means, paired differences, shares, ratios and win rates, each with its 95 % interval and its n.
+"""Means, paired differences, proportions, ratios and win rates, each with its 95 % interval and its n.
 
-A figure without its interval and its n says nothing, so the functions return all of them together. The prompts
-are the sample: give one number a prompt (average the images of a prompt first).
+A figure means little without its interval and its n, so the functions return all of them together. The prompts
+are the sample: pass one number per prompt (average the images of a prompt first).
 """
 
 import math
@@ -24,7 +24,7 @@ Numbers = Sequence[float] | Sequence[int] | NDArray[Any] | Tensor
 class Estimate:
     """A figure, its 95 % interval, and the number of observations behind it.
 
-    With too few observations for an interval (one, or none) it is `(-inf, inf)`; the value of none is NaN.
+    With one observation or none the interval is `(-inf, inf)`; the value of an empty sample is NaN.
     """
 
     value: float
@@ -34,13 +34,13 @@ class Estimate:
 
     @property
     def differs_from_zero(self) -> bool:
-        """Whether the interval leaves zero out."""
+        """Whether the interval excludes zero."""
         return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True)
 class WinRate(Estimate):
-    """The share of prompts won, a tie counting half; `n = wins + ties + losses`."""
+    """The fraction of prompts won, counting a tie as half; `n = wins + ties + losses`."""
 
     wins: int
     ties: int
@@ -48,7 +48,7 @@ class WinRate(Estimate):
 
 
 def mean_interval(values: Numbers) -> Estimate:
-    """Estimate a mean, with Student's t interval: exact for normal values, and close from about 30 of any kind."""
+    """Estimate a mean, with Student's t interval: exact for normal values, close for about 30 or more of others."""
     sample = finite(values)
     n = len(sample)
     if n < 2:
@@ -59,13 +59,13 @@ def mean_interval(values: Numbers) -> Estimate:
 
 
 def paired_difference(before: Numbers, after: Numbers) -> Estimate:
-    """Estimate the mean of `after - before`, pair by pair: what is common to a pair (its prompt, its noise) cancels."""
+    """Estimate the mean of the paired differences `after - before`: effects of the shared prompt and noise cancel."""
     first, second = paired(before, after)
     return mean_interval(second - first)
 
 
 def proportion_interval(successes: float | int, n: int) -> Estimate:
-    """Estimate a share `successes / n` with Wilson's interval, which stays inside [0, 1] and is honest at 0 and 1.
+    """Estimate a proportion `successes / n` with Wilson's interval, which stays inside [0, 1] and is valid at 0 and 1.
 
     A fraction of a success is allowed (a tie counts half).
     """
@@ -81,9 +81,9 @@ def proportion_interval(successes: float | int, n: int) -> Estimate:
 
 
 def win_rate(ours: Numbers, theirs: Numbers) -> WinRate:
-    """Estimate how often `ours` beats `theirs` on the same prompt, ties half.
+    """Estimate how often `ours` beats `theirs` on the same prompt, counting ties as half.
 
-    The interval is Wilson's on wins plus half the ties: a little wide when there are ties, never too narrow.
+    The interval is Wilson's on wins plus half the ties, which is slightly too wide when there are ties.
     """
     first, second = paired(ours, theirs)
     wins, losses = int((first > second).sum()), int((first < second).sum())
@@ -102,7 +102,7 @@ def ratio_interval(totals: Numbers, counts: Numbers, generator: torch.Generator,
     if n < 2:
         return Estimate(float(total[0] / count[0]) if n else math.nan, -math.inf, math.inf, n)
     ratios = []
-    step = max(1, 2_000_000 // n)  # a block of draws at a time, so that memory does not grow with the sample
+    step = max(1, 2_000_000 // n)  # draw in blocks, so that memory does not grow with the sample
     for start in range(0, draws, step):
         drawn = torch.randint(n, (min(step, draws - start), n), generator=generator).numpy()
         ratios.append(total[drawn].sum(1) / count[drawn].sum(1))
@@ -113,7 +113,7 @@ def ratio_interval(totals: Numbers, counts: Numbers, generator: torch.Generator,
 def paired(first: Numbers, second: Numbers) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     left, right = finite(first), finite(second)
     if len(left) != len(right):
-        raise ValueError(f"pairs need two lists of one length; got {len(left)} and {len(right)}")
+        raise ValueError(f"pairs need two lists of equal length; got {len(left)} and {len(right)}")
     return left, right
 
 

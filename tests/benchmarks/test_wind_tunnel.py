@@ -74,18 +74,21 @@ def test_every_recipe_is_one_that_refl_takes(recipe: str) -> None:
 
 def test_a_run_trains_for_its_budget_and_is_not_run_again(tunnel: Tunnel) -> None:
     result = run(tunnel, "ours", 0)
-    looks = result["looks"]
-    assert looks[0]["updates"] == 0
-    assert looks[-1]["seconds"] >= tunnel.budget > 0
-    assert looks[-1]["updates"] >= 1
-    assert looks[0]["gold"] != looks[-1]["gold"]
-    assert set(looks[0]["trained"]) == set(AXES)
-    assert [score is None for score in looks[0]["trained"]["text"]] == [False, True]  # the second asks for no text
+    evaluations = result["evaluations"]
+    assert evaluations[0]["updates"] == 0
+    assert evaluations[-1]["seconds"] >= tunnel.budget > 0
+    assert evaluations[-1]["updates"] >= 1
+    assert evaluations[0]["gold"] != evaluations[-1]["gold"]
+    assert set(evaluations[0]["trained"]) == set(AXES)
+    assert [score is None for score in evaluations[0]["trained"]["text"]] == [
+        False,
+        True,
+    ]  # the second asks for no text
     kept = (tunnel.out / "ours-0/result.json").stat().st_mtime_ns
     assert run(tunnel, "ours", 0) == result
     assert (tunnel.out / "ours-0/result.json").stat().st_mtime_ns == kept
     other = run(tunnel, "AlignProp", 0)
-    assert other["looks"][0] == looks[0]
+    assert other["evaluations"][0] == evaluations[0]
     table = write_report([result, other], tunnel.out, {})
     assert "ours" in table
     assert (tunnel.out / "wind_tunnel.png").stat().st_size < 200_000
@@ -127,24 +130,24 @@ def test_a_seed_counts_once_every_recipe_has_run_it() -> None:
 
 def test_the_report_orders_by_gold_and_takes_differences(tmp_path: Path) -> None:
     def result(recipe: str, seed: int, rise: float) -> dict[str, Any]:
-        looks = [
+        evaluations = [
             {
                 "seconds": 10.0 * i, "updates": i, "trained": {"aesthetic": [1.0 + rise * i, 3.0 + rise * i]},
                 "gold": {"text": [0.1 * seed + rise * i, None], "aesthetic": [0.5, 0.5]},
             }
             for i in range(3)
         ]  # fmt: skip
-        return {"recipe": recipe, "seed": seed, "looks": looks}
+        return {"recipe": recipe, "seed": seed, "evaluations": evaluations}
 
     rises = {"ours": 0.2, "UniRL": 0.1}
     table = write_report([result(r, s, rise) for s in range(2) for r, rise in rises.items()], tmp_path, {})
     assert table.index("| ours |") < table.index("| UniRL |")
     assert "Most gold at the end: ours." in table
-    assert "ours is where it ends 2.0 [" in table
+    assert "ours reaches its final gold 2.0 [" in table
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["winner"] == "ours"
     assert summary["best_rival"] == {"published": "UniRL", "any": "UniRL"}
-    # The first prompt's gold is the mean of text and looks, the second's its looks: gains 0.2 and 0 for ours.
+    # The first prompt's gold is the mean of text and aesthetic, the second's its aesthetic: gains 0.2 and 0 for ours.
     assert summary["recipes"]["ours"]["gold_gain"]["value"] == pytest.approx((0.2 + 0) / 2)
     # The trained reward is a z-score of the base's images, whose standard deviation here is 1.
     assert summary["recipes"]["ours"]["trained_gain"]["value"] == pytest.approx(0.4)

@@ -86,5 +86,5 @@ def test_a_bad_list_is_the_users_to_mend(tmp_path: Path, rows: list[object], wor
 def test_no_folder_and_no_prompt_are_the_users_to_mend(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no folder"):
         read_image_folder(tmp_path / "nowhere")
-    with pytest.raises(UserError, match=r"prompts\.jsonl beside"):
+    with pytest.raises(UserError, match=r"prompts\.jsonl next to"):
         read_image_folder(put(tmp_path / "a", "0001.png"))

@@ -39,7 +39,9 @@ def test_hidden_files_are_passed_over(tmp_path: Path, pickapic: Pick) -> None:
 
 
 def test_unknown_things_are_refused_by_name(tmp_path: Path, write_json: Callable[[str, Any], Path]) -> None:
-    with pytest.raises(UserError, match=r"no known format\. It has a, b\. Known are: rewardkit: prompt, first, second"):
+    with pytest.raises(
+        UserError, match=r"has no known format\. It has a, b\. Known formats: rewardkit: prompt, first, second"
+    ):
         read_records(write_json("x.json", [{"a": 1, "b": 2}]))
     with pytest.raises(UserError, match="for a set on the hub write hub:owner/name"):
         read_records("owner/name")
@@ -83,7 +85,7 @@ def test_a_stream_that_breaks_off_says_how_far_it_came(
     count = len(list(read_hub(source))) // 2
     whole.write_bytes(whole.read_bytes()[:-40])  # its footer is gone
     assert len(list(read_hub(f"{source}[:{count}]"))) == count
-    with pytest.raises(UserError, match=rf"broke off after {count} rows: .*\[:N\]"):
+    with pytest.raises(UserError, match=rf"failed after {count} rows: .*\[:N\]"):
         list(read_hub(source))
 
 
@@ -228,6 +230,6 @@ def test_a_tf_example_of_every_kind_of_list() -> None:
 
 
 def test_nothing_left_is_an_error(pickapic: Pick, pick: Callable[..., Any]) -> None:
-    with pytest.raises(UserError, match="no pair to learn from; skipped 1 of 1"):
+    with pytest.raises(UserError, match="has no pairs; skipped 1 of 1"):
         read_records(pickapic(rows=[pick("x", ("a", "b"), 0.5, has_label=False)]))
     assert Skipped().summary() == ""

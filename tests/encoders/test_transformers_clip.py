@@ -349,7 +349,7 @@ def test_wrong_folders_are_named(tmp_path: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     del weights["visual_projection.weight"]
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
-    with pytest.raises(UserError, match=r"not complete: 1 are missing, visual_projection\.weight"):
+    with pytest.raises(UserError, match=r"incomplete: 1 are missing, such as visual_projection\.weight"):
         load_encoder(str(folder))
     (folder / "model.safetensors").write_bytes(b"broken")
     with pytest.raises(UserError, match="cannot load"):

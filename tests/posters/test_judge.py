@@ -84,7 +84,9 @@ def test_alignment_is_near_chance_on_shuffled_captions() -> None:
 
 @pytest.mark.parametrize("name", MEASURED)
 def test_one_wrong_attribute_costs_its_share(name: str) -> None:
-    wrong = replace(SCENE, **{name: next(choice for choice in reversed(CHOICES[name]) if choice != SCENE.said()[name])})
+    wrong = replace(
+        SCENE, **{name: next(choice for choice in reversed(CHOICES[name]) if choice != SCENE.stated()[name])}
+    )
     true, off = PostersAlignment().score(posters([SCENE, wrong]), [long_caption(SCENE)] * 2).tolist()
     assert true - off == pytest.approx(1 / len(MEASURED), abs=0.04)
 

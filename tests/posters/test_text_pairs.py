@@ -131,7 +131,7 @@ def test_texts_without_a_font_are_counted(fonts: Path, tmp_path: Path, capsys: p
     (fonts / "broken.ttf").write_bytes(b"no font")
     path = words(tmp_path, "OPEN\n春\nOPEN\n")
     make(TextPairsConfig(tmp_path / "out", fonts=fonts, count=4, words=path))
-    assert "left out: 1 texts that no font can write, 1 unreadable fonts" in capsys.readouterr().out
+    assert "left out: 1 texts that no font can render, 1 unreadable fonts" in capsys.readouterr().out
 
 
 def test_chinese_is_written_where_a_font_has_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -166,7 +166,7 @@ def test_fonts_that_are_none(tmp_path: Path) -> None:
         ({"size": 8}, "size"),
         ({"count": 0}, "count"),
         ({"language": "xx"}, "--words"),
-        ({"kinds": ("missing",), "language": "zh", "words": "春"}, "can go wrong"),
+        ({"kinds": ("missing",), "language": "zh", "words": "春"}, "can have the flaw"),
     ],
 )
 def test_wrong_options_are_user_errors(tmp_path: Path, change: dict[str, object], message: str) -> None:

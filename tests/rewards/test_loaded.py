@@ -111,7 +111,7 @@ def test_images_and_prompts_of_another_form_are_refused() -> None:
             reward.score(bad, PROMPTS)
     for prompts, says in (
         ("abc", r"needs a list of prompts; got the string 'abc', so write \['abc'\]"),
-        (["a"], "needs one prompt an image; got 3 images and 1 prompts"),
+        (["a"], "needs one prompt per image; got 3 images and 1 prompts"),
     ):
         with pytest.raises(UserError, match=f"reward 'mine' {says}"):
             reward.score(images, prompts)

@@ -1,4 +1,4 @@
-"""The formats of pairs that are known, one a file."""
+"""The known formats of pairs, one per file."""
 
 from rewardkit.data.formats import genaibench, hpdv2, hpdv3, imagereward, mmrb2, pickapic, rapidata, richhf
 from rewardkit.data.formats.format import Format

@@ -1,4 +1,4 @@
-"""What a format of pairs is: the columns it is known by, those it cannot do without, and its reader."""
+"""A format of pairs: the columns that identify it, the columns it requires, and its reader."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ from rewardkit.data.records.rows import Row
 from rewardkit.data.records.skipped import Skipped
 
 Reader = Callable[[Iterable[Row], str | None, Skipped], Iterator[PreferenceRecord] | Iterator[RankedRecord]]
-"""(rows of one file, the axis of a set that names none itself, what is left out) -> records."""
+"""(rows of one file, the axis if the set names none, what is left out) -> records."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """One way of writing pairs down."""
+    """One format of pairs."""
 
     name: str
     required: tuple[str, ...]
-    """Columns the reader needs."""
+    """Columns that the reader requires."""
     telling: tuple[str, ...]
-    """Columns the format is known by: a file with half of them is taken for it."""
+    """Columns that identify the format: a file with half of them has this format."""
     read: Reader
 
     def likeness(self, columns: Iterable[str]) -> float:
-        """The share of the telling columns that are there."""
+        """The fraction of the identifying columns that are present."""
         return len(set(self.telling) & set(columns)) / len(self.telling)

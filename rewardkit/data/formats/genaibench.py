@@ -1,4 +1,4 @@
-"""GenAI-Bench (arXiv:2406.13743): one prompt a row, one image column a model, three ratings from 1 to 5 an image."""
+"""GenAI-Bench (arXiv:2406.13743): one prompt per row, one image column per model, three ratings (1 to 5) per image."""
 
 import json
 import math
@@ -15,11 +15,11 @@ NAME = "GenAI-Bench"
 REQUIRED = ("Prompt", "HumanRatings")
 TELLING = ("Prompt", "HumanRatings", "Tags", "Index")
 AXIS = "alignment"
-"""What its raters were asked: whether the image shows what the prompt says."""
+"""What its raters were asked: whether the image matches the prompt."""
 
 
 def read(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iterator[RankedRecord]:
-    """Read one list a prompt: a model's score is its mean rating, equal means tie."""
+    """Read one list per prompt: a model's score is its mean rating, equal means tie."""
     for row in rows:
         prompt, ratings = row.prompt("Prompt"), ratings_of(row)
         means = tuple(mean(values) for values in ratings.values())
@@ -39,7 +39,7 @@ def read(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iterator[R
 
 
 def ratings_of(row: Row) -> Mapping[str, Any]:
-    """Give the ratings by model; one release holds them as JSON in a string."""
+    """Return the ratings by model; one release has them as JSON in a string."""
     value = row.need("HumanRatings")
     try:
         ratings = json.loads(value) if isinstance(value, str) else value

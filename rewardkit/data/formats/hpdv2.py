@@ -1,4 +1,4 @@
-"""HPDv2 (arXiv:2306.09341): train.json holds pairs; test.json, nine images of a prompt ranked by ten people."""
+"""HPDv2 (arXiv:2306.09341): train.json has pairs; test.json has nine images per prompt ranked by ten people."""
 
 from collections.abc import Iterable, Iterator
 
@@ -10,7 +10,7 @@ from rewardkit.errors import UserError
 
 
 def read_train(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iterator[PreferenceRecord]:
-    """Read pairs; one without a winner on either side is left out and counted."""
+    """Read pairs; pairs without a winner are left out and counted."""
     for row in rows:
         prompt, paths = row.prompt(), row.pair("file_path")
         liked, other = (float(value) for value in row.pair("human_preference"))
@@ -23,7 +23,7 @@ def read_train(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iter
 
 
 def read_test(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iterator[RankedRecord]:
-    """Read rank lists: the smaller the average rank the better, equal ones tie."""
+    """Read rank lists: smaller average ranks are better, equal ranks tie."""
     for row in rows:
         prompt, paths, ranks = row.prompt(), row.need("image_path"), row.need("rank")
         annotations = tuple([float(rank) for rank in one["rank"]] for one in row.values.get("raw_annotations") or ())

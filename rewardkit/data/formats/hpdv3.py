@@ -1,4 +1,4 @@
-"""HPDv3 (arXiv:2508.03789) and HPDv3++ (arXiv:2606.14657): path1 is always the better image, so pairs are turned.
+"""HPDv3 (arXiv:2508.03789) and HPDv3++ (arXiv:2606.14657): path1 is always the better image, so half are swapped.
 
 The axis of HPDv3++ is in the name of its files: `*_aes.json` is aesthetic, `*_tf.json` (text following) is alignment.
 """
@@ -18,9 +18,9 @@ AXES = {"aes": "aesthetic", "tf": "alignment"}
 
 
 def read(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iterator[PreferenceRecord]:
-    """Read pairs, each turned round or not by a hash; the label is the share of votes where votes are given.
+    """Read pairs, each swapped or not by a hash; the label is the fraction of votes if votes are given.
 
-    Left out and counted: rows whose votes speak against their order, and rows of a `stage*` file that nobody judged.
+    Left out and counted: rows whose votes contradict their order, and rows of a `stage*` file without a judgement.
     """
     for row in rows:
         prompt, paths = row.prompt(), (str(row.need("path1")), str(row.need("path2")))
@@ -48,7 +48,7 @@ def read(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iterator[P
 
 
 def votes_of(row: Row) -> tuple[float, float] | None:
-    """Read the votes of both images; none where there are none."""
+    """Read the votes for both images, if there are any."""
     if row.values.get("choice_dist") is None:
         return None
     first, second = (float(value) for value in row.pair("choice_dist"))

@@ -1,7 +1,7 @@
 """ImageRewardDB (arXiv:2304.05977): images of a prompt with a rank, and ratings from 1 to 7 on three axes.
 
-The rank is the axis `preference` (it is what the published model learned from), image_text_alignment_rating is
-`alignment`, and fidelity_rating is `fidelity`: whether things have the shape they should have, which is not beauty.
+The rank is the axis `preference` (the published model was trained on it), image_text_alignment_rating is
+`alignment`, and fidelity_rating is `fidelity`: whether objects have the right shape, which is not beauty.
 `RankedRecord.ratings` keeps the ratings themselves, the overall one as `preference`.
 """
 
@@ -24,7 +24,7 @@ RATINGS = {
 
 
 def read_images(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iterator[RankedRecord]:
-    """Read rows of one image each into a list a prompt, wherever its rows stand.
+    """Read rows of one image each into one list per prompt, in any order of rows.
 
     Prompts with fewer rows than their image_amount_in_total are kept, and counted as incomplete.
     """
@@ -40,7 +40,7 @@ def read_images(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Ite
 
 
 def ranked(group: str, rows: Sequence[Row]) -> RankedRecord:
-    """Make the rows of one prompt a list."""
+    """Convert the rows of one prompt to a list."""
     ratings = {name: tuple(rating(row, column) for row in rows) for name, column in RATINGS.items()}
     return RankedRecord(
         rows[0].prompt(),
@@ -60,7 +60,7 @@ def rating(row: Row, column: str) -> float:
 
 
 def read_lists(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iterator[RankedRecord]:
-    """Read the published test.json: a row a prompt, its `generations` and their `ranking`, smaller is better."""
+    """Read the published test.json: one row per prompt with `generations` and their `ranking`, smaller is better."""
     for row in rows:
         prompt, paths, ranks = row.prompt(), row.need("generations"), row.need("ranking")
         if len(paths) != len(ranks):

@@ -15,7 +15,7 @@ TELLING = (*REQUIRED, "pair_id")
 
 
 def read(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iterator[PreferenceRecord]:
-    """Read pairs; a prompt with an image in it (editing), or a response that is not one image, is left out."""
+    """Read pairs; prompts that contain an image (editing) and responses that are not one image are left out."""
     for row in rows:
         prompt = [part for part in row.need("prompt_content")]
         responses = [row.need(name) for name in ("response_a", "response_b")]
@@ -48,7 +48,7 @@ def chosen(row: Row) -> float:
 
 
 def image_of(content: Sequence[Any], row: Row) -> ImageRef | None:
-    """Give the one image of a response."""
+    """Return the image of a response that has exactly one."""
     paths = [str(value) for kind, value in content if kind == "image"]
     return find(row.file.parent, paths[0], "..") if len(paths) == 1 else None
 

@@ -1,10 +1,10 @@
-"""Our own files of pairs: a row a pair with `prompt`, `first`, `second`, and a label.
+"""Our own format of pairs: one row per pair with `prompt`, `first`, `second`, and a label.
 
-A label is the probability that `first` is better: 1, 0, 0.5 for a tie, or a share of votes. It stands in the column
-`label` (one axis, named by a column `axis` or by the caller) or in `label_AXIS` (any number of axes; an empty cell says
-nothing about its axis). An image is a path relative to the file or, in Parquet, the encoded image itself. Optional
-columns: `group` (pairs of one group never part in a split; the prompt where there is none), `source`, `version`,
-`confidence`, and of each image `votes_first`, `model_first`, `id_first` and the same of `second`.
+A label is the probability that `first` is better: 1, 0, 0.5 for a tie, or a fraction of votes. It is in the column
+`label` (one axis, named by a column `axis` or by the caller) or in `label_AXIS` (any number of axes; an empty cell
+means not judged). An image is a path relative to the file or, in Parquet, the encoded image itself. Optional columns:
+`group` (pairs of one group stay in one split; default: the prompt), `source`, `version`, `confidence`, and for each
+image `votes_first`, `model_first`, `id_first` and the same for `second`.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ LABEL_PREFIX = "label_"
 
 
 def read_pairs(path: Path | str, axis: str | None = None) -> list[PreferenceRecord]:
-    """Read a file of our own; the images are not opened.
+    """Read a file in our own format; the images are not opened.
 
     `axis` names the axis of a plain `label` column. Raises `UserError` naming the missing column or the bad row.
     """
@@ -35,12 +35,12 @@ def read_pairs(path: Path | str, axis: str | None = None) -> list[PreferenceReco
     rows = (Row(values, path, number) for number, values in enumerate(read_rows(path), start=1))
     records = list(read(rows, axis, Skipped()))
     if not records:
-        raise UserError(f"{path} has no pairs; it needs one row a pair with prompt, first, second and a label")
+        raise UserError(f"{path} has no pairs; it needs one row per pair with prompt, first, second and a label")
     return records
 
 
 def read(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iterator[PreferenceRecord]:
-    """Make every row a record; none is left out."""
+    """Convert every row to a record; none is left out."""
     for row in rows:
         yield to_record(row, axis)
 
@@ -73,7 +73,7 @@ def labels(row: Mapping[str, Any], where: str, axis: str | None) -> dict[str, fl
     if "label" in row:
         name = row.get("axis") or axis
         if not name:
-            raise UserError(f"{where}: which axis is the column 'label' about? Add a column 'axis', or pass one axis")
+            raise UserError(f"{where}: the axis of column 'label' is unknown; add a column 'axis', or pass one axis")
         found[str(name)] = row["label"]
     if not found:
         raise UserError(f"{where} has no label; add a column 'label' or label_AXIS (like label_text), from 0 to 1")
@@ -97,7 +97,7 @@ def probability(value: object, where: str) -> float:
 def write_pairs(path: Path, records: Iterable[PreferenceRecord]) -> int:
     """Write records as .jsonl, image paths relative to the file; return how many.
 
-    Images that are no files of their own are written to `images` beside it, named by what they hold.
+    Images that are not files are written to the folder `images` next to it, named by a hash of their content.
     """
     lines = [json.dumps(to_row(record, path.parent), ensure_ascii=False) for record in records]
     write_text(path, "".join(f"{line}\n" for line in lines))
@@ -105,7 +105,7 @@ def write_pairs(path: Path, records: Iterable[PreferenceRecord]) -> int:
 
 
 def to_row(record: PreferenceRecord, folder: Path) -> dict[str, Any]:
-    """Write one record as the row that `read_pairs` reads back."""
+    """Convert one record to the row that `read_pairs` reads."""
     row: dict[str, Any] = {
         "prompt": record.prompt,
         "first": os.path.relpath(as_file(record.first, folder), folder),
@@ -126,7 +126,7 @@ def to_row(record: PreferenceRecord, folder: Path) -> dict[str, Any]:
 
 
 def as_file(image: ImageRef, folder: Path) -> Path:
-    """Give the file of an image, writing it first when it is held in a table."""
+    """Return the file of an image, writing it first if it is in a table."""
     if isinstance(image, Path):
         return image
     data = image.read_bytes()

@@ -1,4 +1,4 @@
-"""Pick-a-Pic v1 and v2 (arXiv:2305.01569): two generations of one caption, judged by whoever asked for them."""
+"""Pick-a-Pic v1 and v2 (arXiv:2305.01569): two generations of one caption, judged by the user who requested them."""
 
 from collections.abc import Iterable, Iterator
 
@@ -16,7 +16,7 @@ TELLING = REQUIRED
 def read(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iterator[PreferenceRecord]:
     """Read judged rows; rows with has_label False were never judged, and are left out and counted.
 
-    An image that comes again, by its uid, is the one first met, so that it is read and kept once.
+    A repeated image, by its uid, is replaced by its first occurrence, so that it is read and stored once.
     """
     known: dict[str, ImageRef] = {}
     for row in rows:
@@ -41,7 +41,7 @@ def read(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iterator[P
 
 
 def label(first: float, second: float, row: Row) -> float:
-    """Check that the two labels are the two halves of one."""
+    """Check that the two labels add up to 1."""
     if not (0 <= first <= 1 and abs(first + second - 1) < 1e-6):
         raise UserError(f"{row.where}: label_0 and label_1 are {first} and {second}; they must add up to 1")
     return first

@@ -1,4 +1,4 @@
-"""Rapidata's open image preferences: two images of a prompt and about ten votes, results as JSON in a string."""
+"""Rapidata's open image preferences: two images of a prompt and about ten votes, with results as JSON in a string."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,7 +17,7 @@ TELLING = ("image1", "image2", "aggregated_results", "preference_responses", "de
 
 
 def read(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iterator[PreferenceRecord]:
-    """Read pairs; the label is the share of votes for the first. A pair without a vote is left out and counted."""
+    """Read pairs; the label is the fraction of votes for the first. Pairs without votes are left out and counted."""
     for row in rows:
         prompt, images = row.prompt(), (row.image("image1"), row.image("image2"))
         votes = votes_of(row)
@@ -37,11 +37,11 @@ def read(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iterator[P
 
 
 def votes_of(row: Row) -> tuple[float, float]:
-    """Find the votes of both images in the results, which name them by file, by model or by column."""
+    """Find the votes for both images in the results, which name them by file, by model or by column."""
     results = parsed(row, "aggregated_results")
     results = results.get("aggregatedResults", results) if isinstance(results, dict) else results
     if not isinstance(results, dict) or len(results) != 2:
-        raise UserError(f"{row.where}: aggregated_results must say the votes of two images; it is {results!r}")
+        raise UserError(f"{row.where}: aggregated_results must have the votes for two images; it is {results!r}")
     for first, second in names(row):
         if {first, second} == results.keys() and first != second:
             where = f"{row.where}, aggregated_results"
@@ -53,7 +53,7 @@ def votes_of(row: Row) -> tuple[float, float]:
 
 
 def names(row: Row) -> Iterator[tuple[str, str]]:
-    """Every way the set may name the two images, in their order."""
+    """All names the set may use for the two images, in order."""
     listed = parsed(row, "images") if row.values.get("images") else None
     if isinstance(listed, list) and len(listed) == 2:
         first, second = map(str, listed)
@@ -64,7 +64,7 @@ def names(row: Row) -> Iterator[tuple[str, str]]:
 
 
 def parsed(row: Row, column: str) -> Any:
-    """Read JSON out of a column; what is already parsed stays."""
+    """Parse JSON in a column; parsed values are returned unchanged."""
     value = row.need(column)
     if isinstance(value, Mapping | list):
         return value

@@ -1,7 +1,8 @@
-"""RichHF-18K (arXiv:2312.10240): four scores of a Pick-a-Pic image; prompts and images come from elsewhere.
+"""RichHF-18K (arXiv:2312.10240): four scores of a Pick-a-Pic image; prompts and images are not included.
 
-Beside the .tfrecord file must lie either Pick-a-Pic's Parquet files, or the images themselves with the prompt of
-`x.png` in `x.txt`. All scores are higher for better, the artifact score too. Images of one prompt make a list.
+The folder of the .tfrecord file must contain either Pick-a-Pic's Parquet files, or the images with the prompt of
+`x.png` in `x.txt`. All scores are higher for better images, including the artifact score. Images of one prompt form a
+list.
 """
 
 from collections.abc import Iterable, Iterator
@@ -28,7 +29,7 @@ Partners = dict[str, tuple[str, ImageRef]]
 
 
 def read(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iterator[RankedRecord]:
-    """Read a list a prompt; images without a partner and prompts with one image are left out and counted."""
+    """Read one list per prompt; images without prompt or file and prompts with one image are left out and counted."""
     groups: dict[str, list[tuple[str, ImageRef, dict[str, float]]]] = {}
     known: Partners = {}
     version = ""
@@ -52,7 +53,7 @@ def read(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iterator[R
 
 
 def partners(folder: Path) -> Partners:
-    """Find the prompts and images that lie beside the scores; raise `UserError` when none does."""
+    """Find the prompts and images in the folder of the scores; raise `UserError` if there are none."""
     from rewardkit.images import SUFFIXES
 
     found: Partners = {}
@@ -68,7 +69,7 @@ def partners(folder: Path) -> Partners:
             found.setdefault(prompt.stem, (read_text(prompt).strip(), image))
     if not found:
         raise UserError(
-            f"{NAME} holds neither prompts nor images: put Pick-a-Pic's .parquet files, or images with the prompt of "
+            f"{NAME} has neither prompts nor images: put Pick-a-Pic's .parquet files, or images with the prompt of "
             f"x.png in x.txt, into {folder}"
         )
     return found

@@ -1,4 +1,4 @@
-"""Images that live in cells of Parquet files: a small address now, the bytes when somebody asks for them."""
+"""Images in cells of Parquet files: a reference first, the bytes only when needed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class CellImage:
         return f"{self.file}, row {self.row}, column {self.column}"
 
     def read_bytes(self) -> bytes:
-        """Give the encoded image; raise `UserError` when the cell is empty or its file unreadable."""
+        """Return the encoded image; raise `UserError` if the cell is empty or its file unreadable."""
         value = _column(self.file, self.block, self.column)[self.place].as_py()
         if isinstance(value, dict):
             value = value.get("bytes") or _beside(self.file, value.get("path"))
@@ -36,12 +36,12 @@ class CellImage:
 
 
 def _beside(file: Path, name: object) -> bytes | None:
-    """Read the image that a cell names instead of holding it, relative to the table."""
+    """Read the image that a cell names by a path relative to the table."""
     path = file.parent / str(name)
     return path.read_bytes() if name and path.is_file() else None
 
 
-@lru_cache(maxsize=8)  # images are read row by row, and a row may hold six of them
+@lru_cache(maxsize=8)  # images are read row by row, and a row may have six of them
 def _column(file: Path, block: int, column: str) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq

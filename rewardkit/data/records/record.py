@@ -11,10 +11,10 @@ from rewardkit.data.records.cells import CellImage
 from rewardkit.errors import UserError
 
 ImageRef = Path | CellImage
-"""Where an image is: a file, or a cell of a table that is read when it is needed."""
+"""The location of an image: a file, or a cell of a table that is read when needed."""
 
 OVERALL = "preference"
-"""The axis of sets that asked only which image people like better, where the caller names none."""
+"""The default axis of sets that asked only which image people like better."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class PreferenceRecord:
     source: str = ""
     """The set, the model or the annotator the pair came from."""
     votes: tuple[float, float] | None = None
-    """People who preferred each image, where the set says so."""
+    """Number of people who preferred each image, if the set has it."""
     confidence: float | None = None
-    """The set's own trust in the label, in [0, 1]."""
+    """The set's confidence in the label, in [0, 1]."""
     models: tuple[str, str] = ("", "")
-    """What drew each image."""
+    """The model that generated each image."""
     ids: tuple[str, str] = ("", "")
-    """The set's own names of the images: the same image has one id under any path."""
+    """The set's ids of the images: an image has one id under any path."""
     version: str = ""
     """The part or release of the set: its split, config or file."""
 
@@ -46,7 +46,7 @@ class PreferenceRecord:
         return self.label.get(axis) == 0.5
 
     def swapped(self) -> "PreferenceRecord":
-        """Say the same with the images the other way round."""
+        """Return the same judgement with the images swapped."""
         return replace(
             self,
             first=self.second,
@@ -58,7 +58,7 @@ class PreferenceRecord:
         )
 
     def listed(self) -> "RankedRecord":
-        """Say the same as a list of two; a soft label counts as its likelier side."""
+        """Return the same judgement as a list of two; a soft label is rounded to the majority."""
         scores = {axis: (value, 1 - value) for axis, value in self.label.items()}
         images = (self.first, self.second)
         return RankedRecord(self.prompt, images, scores, self.group, self.source, self.models, self.ids, self.version)
@@ -71,16 +71,16 @@ class RankedRecord:
     prompt: str
     images: tuple[ImageRef, ...]
     scores: Mapping[str, tuple[float, ...]]
-    """Axis -> one number an image, higher is better; NaN where an image was not judged. Only the order counts."""
+    """Axis -> one number per image, higher is better; NaN if an image was not judged. Only the order matters."""
     group: str = ""
     source: str = ""
     models: tuple[str, ...] = ()
     ids: tuple[str, ...] = ()
     version: str = ""
     ratings: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    """Axis -> the set's own ratings on its own scale, for calibration."""
+    """Axis -> the set's ratings on its own scale, for calibration."""
     annotations: Sequence[Sequence[float]] = ()
-    """What each annotator ranked, smaller is better: a pair's votes are counted from them."""
+    """The ranks of each annotator, smaller is better: a pair's votes are counted from them."""
 
     def ranks(self, axis: str) -> tuple[int, ...]:
         """Rank every image on `axis`: 1 is best, equal scores share a rank; 0 for an image that was not judged."""
@@ -88,7 +88,7 @@ class RankedRecord:
         return tuple(0 if math.isnan(one) else 1 + sum(other > one for other in scores) for one in scores)
 
     def only(self, places: Sequence[int]) -> "RankedRecord":
-        """Keep the images of some places."""
+        """Keep the images at some indices."""
         return replace(
             self,
             images=tuple(self.images[place] for place in places),
@@ -100,14 +100,14 @@ class RankedRecord:
         )
 
     def pairs(self) -> Iterator[PreferenceRecord]:
-        """Yield every two images as a pair, equal scores as 0.5, the order within a pair drawn by `turn`."""
+        """Yield all pairs of images, equal scores as 0.5, with the order within a pair chosen by `turn`."""
         for i, j in itertools.combinations(range(len(self.images)), 2):
             record = self.pair(i, j)
             if record.label:
                 yield record.swapped() if turn(self.group, self.prompt, i, j) else record
 
     def pair(self, i: int, j: int) -> PreferenceRecord:
-        """Compare two images of the list; without a label when no axis judged both."""
+        """Compare two images of the list; without a label if no axis judged both."""
         label = {axis: better(scores[i], scores[j]) for axis, scores in self.scores.items()}
         ahead = float(sum(ranks[i] < ranks[j] for ranks in self.annotations))
         behind = float(sum(ranks[i] > ranks[j] for ranks in self.annotations))
@@ -133,24 +133,24 @@ def better(one: float, other: float) -> float:
 
 
 def turn(*what: object) -> bool:
-    """Draw from a hash whether to turn a pair round: half of all pairs, and a pair always the same way.
+    """Decide by a hash whether to swap a pair: half of all pairs, deterministically.
 
-    Files that put the better image first would else teach a model the place instead of the picture.
+    Otherwise files that put the better image first would teach a model the position instead of the image.
     """
     return bool(hashlib.sha256("\0".join(map(str, what)).encode()).digest()[0] & 1)
 
 
 def axes_of(records: Sequence[PreferenceRecord]) -> tuple[str, ...]:
-    """Name every axis that any record judges, in the order met."""
+    """List the axes that any record judges, in order of appearance."""
     return tuple(dict.fromkeys(axis for record in records for axis in record.label))
 
 
 def split(
     records: Sequence[PreferenceRecord], share: float, seed: int
 ) -> tuple[list[PreferenceRecord], list[PreferenceRecord]]:
-    """Split into (training, held out) by group: a group goes whole, by a hash, until `share` of the pairs is held out.
+    """Split into (training, held-out) by group: whole groups, ordered by hash, until `share` of the pairs is held out.
 
-    The hash makes the split stable: more data later moves few groups. Raises `UserError` when one side stays empty.
+    The hash makes the split stable: additional data moves few groups. Raises `UserError` if one side stays empty.
     """
     sizes: dict[str, int] = {}
     for record in records:
@@ -169,6 +169,6 @@ def split(
 
 
 def shared_images(train: Iterable[PreferenceRecord], validation: Iterable[PreferenceRecord]) -> int:
-    """Count the images that stand on both sides of a split: each is a leak."""
+    """Count the images that are on both sides of a split: each is a leak."""
     sides = [{image for record in side for image in (record.first, record.second)} for side in (train, validation)]
     return len(sides[0] & sides[1])

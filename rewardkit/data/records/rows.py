@@ -1,4 +1,4 @@
-"""Rows of .jsonl, .json, .csv, .tsv, .parquet and .tfrecord files as dicts, and a row that knows where it stands."""
+"""Rows of .jsonl, .json, .csv, .tsv, .parquet and .tfrecord files as dicts, and a row with its file and number."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -29,7 +29,7 @@ class Row:
         return f"{self.file}, row {self.number}"
 
     def need(self, name: str) -> Any:
-        """Give a value that must be there; raise `UserError` naming the column."""
+        """Return a required value; raise `UserError` naming the column."""
         if name not in self.values:
             raise UserError(f"{self.where} has no column {name!r}; it has {', '.join(map(str, self.values))}")
         if self.values[name] is None:
@@ -37,7 +37,7 @@ class Row:
         return self.values[name]
 
     def text(self, name: str) -> str:
-        """Give a value that may be absent, as text."""
+        """Return an optional value as text."""
         value = self.values.get(name)
         return "" if value is None else str(value)
 
@@ -46,19 +46,19 @@ class Row:
         return as_prompt(self.need(name), f"{self.where}: column {name!r}")
 
     def number_of(self, name: str) -> float | None:
-        """Give a number that may be absent; raise `UserError` for what is none."""
+        """Return an optional number; raise `UserError` for anything else."""
         value = self.values.get(name)
         return None if value is None or value == "" else number(value, f"{self.where}, column {name!r}")
 
     def pair(self, name: str) -> list[Any]:
-        """Give a list of two that must be there."""
+        """Return a required list of two."""
         value = self.need(name)
         if not isinstance(value, list | tuple) or len(value) != 2:
             raise UserError(f"{self.where}: column {name!r} must be a list of two; it is {value!r}")
         return list(value)
 
     def image(self, name: str, *folders: str) -> ImageRef:
-        """Give the image a column holds or names: a path relative to the file, or to one of `folders` beside it."""
+        """Return the image in a column, or its path relative to the file or to one of `folders` next to it."""
         value = self.need(name)
         if isinstance(value, CellImage | Path):
             return value
@@ -75,7 +75,7 @@ def number(value: object, where: str) -> float:
 
 
 def find(base: Path, name: str, *folders: str) -> Path:
-    """Find a file under a folder or its `folders`; the plain path where none is there, for the error to name."""
+    """Find a file under a folder or its `folders`; if it does not exist, the plain path for the error message."""
     places = [base / name, *(base / folder / name for folder in folders)]
     return next((place for place in places if place.is_file()), places[0]) if folders else places[0]
 
@@ -117,5 +117,5 @@ def read_json(path: Path) -> Iterator[dict[str, Any]]:
         raise UserError(f"{path} cannot be read as JSON ({error})") from error
     rows = value.get("pairs", [value]) if isinstance(value, dict) else value
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise UserError(f"{path} must hold a list of JSON objects, one a pair")
+        raise UserError(f"{path} must be a list of JSON objects, one per pair")
     yield from rows

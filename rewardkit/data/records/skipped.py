@@ -1,4 +1,4 @@
-"""What was left out of a set of pairs, and why: counted, named in a report, and a stop past a stated share."""
+"""What was skipped in a set of pairs, and why: counted, listed in a report, and an error above a given fraction."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +9,7 @@ from rewardkit.io.files import write_json
 
 @dataclass
 class Skipped:
-    """What was left out of a file of pairs, and why; it goes to a report file and, past `max_bad`, stops the run."""
+    """What was skipped in a file of pairs, and why; it is written to a report and, above `max_bad`, stops the run."""
 
     seen: int = 0
     reasons: dict[str, list[str]] = field(default_factory=dict)
@@ -22,15 +22,15 @@ class Skipped:
         return sum(len(places) for places in self.reasons.values())
 
     def summary(self) -> str:
-        """One line: how many of how many, by reason; empty when nothing was skipped."""
+        """One line with the counts by reason; empty if nothing was skipped."""
         parts = ", ".join(f"{len(places)} {reason}" for reason, places in self.reasons.items())
         return f"skipped {self.count} of {self.seen} pairs: {parts}" if parts else ""
 
     def enforce(self, max_bad: float, report: Path | None = None) -> None:
-        """Write the report and raise `UserError`, naming the first bad row, when more than a share `max_bad` is bad."""
+        """Write the report; raise `UserError`, naming the first bad row, if more than the fraction `max_bad` is bad."""
         if report is not None and self.count:
             write_json(report, {"seen": self.seen, "skipped": self.count, "reasons": self.reasons})
         if self.count > max_bad * self.seen:
             reason, places = next(iter(self.reasons.items()))
             more = f" (and {self.count - 1} more, listed in {report})" if self.count > 1 and report else ""
-            raise UserError(f"{reason}: {places[0]}{more}; mend it, or allow a share of bad ones with --max-bad")
+            raise UserError(f"{reason}: {places[0]}{more}; fix it, or allow a fraction of bad pairs with --max-bad")

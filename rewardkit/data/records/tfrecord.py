@@ -1,7 +1,7 @@
 """TFRecord files of tf.Example, read without TensorFlow.
 
 A record is its length (8 bytes), a checksum of the length (4), the data, a checksum of the data (4), little-endian. The
-checksum of the length is verified, that of the data is not: it would take longer than all the rest.
+checksum of the length is verified, that of the data is not, because it would take longer than everything else.
 """
 
 import struct
@@ -45,9 +45,9 @@ EXAMPLE: Any = message_factory.GetMessageClass(POOL.FindMessageTypeByName("tf.Ex
 
 
 def read_tfrecord(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield every tf.Example as a dict: a feature of one value is that value, of several a list of them.
+    """Yield every tf.Example as a dict: a feature with one value is that value, with several a list.
 
-    Raises `UserError` for a file that is cut short or no TFRecord of tf.Example.
+    Raises `UserError` for a file that is truncated or not a TFRecord of tf.Example.
     """
     left = path.stat().st_size
     with path.open("rb") as file:
@@ -59,11 +59,11 @@ def read_tfrecord(path: Path) -> Iterator[dict[str, Any]]:
             size = int.from_bytes(head[:8], "little")
             left -= size + 16
             if left < 0:
-                raise UserError(f"{path} ends in the middle of record {number}; fetch it again")
+                raise UserError(f"{path} ends in the middle of record {number}; download it again")
             try:
                 yield example(file.read(size))
             except DecodeError as error:
-                raise UserError(f"{path}, record {number} is no tf.Example ({error})") from error
+                raise UserError(f"{path}, record {number} is not a tf.Example ({error})") from error
             file.read(4)
 
 
@@ -77,7 +77,7 @@ def example(data: bytes) -> dict[str, Any]:
 
 
 def masked_crc(data: bytes) -> int:
-    """Work out the CRC-32C of a few bytes, turned and shifted as TFRecord stores it."""
+    """Compute the CRC-32C of a few bytes, rotated and offset as TFRecord stores it."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc ^= byte

@@ -1,4 +1,4 @@
-"""Cut lines of text out of an image, differentiably in the pixels, and shake them to make the reader hard to game."""
+"""Crop lines of text from an image, differentiably in the pixels, and augment them to make the reward hard to game."""
 
 import math
 
@@ -11,25 +11,25 @@ from rewardkit.images import OneImage
 from rewardkit.ocr.ctc.recogniser import HEIGHT, STRIDE, Line
 
 Quad = Float[Tensor, "4 2"]
-"""Corners (x, y) of a line in pixels, clockwise from where its text begins at the top."""
+"""Corners (x, y) of a line in pixels, clockwise from the top corner where its text begins."""
 
 UPRIGHT = 1.5
-"""Boxes this many times higher than wide hold text that runs downwards, and are turned, as RapidOCR does."""
+"""Boxes this many times higher than wide contain vertical text and are rotated, as in RapidOCR."""
 WIDEST = 2048
-"""Of a line, in pixels."""
+"""Height of a line, in pixels."""
 SHIFT, SCALE, BLUR, CONTRAST, NOISE = 0.1, 0.1, 2.0, 0.3, 0.1
 """At strength 1, at most: shift and change of size in heights of the line, blur (Gaussian's width) in pixels of a line
 of 48, loss of contrast, and noise's standard deviation on the [0, 1] scale."""
 
 
 def turned(quad: Quad) -> Quad:
-    """Lay a box of text that runs downwards on its side."""
+    """Rotate a box of vertical text."""
     width, height = _sides(quad)
     return quad.roll(-1, 0) if height >= UPRIGHT * width else quad
 
 
 def line_width(quad: Quad, least_frames: int) -> int:
-    """Width of a line at its true proportions, wide enough for the frames that a text needs, in whole frames."""
+    """Width of a line at its aspect ratio, but enough for the frames that a text needs, in whole frames."""
     width, height = _sides(quad)
     frames = round(HEIGHT * width / max(height, 1e-6) / STRIDE)
     return STRIDE * min(max(frames, least_frames, 1), WIDEST // STRIDE)
@@ -41,7 +41,7 @@ def _sides(quad: Quad) -> tuple[float, float]:
 
 
 def crop(image: OneImage, quad: Quad, width: int) -> Line:
-    """Cut out a box as a line of 48 x `width`; bilinear, averaged where the line is smaller than the box."""
+    """Crop a box to a line of 48 x `width`; bilinear, with averaging if the line is smaller than the box."""
     finer = max(1, math.ceil(_sides(quad)[1] / HEIGHT))
     places = _places(quad.to(image), HEIGHT * finer, width * finer)
     size = torch.tensor([image.shape[2], image.shape[1]]).to(image)
@@ -50,7 +50,7 @@ def crop(image: OneImage, quad: Quad, width: int) -> Line:
 
 
 def _places(quad: Quad, height: int, width: int) -> Float[Tensor, "height width 2"]:
-    """Spread points evenly over a box, corners mixed bilinearly."""
+    """Sample points evenly over a box by bilinear interpolation of its corners."""
     v = ((torch.arange(height) + 0.5) / height).to(quad)[:, None, None]
     u = ((torch.arange(width) + 0.5) / width).to(quad)[None, :, None]
     top, bottom = quad[0] * (1 - u) + quad[1] * u, quad[3] * (1 - u) + quad[2] * u
@@ -58,7 +58,7 @@ def _places(quad: Quad, height: int, width: int) -> Float[Tensor, "height width 
 
 
 def shake(quad: Quad, generator: Generator, strength: float) -> Quad:
-    """Move a box and change its sides a little, each at random."""
+    """Randomly shift a box and change its size a little."""
     along, down = quad[1] - quad[0], quad[3] - quad[0]
     height = down.norm()
     x, y, wider, higher = ((2 * torch.rand(4, generator=generator) - 1) * strength).to(quad)
@@ -69,7 +69,7 @@ def shake(quad: Quad, generator: Generator, strength: float) -> Quad:
 
 
 def wear(line: Line, generator: Generator, strength: float) -> Line:
-    """Blur a line, take some of its contrast and add noise, each of an amount drawn at random."""
+    """Blur a line, reduce its contrast and add noise, each by a random amount."""
     blurred, paler, noisy = (torch.rand(3, generator=generator) * strength).tolist()
     line = blur(line, BLUR * blurred)
     middle = line.mean((1, 2), keepdim=True)
@@ -78,7 +78,7 @@ def wear(line: Line, generator: Generator, strength: float) -> Line:
 
 
 def blur(line: Line, sigma: float) -> Line:
-    """Blur by a Gaussian of `sigma` pixels, the border repeated; a width near 0 changes nothing."""
+    """Blur with a Gaussian of `sigma` pixels, repeating the border; a sigma close to 0 changes nothing."""
     radius = math.ceil(3 * sigma)
     if sigma < 0.1:
         return line

@@ -14,15 +14,15 @@ from rewardkit.ocr import characters, kept, normalise, recogniser_file
 from rewardkit.ocr.onnx import Graph, TorchGraph, read_graph
 
 HEIGHT = 48
-"""Of a line, in pixels."""
+"""Height of a line, in pixels."""
 STRIDE = 8
-"""Pixels of width a frame of the output stands for."""
+"""Width of one output frame, in pixels."""
 BLANK = 0
 LINES = 16
-"""Lines read at a time."""
+"""Lines per batch."""
 
 Line = Float[Tensor, "3 48 _"]
-"""A line of text cut out of an image; RGB in [0, 1], its width a multiple of `STRIDE`."""
+"""A line of text cropped from an image; RGB in [0, 1], its width a multiple of `STRIDE`."""
 
 Frames = Float[Tensor, "_ classes"]
 """Log-probabilities over the width of a line; each frame sums to 1."""
@@ -38,8 +38,8 @@ class Recogniser(nn.Module):
         self.requires_grad_(False).eval()
 
     def forward(self, lines: Float[Tensor, "lines 3 48 line_width"]) -> Float[Tensor, "lines frames classes"]:
-        # BGR in [-1, 1], as the network was trained. The logits are taken, not the probabilities: their logarithm
-        # stays finite, and so does its gradient.
+        # BGR in [-1, 1], as in training. The logits are used, not the probabilities: their log-softmax
+        # and its gradient stay finite.
         return self.graph(lines.flip(1) * 2 - 1).log_softmax(-1)
 
     def frames(self, lines: Sequence[Line]) -> list[Frames]:
@@ -54,7 +54,7 @@ class Recogniser(nn.Module):
         return found
 
     def text(self, frames: Frames) -> str:
-        """Read the likeliest character of every frame; repeats and blanks fall out."""
+        """Greedy decoding: the most likely character of every frame, without repeats and blanks."""
         best = torch.unique_consecutive(frames.argmax(-1)).tolist()
         return "".join(self.characters[index - 1] for index in best if index != BLANK)
 
@@ -67,10 +67,10 @@ def _without_softmax(graph: Graph) -> Graph:
 
 
 class Target:
-    """A wanted text as groups of classes: what `rewardkit.ocr` takes for the same character counts as one here too.
+    """A wanted text as groups of classes: characters that `rewardkit.ocr` treats as the same are one group.
 
     Group 0 is the blank with everything that is not compared (spaces; punctuation, unless only symbols are wanted);
-    the last group is all the rest, so that the groups of a frame sum to 1.
+    the last group is everything else, so that the groups of a frame sum to 1.
     """
 
     def __init__(self, wanted: str) -> None:
@@ -79,7 +79,7 @@ class Target:
         members = members_of(any(kept(character) for character in self.text))
         unknown = [character for character in self.text if character not in members]
         if unknown or not self.text:
-            what = f"it does not know {unknown[0]!r}" if unknown else "it holds no characters"
+            what = f"it does not know {unknown[0]!r}" if unknown else "it has no characters"
             raise UserError(f"{wanted!r} is not measurable by ocr-ctc: {what}; leave such prompts out of the text axis")
         letters = list(dict.fromkeys(self.text))
         self.labels = torch.tensor([1 + letters.index(character) for character in self.text])
@@ -89,8 +89,8 @@ class Target:
         self.groups.append(rest.nonzero().flatten())
 
     def log_likelihood(self, frames: Frames) -> Float[Tensor, ""]:
-        """CTC log-likelihood of the text (Graves et al. 2006) for each of its characters; -inf in too few frames."""
-        # torch's gradient of ctc_loss holds only for log-probabilities that sum to 1, hence the last group.
+        """CTC log-likelihood of the text (Graves et al. 2006) per character; -inf if there are too few frames."""
+        # torch's gradient of ctc_loss is correct only for probabilities that sum to 1, hence the last group.
         grouped = torch.stack([frames[:, group.to(frames.device)].logsumexp(1) for group in self.groups], 1)
         labels = self.labels.to(frames.device)[None]
         lengths = torch.tensor([len(frames)]), torch.tensor([len(self.text)])
@@ -99,16 +99,16 @@ class Target:
 
     @property
     def least_frames(self) -> int:
-        """Frames the text needs: one a character, and one between equal neighbours."""
+        """Frames that the text needs: one per character, and one between equal neighbours."""
         return len(self.text) + sum(one == other for one, other in zip(self.text, self.text[1:], strict=False))
 
 
 @lru_cache
 def members_of(letters: bool) -> dict[str, Tensor]:
-    """Classes by the character they are compared as; "" is what is not compared, with `letters` also punctuation."""
+    """Classes by normalised character; "" is what is not compared, with `letters` including punctuation."""
     members: dict[str, list[int]] = {"": [BLANK]}
     for index, character in enumerate(characters(), 1):
         compared = normalise(character) if kept(character) or not letters else ""
-        if len(compared) <= 1:  # a ligature is two characters, and stays with the rest
+        if len(compared) <= 1:  # a ligature is two characters and belongs to the last group
             members.setdefault(compared, []).append(index)
     return {character: torch.tensor(indices) for character, indices in members.items()}

@@ -1,4 +1,4 @@
-"""The reward: find the lines of text (no gradient), cut them out, and score the wanted text in the best of them."""
+"""The `ocr-ctc` reward: find lines of text (no gradient), crop them, and score the wanted text in the best lines."""
 
 import zlib
 from collections.abc import Sequence
@@ -16,22 +16,22 @@ from rewardkit.prompts import wanted_text
 from rewardkit.types import Images, Scores
 
 MOST = 12
-"""Lines of an image that are looked at, the largest first."""
+"""Maximum number of lines per image, the largest first."""
 BANDS = 4
-"""Where no text is found, it is looked for in bands of this share of the height, half over each other."""
+"""If no text is found, bands of this fraction of the height, overlapping by half, are scored."""
 VIEWS = 2
-"""Shaken copies of each line that a gradient is averaged over."""
+"""Augmented copies of each line over which the gradient is averaged."""
 ENOUGH = -0.1
-"""Log-likelihood a character above which the reward stops to grow: every character at a probability of 0.9."""
+"""Log-likelihood per character above which the reward is constant: every character at a probability of 0.9."""
 
 
 class OcrCtcReward:
-    """CTC log-likelihood, for each character, of the text a prompt quotes; differentiable, at most `target`.
+    """CTC log-likelihood per character of the text a prompt quotes; differentiable, at most `target`.
 
-    0 for a prompt that quotes none (nothing is missing). Where a gradient is asked for, each line is seen in `views`
-    shaken copies: plain CTC is raised by patterns that no one else reads as the text. The draws come from the picture
-    itself, so the same picture scores the same and a resumed run stays on its course. Raises `UserError` for text that
-    the recogniser cannot read.
+    0 for a prompt that quotes no text. If a gradient is required, each line is scored in `views` augmented copies:
+    plain CTC can be raised by patterns that no other reader recognises as the text. The augmentation is seeded by the
+    image itself, so an image always has the same score and a resumed run is exact. Raises `UserError` for text that the
+    recogniser cannot read.
     """
 
     name = "ocr-ctc"
@@ -47,7 +47,7 @@ class OcrCtcReward:
         target: float = ENOUGH,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        """`strength` 0 takes no shaken copies; a `target` of 0 never stops to pull."""
+        """`strength` 0 uses no augmentation; a `target` of 0 is no bound."""
         self.device, self.dtype = torch.device(device), dtype
         self.strength, self.views, self.target = strength, views if strength else 1, target
         self.detector = Engine()
@@ -68,7 +68,7 @@ class OcrCtcReward:
         return scores
 
     def likelihood(self, image: OneImage, target: Target, strength: float = 0.0) -> Float[Tensor, ""]:
-        """Log-likelihood a character, without the bound; the mean over shaken copies where `strength` is above 0."""
+        """Log-likelihood per character, without the bound; the mean over augmented copies if `strength` is above 0."""
         with torch.no_grad():
             quads = self.lines(image, target)
         if strength == 0:
@@ -81,7 +81,7 @@ class OcrCtcReward:
         return torch.stack([best_run(part, target) for part in parts]).mean()
 
     def lines(self, image: OneImage, target: Target) -> list[Quad]:
-        """Boxes of the text in reading order; where the detector finds none, the band where the text is likeliest."""
+        """Boxes of the text in reading order; if the detector finds none, the band where the text is most likely."""
         boxes = self.detector.boxes(image, MOST)
         if len(boxes):
             return [turned(torch.from_numpy(box).to(self.device, self.dtype)) for box in boxes]
@@ -91,21 +91,21 @@ class OcrCtcReward:
         return [quads[int(likelihoods.argmax())]]
 
     def _cut(self, image: OneImage, quad: Quad, target: Target) -> Float[Tensor, "3 48 _"]:
-        # Stretched to what the text needs where a box is too narrow: a likelihood of 0 would have no gradient.
+        # A box that is too narrow is stretched to what the text needs: a likelihood of 0 would have no gradient.
         return crop(image, quad, line_width(quad, target.least_frames))
 
 
 @lru_cache(maxsize=1024)
 def target_of(text: str) -> Target:
-    """The groups of a wanted text, kept for the next step; raise `UserError` for text that cannot be read."""
+    """The groups of a wanted text, cached; raise `UserError` for text that cannot be read."""
     check_measurable(text, korean=False)
     return Target(text)
 
 
 def best_run(lines: Sequence[Frames], target: Target) -> Float[Tensor, ""]:
-    """Log-likelihood a character of the text in the lines that hold it best, joined in reading order.
+    """Log-likelihood per character of the text in the lines that fit it best, joined in reading order.
 
-    Any lines that follow each other may hold it, so that other text in the picture costs nothing.
+    Any consecutive lines may contain it, so that other text in the image costs nothing.
     """
     runs = [(start, end) for start in range(len(lines)) for end in range(start + 1, len(lines) + 1)]
     with torch.no_grad():
@@ -115,7 +115,7 @@ def best_run(lines: Sequence[Frames], target: Target) -> Float[Tensor, ""]:
 
 
 def bands(height: int, width: int) -> list[Quad]:
-    """Cover an image with bands a quarter as high, half over each other, and the whole of it."""
+    """Cover an image with bands of a quarter of its height that overlap by half, and the whole image."""
     tall = height / BANDS
     tops = [step * tall / 2 for step in range(2 * BANDS - 1)]
     edges = [(top, top + tall) for top in tops] + [(0.0, float(height))]

@@ -1,7 +1,7 @@
 """Run an ONNX network as a differentiable torch module, from its file.
 
-`read_graph` reads the file, `TorchGraph` runs it. The operators known are those of convolutional and attention
-recognisers (see `operators`); what is not known is refused by name when the graph is loaded.
+`read_graph` reads the file, `TorchGraph` runs it. The supported operators are those of convolutional and attention
+recognisers (see `operators`); others are refused by name when the graph is loaded.
 """
 
 from rewardkit.ocr.onnx.graph import TorchGraph

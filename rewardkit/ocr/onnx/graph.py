@@ -1,4 +1,4 @@
-"""An ONNX graph as a torch module: it runs node by node, and gradients flow back through every one."""
+"""An ONNX graph as a torch module: it runs node by node, and gradients flow through every node."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -11,23 +11,23 @@ from rewardkit.ocr.onnx.read import Graph, Node
 
 
 class TorchGraph(nn.Module):
-    """A frozen network of one input and one output; its floating weights are buffers, so `.to()` moves them."""
+    """A frozen network with one input and one output; its floating-point weights are buffers, so `.to()` moves them."""
 
     def __init__(self, graph: Graph) -> None:
-        """Raise `UserError` naming the operators that are not known, or when there are several inputs or outputs."""
+        """Raise `UserError`, naming them, for unsupported operators, and for several inputs or outputs."""
         super().__init__()
         unknown = sorted({node.operator for node in graph.nodes} - OPERATORS.keys())
         if unknown:
-            raise UserError(f"the ONNX graph uses operators that are not run here: {', '.join(unknown)}")
+            raise UserError(f"the ONNX graph uses unsupported operators: {', '.join(unknown)}")
         if len(graph.inputs) != 1 or len(graph.outputs) != 1 or any(len(node.outputs) != 1 for node in graph.nodes):
-            raise UserError("only ONNX graphs and nodes of one output, and graphs of one input, are run here")
+            raise UserError("only ONNX graphs with one input and one output, and nodes with one output, are supported")
         self.input, self.output = graph.inputs[0], graph.outputs[0]
         self.nodes = graph.nodes
         self._places: dict[str, str] = {}
         self._integers: dict[str, Tensor] = {}
         for index, (name, weight) in enumerate(graph.weights.items()):
             if weight.is_floating_point():
-                self._places[name] = f"weight_{index}"  # a buffer's name may hold no dot
+                self._places[name] = f"weight_{index}"  # a buffer's name may not contain a dot
                 self.register_buffer(self._places[name], weight)
             else:
                 self._integers[name] = weight
@@ -45,7 +45,7 @@ class TorchGraph(nn.Module):
 
 
 def _last_uses(nodes: tuple[Node, ...], output: str) -> Mapping[int, list[str]]:
-    """Index of a node -> the names that nobody reads after it, so that their memory can go."""
+    """Index of a node -> the names that are not used after it, so that their memory can be freed."""
     last = {name: index for index, node in enumerate(nodes) for name in (*node.outputs, *node.inputs) if name}
     done: dict[int, list[str]] = defaultdict(list)
     for name, index in last.items():

@@ -1,7 +1,7 @@
 """ONNX operators in torch: those that convolutional and attention recognisers are made of (onnx.ai/onnx/operators).
 
-Each takes the node's attributes and its inputs (`None` for one left out) and gives its one output. Integer inputs are
-shapes and places; they stay on the CPU. Where an attribute became an input over the years, both are taken.
+Each takes the node's attributes and its inputs (`None` for an omitted one) and returns its one output. Integer inputs
+are shapes and indices; they stay on the CPU. If an attribute became an input in a later opset, both are supported.
 """
 
 import operator
@@ -33,21 +33,21 @@ def max_pool(a: Attributes, x: Tensor) -> Tensor:
 
 def average_pool(a: Attributes, x: Tensor) -> Tensor:
     if any(a.get("pads", [])) or a.get("auto_pad", "NOTSET") != "NOTSET":
-        raise UserError("average pooling with padding is not run here")
+        raise UserError("ONNX average pooling with padding is not supported")
     return functional.avg_pool2d(x, a["kernel_shape"], a.get("strides", [1, 1]))
 
 
 def padded(a: Attributes, x: Tensor, spans: list[int], stride: list[int], value: float) -> Tensor:
-    """Pad height and width as the attributes ask; SAME_UPPER puts an odd pixel at the end."""
+    """Pad height and width according to the attributes; SAME_UPPER puts an odd pixel at the end."""
     if a.get("ceil_mode", 0):
-        raise UserError("pooling with ceil_mode is not run here")
+        raise UserError("ONNX pooling with ceil_mode is not supported")
     top, left, bottom, right = a.get("pads", [0, 0, 0, 0])
     if a.get("auto_pad", "NOTSET") == "SAME_UPPER":
         sides = zip(x.shape[2:], spans, stride, strict=True)
         needed = [max((-(-size // step) - 1) * step + span - size, 0) for size, span, step in sides]
         (top, bottom), (left, right) = ((total // 2, total - total // 2) for total in needed)
     elif a.get("auto_pad", "NOTSET") != "NOTSET":
-        raise UserError(f"auto_pad {a['auto_pad']} is not run here")
+        raise UserError(f"ONNX auto_pad {a['auto_pad']} is not supported")
     return functional.pad(x, (left, right, top, bottom), value=value) if any((top, left, bottom, right)) else x
 
 
@@ -61,8 +61,8 @@ def hard_sigmoid(a: Attributes, x: Tensor) -> Tensor:
 
 def softmax(a: Attributes, x: Tensor) -> Tensor:
     axis = a.get("axis", -1)
-    if axis % x.ndim != x.ndim - 1:  # over another axis, versions before 13 mean something else
-        raise UserError("softmax over another axis than the last is not run here")
+    if axis % x.ndim != x.ndim - 1:  # over another axis, opsets before 13 differ
+        raise UserError("ONNX softmax over another axis than the last is not supported")
     return x.softmax(-1)
 
 
@@ -101,7 +101,7 @@ def slice_(
     chosen = list(range(len(first))) if axes is None else axes.tolist()
     strides = [1] * len(first) if steps is None else steps.tolist()
     if min(strides) < 1:
-        raise UserError("slices that run backwards are not run here")
+        raise UserError("ONNX slices with a negative step are not supported")
     places = [slice(None)] * x.ndim
     for axis, start, end, step in zip(chosen, first, last, strides, strict=True):
         places[axis] = slice(start, end, step)
@@ -113,7 +113,7 @@ def shape_of(a: Attributes, x: Tensor) -> Tensor:
 
 
 def power(a: Attributes, x: Tensor, exponent: Tensor) -> Tensor:
-    # A number keeps x * x exact and cheap; torch takes the general path for a tensor.
+    # A Python number keeps x * x exact and cheap; for a tensor torch takes the general path.
     return x ** exponent.item() if exponent.numel() == 1 else x**exponent
 
 

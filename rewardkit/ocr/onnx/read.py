@@ -1,4 +1,4 @@
-"""Read an ONNX file: its nodes, its weights and its notes, by the onnx package."""
+"""Read an ONNX file with the onnx package: its nodes, weights and metadata."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ class Node:
 
     operator: str
     inputs: tuple[str, ...]
-    """Names of its inputs; empty for an optional one that is left out."""
+    """Names of its inputs; empty for an omitted optional input."""
     outputs: tuple[str, ...]
     attributes: Mapping[str, Attribute]
 
 
 @dataclass(frozen=True)
 class Graph:
-    """What a file holds: nodes in an order that they can run in, weights by name, notes (metadata) by key."""
+    """The content of a file: nodes in topological order, weights by name, metadata by key."""
 
     nodes: tuple[Node, ...]
     weights: Mapping[str, Tensor]
@@ -39,7 +39,7 @@ class Graph:
 
 
 def read_graph(path: Path) -> Graph:
-    """Read an ONNX file; raise `UserError` where it is none, is cut short, or keeps its weights in other files."""
+    """Read an ONNX file; raise `UserError` if it is invalid, truncated, or has its weights in other files."""
     model = load(path)
     try:
         weights = {tensor.name: values(tensor) for tensor in model.graph.initializer}
@@ -51,18 +51,18 @@ def read_graph(path: Path) -> Graph:
 
 
 def read_notes(path: Path) -> Mapping[str, str]:
-    """Read only the notes (metadata) of an ONNX file; raise `UserError` as `read_graph` does."""
+    """Read only the metadata of an ONNX file; raise `UserError` as `read_graph` does."""
     return notes(load(path))
 
 
 def load(path: Path) -> onnx.ModelProto:
-    """Parse a file, without the files that its weights may name: a path in a model is not to be followed."""
+    """Parse a file without external weights: a path in a model is untrusted and not followed."""
     try:
         model = onnx.load(path, format="protobuf", load_external_data=False)
     except (DecodeError, OSError) as error:
-        raise UserError(f"cannot read {path}: this is no whole ONNX file ({error}); get it again") from error
+        raise UserError(f"cannot read {path}: this is not a complete ONNX file ({error}); download it again") from error
     if not model.HasField("graph"):
-        raise UserError(f"cannot read {path}: this is no ONNX file: it holds no graph")
+        raise UserError(f"cannot read {path}: this is not an ONNX file: it has no graph")
     return model
 
 
@@ -84,7 +84,7 @@ def attribute(proto: onnx.AttributeProto) -> Attribute:
     several = value if isinstance(value, list) else [value]
     if all(isinstance(one, int | float) for one in several):
         return value
-    raise UserError(f"attribute {proto.name!r} is of a kind ({proto.type}) that is not read here")
+    raise UserError(f"attribute {proto.name!r} has an unsupported type ({proto.type})")
 
 
 def values(tensor: onnx.TensorProto) -> Tensor:
@@ -92,5 +92,5 @@ def values(tensor: onnx.TensorProto) -> Tensor:
         raise UserError(f"the weights of {tensor.name!r} are in another file; save the model as one file")
     found = onnx.numpy_helper.to_array(tensor)
     if found.dtype.kind not in "biuf" or found.dtype in (np.uint16, np.uint32, np.uint64):
-        raise UserError(f"{tensor.name!r} is of ONNX data type {tensor.data_type}, which is not read here")
+        raise UserError(f"{tensor.name!r} has the unsupported ONNX data type {tensor.data_type}")
     return torch.from_numpy(found.copy())

@@ -1,4 +1,4 @@
-"""`rewardkit pairs text`: draw each poster twice, its text right and wrong, and write down which is which."""
+"""`rewardkit pairs text`: draw each poster twice, with right and with wrong text, and write labelled pairs."""
 
 from dataclasses import dataclass, replace
 
@@ -20,9 +20,9 @@ from rewardkit.posters.text_pairs.words import foreign, texts_of
 
 AXIS = "text"
 ATTEMPTS = 20
-"""Draws of a poster and a flaw before a pair is given up."""
+"""Attempts at a poster and a flaw before a pair is skipped."""
 VISIBLE = 4.0
-"""Root mean square difference of the two images, in levels of 255, below which nobody could tell them apart."""
+"""Root mean square difference of the two images, in levels of 255, below which they look the same."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ class Pair:
 
 @dataclass(frozen=True)
 class Supply:
-    """What posters of a run are made of."""
+    """Fonts and texts of a run."""
 
     texts: tuple[str, ...]
     others: tuple[str, ...]
-    """Texts of other languages, that some face can write."""
+    """Texts of other languages that some font can render."""
     faces: tuple[Typeface, ...]
     all_faces: tuple[Typeface, ...]
-    """Also the built-in ones, for text of another language."""
+    """The fonts including the built-in ones, for text in another language."""
 
 
 def make(config: TextPairsConfig) -> None:
@@ -59,12 +59,14 @@ def make(config: TextPairsConfig) -> None:
         for index in range(config.count):
             pair = draw_pair(config, supply, config.kinds[index % len(config.kinds)], generator)
             if pair is None:
-                skipped.add("no pair", f"pair {index}: no visible flaw in {ATTEMPTS} draws")
+                skipped.add("no pair", f"pair {index}: no visible flaw in {ATTEMPTS} attempts")
             else:
                 records.append(save(pair, config, index, generator))
             bar.update()
     if not records:
-        raise UserError(f"no pairs: no text of language {config.language!r} can go wrong by {', '.join(config.kinds)}")
+        raise UserError(
+            f"no pairs: no text of language {config.language!r} can have the flaw {', '.join(config.kinds)}"
+        )
     write_pairs(config.out / "pairs.jsonl", records)
     kinds = [record.source for record in records]
     print(f"{len(records)} pairs ({', '.join(f'{kinds.count(kind)} {kind}' for kind in config.kinds)})")
@@ -81,7 +83,7 @@ def check(config: TextPairsConfig) -> None:
 
 
 def gather(config: TextPairsConfig, skipped: Skipped) -> Supply:
-    """Find fonts and texts; what no font can write is counted, and `UserError` raised where nothing is left."""
+    """Find fonts and texts; texts that no font can render are counted; raise `UserError` if none is left."""
     faces = read_folder(config.fonts, skipped) if config.fonts else built_in()
     everywhere = [*faces, *built_in()]
     wanted = texts_of(config.language, config.words)
@@ -90,15 +92,15 @@ def gather(config: TextPairsConfig, skipped: Skipped) -> Supply:
         where = config.fonts or "the built-in fonts"
         raise UserError(f"no font of {where} has the letters of {wanted[0]!r}; give a folder that has one with --fonts")
     if len(texts) < len(wanted) or skipped.count:
-        print(f"left out: {len(wanted) - len(texts)} texts that no font can write, {skipped.count} unreadable fonts")
+        print(f"left out: {len(wanted) - len(texts)} texts that no font can render, {skipped.count} unreadable fonts")
     others = tuple(text for text in foreign(config.language, wanted) if any(face.has(text) for face in everywhere))
     if LANGUAGE in config.kinds and not others:
-        raise UserError("no font can write another language; leave 'language' out of --kinds, or add fonts")
+        raise UserError("no font can render another language; leave 'language' out of --kinds, or add fonts")
     return Supply(texts, others, tuple(faces), tuple(everywhere))
 
 
 def draw_pair(config: TextPairsConfig, supply: Supply, kind: str, generator: Generator) -> Pair | None:
-    """Draw a poster with right and wrong text; `None` when every attempt looked the same."""
+    """Draw a poster with right and wrong text; `None` if every attempt looked the same."""
     for _ in range(ATTEMPTS):
         text = pick(supply.texts, generator)
         scene = replace(Scene().filled(generator), text=text)
@@ -107,7 +109,7 @@ def draw_pair(config: TextPairsConfig, supply: Supply, kind: str, generator: Gen
             continue
         wear = int(torch.randint(2**31, (), generator=generator))
         wrong = draw_wrong(config, supply, kind, scene, face, wear, generator)
-        # The same wear for both: only the text may tell them apart.
+        # The same degradation for both, so that only the text differs.
         right = weathered(draw(scene, config.size, face.path), Generator().manual_seed(wear))
         if wrong is not None and (right - wrong).square().mean().sqrt() * 255 >= VISIBLE:
             return Pair(scene, right, wrong, kind)
@@ -123,7 +125,7 @@ def draw_wrong(
     wear: int,
     generator: Generator,
 ) -> OneImage | None:
-    """Draw the poster with its text gone wrong; `None` where this text cannot go wrong this way."""
+    """Draw the poster with a flawed text; `None` if this text cannot have the flaw."""
     if kind in MALFORMED:
         return weathered(MALFORMED[kind](scene, config.size, face, generator), Generator().manual_seed(wear))
     if kind == LANGUAGE:
@@ -139,7 +141,7 @@ def draw_wrong(
 
 
 def save(pair: Pair, config: TextPairsConfig, index: int, generator: Generator) -> PreferenceRecord:
-    """Write both images, in an order drawn at random, and give the record."""
+    """Write both images in random order, and return the record."""
     swap = chance(0.5, generator)
     first, second = (pair.wrong, pair.right) if swap else (pair.right, pair.wrong)
     paths = [config.out / "images" / f"{index:06d}_{side}.png" for side in ("a", "b")]
@@ -147,6 +149,6 @@ def save(pair: Pair, config: TextPairsConfig, index: int, generator: Generator) 
         save_image(image, path)
     language = config.language if config.language in LANGUAGES else "en"
     prompt = long_caption(pair.scene, language, generator)
-    # Grouped by text: a split never shows a judge a text that it will be tested on.
+    # Grouped by text, so that training and held-out splits share no text.
     group = str(pair.scene.text)
     return PreferenceRecord(prompt, paths[0], paths[1], {AXIS: 0.0 if swap else 1.0}, group, source=pair.kind)

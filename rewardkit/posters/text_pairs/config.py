@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LANGUAGE = "language"
-"""The kind where another language's text stands in the place of the wanted one."""
+"""The kind in which another language's text replaces the wanted one."""
 
 
 KINDS = ("swapped", "missing", "doubled", LANGUAGE, "strokes", "giant")
-"""All kinds of flaws; a test holds them to `flaws`."""
+"""All kinds of flaws; a test compares them with `flaws`."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""The ways generated text goes wrong, each put into a poster whose text is right.
+"""Flaws of generated text, each added to a poster with the right text.
 
-A slip changes what is written (letters swapped, missing, doubled; another language); a malformation how it is drawn
-(strokes wiped out or bent, letters that fill the picture). Giant letters can be read without an error: they are what an
-OCR reward alone teaches a model to draw, at the cost of the picture.
+A slip changes what is written (letters swapped, missing, doubled; another language); a malformation changes how it is
+drawn (strokes erased or bent, letters that fill the image). Giant letters can be read without an error: training on an
+OCR reward alone leads to them, at the cost of the image.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,11 +20,11 @@ from rewardkit.posters.scene import Scene, chance, pick
 from rewardkit.posters.text_pairs.typefaces import Typeface
 
 TEXT_TOP = 42
-"""The text of a poster stands below this line, on the grid of 64."""
+"""The text of a poster is below this line, on the grid of 64."""
 BEND = 5.0
-"""Bent letters move by up to this many units of the grid."""
+"""Bent letters are moved by up to this many units of the grid."""
 LETTER_PIXELS = 200
-"""Height at which giant letters are drawn before they are stretched over the picture."""
+"""Height at which giant letters are drawn before they are stretched over the image."""
 
 
 def swapped(text: str, generator: Generator) -> str | None:
@@ -35,7 +35,7 @@ def swapped(text: str, generator: Generator) -> str | None:
 
 
 def missing(text: str, generator: Generator) -> str | None:
-    """Leave a letter out; `None` where nothing would be left."""
+    """Leave a letter out; `None` if nothing would be left."""
     at = _one_of(_letters(text), generator)
     return None if at is None or len(text) < 2 else text[:at] + text[at + 1 :]
 
@@ -55,7 +55,7 @@ def _one_of(places: list[int], generator: Generator) -> int | None:
 
 
 def strokes(scene: Scene, size: int, face: Typeface, generator: Generator) -> Image.Image:
-    """Draw the right text, then wipe strokes out of it or bend its letters: shapes no font has."""
+    """Draw the right text, then erase strokes or bend letters into shapes that no font has."""
     image = draw(scene, size, face.path)
     if chance(0.5, generator):
         erase_strokes(image, scene, generator)
@@ -64,7 +64,7 @@ def strokes(scene: Scene, size: int, face: Typeface, generator: Generator) -> Im
 
 
 def bent(image: Image.Image, generator: Generator) -> Image.Image:
-    """Move the columns of the foot up and down, and its rows left and right, along random waves."""
+    """Move the columns of the text area up and down, and its rows left and right, along random waves."""
     foot = round(TEXT_TOP * image.height / GRID)
     part = to_tensor(image.crop((0, foot, image.width, image.height)))
     height, width = part.shape[1:]
@@ -80,7 +80,7 @@ def bent(image: Image.Image, generator: Generator) -> Image.Image:
 
 
 def giant(scene: Scene, size: int, face: Typeface, generator: Generator) -> Image.Image:
-    """Draw the right text so large that it covers the whole picture."""
+    """Draw the right text so large that it covers the whole image."""
     image = draw(scene, size, face.path)
     text, font = str(scene.text), load_font(face.path, LETTER_PIXELS)
     left, top, right, bottom = (round(edge) for edge in font.getbbox(text))
@@ -97,7 +97,7 @@ SLIPS: Mapping[str, Callable[[str, Generator], str | None]] = {
     "missing": missing,
     "doubled": doubled,
 }
-"""Kind -> (text) -> the text as it is written, `None` where it cannot go wrong this way."""
+"""Kind -> (text) -> the flawed text, `None` if it cannot have this flaw."""
 
 MALFORMED: Mapping[str, Callable[[Scene, int, Typeface, Generator], Image.Image]] = {"strokes": strokes, "giant": giant}
-"""Kind -> (scene) -> the poster as it is drawn."""
+"""Kind -> (scene) -> the flawed poster."""

@@ -22,7 +22,7 @@ class Typeface:
 
     @cached_property
     def letters(self) -> frozenset[int]:
-        """Code points with a glyph; raises `RuntimeError` where the file is no font."""
+        """Code points with a glyph; raises `RuntimeError` if the file is not a font."""
         return frozenset(FT2Font(str(self.path)).get_charmap())
 
     def has(self, text: str) -> bool:
@@ -30,12 +30,12 @@ class Typeface:
 
 
 def built_in() -> list[Typeface]:
-    """The faces that are always there: DejaVu from matplotlib, and the system's Chinese one if it has any."""
+    """The built-in fonts: DejaVu from matplotlib, and the system's Chinese font if there is one."""
     return [Typeface(path) for path in (latin_font(), cjk_font()) if path]
 
 
 def read_folder(folder: Path, skipped: Skipped) -> list[Typeface]:
-    """Every readable font below a folder, broken ones counted; raise `UserError` where there is none."""
+    """All readable fonts below a folder, counting broken ones; raise `UserError` if there is none."""
     if not folder.is_dir():
         raise UserError(f"no folder at {folder}; give one with .ttf, .otf or .ttc files")
     found = []
@@ -54,7 +54,7 @@ def read_folder(folder: Path, skipped: Skipped) -> list[Typeface]:
 
 
 def select(faces: Sequence[Typeface], texts: Iterable[str], generator: Generator) -> Typeface | None:
-    """Draw one of the faces that have every letter of these texts; `None` where none has."""
+    """Choose one of the fonts that have every letter of these texts; `None` if there is none."""
     joined = "".join(texts)
     able = [face for face in faces if face.has(joined)]
     return pick(able, generator) if able else None

@@ -1,4 +1,4 @@
-"""What posters say, by language, and how a user's own list is read."""
+"""Texts of posters by language, and the reader of a user's own list."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,19 +30,19 @@ TEXTS: Mapping[str, tuple[str, ...]] = {
 
 
 def texts_of(language: str, words: Path | None) -> tuple[str, ...]:
-    """The texts of a language, or those of the user's file; raise `UserError` for a language without any."""
+    """The texts of a language, or those of the user's file; raise `UserError` for a language without texts."""
     if words is not None:
         return tuple(dict.fromkeys(prompt.text for prompt in read_prompts(words)))
     if language not in TEXTS:
         raise UserError(
             f"no built-in texts for language {language!r}; {did_you_mean(language, TEXTS)} "
-            "Or give your own with --words FILE.txt, one a line"
+            "Or pass your own with --words FILE.txt, one per line"
         )
     return TEXTS[language]
 
 
 def foreign(language: str, texts: tuple[str, ...]) -> list[str]:
-    """Texts that share no letter with any of `texts`: another language's, and another script's."""
+    """Texts that share no letter with any of `texts`, from another language and script."""
     letters = {letter.casefold() for text in texts for letter in text}
     others = [text for name, known in TEXTS.items() if name != language for text in known]
     return [text for text in others if not {letter.casefold() for letter in text} & (letters - {" "})]

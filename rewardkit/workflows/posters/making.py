@@ -36,7 +36,7 @@ def images(config: PostersConfig, fonts: Fonts, generator: Generator) -> None:
             request = random_request(generator, config.languages, config.style, config.text_share)
             image = draw(request.scene, config.size, pick_font(fonts, request.scene.text, generator))
             save_image(to_tensor(image), config.out / f"{index:06d}.png")
-            rows.append({"file_name": f"{index:06d}.png", "prompt": request.prompt} | request.scene.said())
+            rows.append({"file_name": f"{index:06d}.png", "prompt": request.prompt} | request.scene.stated())
             bar.update()
     write_rows(config.out / "metadata.jsonl", rows)
     print(f"{config.count} posters in {config.out}")
@@ -105,7 +105,7 @@ def _batches(
     for start in range(0, rendered, config.batch_size):
         part = asked[start : min(start + config.batch_size, rendered)]
         first, second = (
-            torch.stack([flawed(request.said, config.size, fonts, generator) for request in part]) for _ in range(2)
+            torch.stack([flawed(request.stated, config.size, fonts, generator) for request in part]) for _ in range(2)
         )
         yield part, first, second, "posters"
     if rendered < len(asked):
