@@ -1,4 +1,4 @@
-"""The prompt rewriter: mine preference pairs by drawing, fine-tune (SFT), prefer (SimPO), rewrite."""
+"""The prompt rewriter: mine preference pairs from generated images, fine-tune (SFT, SimPO), rewrite."""
 
 import importlib
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""From an answer to the prompt in it: chat models think aloud, say "Here is ...", and wrap what they give."""
+"""Extract the prompt from a chat model's answer, which may contain thoughts, "Here is ..." or other wrapping."""
 
 import re
 
@@ -38,12 +38,12 @@ _PAIRS = {
 
 
 def tidy(answer: str) -> str:
-    """Take the prompt out of an answer, on one line; empty where the model never came to it."""
+    """Extract the prompt from an answer, on one line; empty if the answer contains none."""
     text = _OPEN.sub("", _CLOSED.sub("", answer)).strip()
     if fence := _FENCE.search(text):
         text = fence[1].strip()
     before = None
-    while text != before:  # wrappings stand inside each other: **"..."**, or a label before a quotation
+    while text != before:  # wrappings are nested: **"..."**, or a label before a quotation
         before = text
         text = _AFTERWORD.sub("", _HEADING.sub("", _OPENING.sub("", text))).strip()
         text = unquoted(_BOLD.sub(r"\2", text).strip())
@@ -51,14 +51,14 @@ def tidy(answer: str) -> str:
 
 
 def unquoted(text: str) -> str:
-    """Take off the quotation marks around the whole of a text; a text that only begins with a quote keeps them."""
+    """Remove quotation marks around a whole text, but not from a text that only begins with a quote."""
     last = _PAIRS.get(text[:1], "")
     if len(text) < 3 or not text.endswith(last) or not last:
         return text
     inner = text[1:-1]
     if f"\\{last}" in inner:
         return inner.replace(f"\\{last}", last) if last not in inner.replace(f"\\{last}", "") else text
-    marks = re.sub(r"(?<=\w)'(?=\w)", "", text)  # an apostrophe is no mark
+    marks = re.sub(r"(?<=\w)'(?=\w)", "", text)  # an apostrophe is not a mark
     if text[0] == last and marks.count(last) % 2:
         return text
     place = inner.find(last)

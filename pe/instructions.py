@@ -1,11 +1,11 @@
-"""What a general instruct model is told before it rewrites; a rewriter that was trained for the task needs nothing."""
+"""System prompts for general instruct models; a rewriter that was trained for the task needs none."""
 
 from typing import Literal
 
 from rewardkit.prompts import language
 
 Task = Literal["plain", "expand", "shorten"]
-"""`plain`: no system prompt (a trained rewriter); `expand`: short prompt to detailed one; `shorten`: the way back."""
+"""`plain`: no system prompt (a trained rewriter); `expand`: short prompt to detailed one; `shorten`: the reverse."""
 
 EXPAND_EN = (
     "You write prompts for a text-to-image model. Turn the user's short prompt into one detailed description of the "
@@ -31,7 +31,7 @@ SHORTEN_ZH = (
 
 
 def system_prompt(task: Task, prompt: str) -> str | None:
-    """Give the system prompt of a task, Chinese for a Chinese prompt and English for the rest; none for `plain`."""
+    """Return the system prompt of a task, Chinese for a Chinese prompt and otherwise English; none for `plain`."""
     chinese = language(prompt) == "zh"
     match task:
         case "plain":
@@ -43,7 +43,7 @@ def system_prompt(task: Task, prompt: str) -> str | None:
 
 
 def messages(task: Task, prompt: str) -> list[dict[str, str]]:
-    """Give the conversation up to the rewrite: the system prompt if the task has one, then the prompt."""
+    """Return the conversation up to the rewrite: the system prompt if the task has one, then the prompt."""
     system = system_prompt(task, prompt)
     head = [] if system is None else [{"role": "system", "content": system}]
     return [*head, {"role": "user", "content": prompt}]

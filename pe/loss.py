@@ -1,7 +1,6 @@
-"""SimPO's loss as the paper writes it (Meng et al. 2024, arXiv:2405.14734).
+"""SimPO's loss as in the paper (Meng et al. 2024, arXiv:2405.14734).
 
-Training goes through TRL's trainer, which is marked experimental there; these lines say what it must compute, and the
-tests hold it to them.
+Training uses TRL's trainer, which is marked experimental; this file is the reference with which the tests compare it.
 """
 
 import torch.nn.functional as F
@@ -12,9 +11,9 @@ from rewardkit.types import PerImage, Scalar
 
 
 def mean_log_probability(logits: Float[Tensor, "batch tokens words"], labels: Int[Tensor, "batch tokens"]) -> PerImage:
-    """Average over each answer the log-probability of its tokens; labels of -100 (prompt, padding) do not count.
+    """Average the log-probability of the tokens of each answer; labels of -100 (prompt, padding) are ignored.
 
-    Logits at a position predict the label of the next one, as a causal language model gives them.
+    Logits at a position predict the label of the next, as in a causal language model.
     """
     logits, labels = logits[:, :-1], labels[:, 1:]
     counted = labels != -100
@@ -25,6 +24,6 @@ def mean_log_probability(logits: Float[Tensor, "batch tokens words"], labels: In
 def simpo_loss(chosen: PerImage, rejected: PerImage, beta: float, gamma: float) -> Scalar:
     """Mean of `-log sigmoid(beta (chosen - rejected) - gamma)` over mean log-probabilities; no reference model.
 
-    `gamma` is the margin the chosen answer must win by, in units of beta times log-probability (TRL's `simpo_gamma`).
+    `gamma` is the target margin of the chosen answer, in units of beta times log-probability (TRL's `simpo_gamma`).
     """
     return -F.logsigmoid(beta * (chosen - rejected) - gamma).mean()

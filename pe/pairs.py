@@ -1,7 +1,8 @@
-"""`rewardkit pe pairs`: rewrite each prompt several ways, draw every way, keep the best and the worst by the panel.
+"""`rewardkit pe pairs`: rewrite each prompt several ways, generate images, keep the best and the worst by the panel.
 
 Seedream 2.0's data for prompt engineering (arXiv:2503.07703, section 4.4). All wordings of one prompt start from the
-same noise, and every image is judged against the prompt as typed: a rewrite must not win by asking for something else.
+same noise, and every image is scored with the prompt as typed, so that a rewrite cannot win by asking for something
+else.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +36,7 @@ from rewardkit.types import Images
 CHUNK = 32
 """Prompts whose images are in memory together."""
 SHOWN = 12
-"""Pairs in the picture."""
+"""Number of pairs in the figure."""
 
 
 def mine(config: MineConfig) -> None:
@@ -78,7 +79,7 @@ def mine_with(
 
 
 def propose(config: MineConfig, prompts: Sequence[str], writer: Rewriter | None) -> list[list[str]]:
-    """List the wordings of each prompt: as typed first, then its distinct rewrites, all with its quoted text."""
+    """List the wordings of each prompt: first as typed, then its distinct rewrites, all with its quoted text."""
     found = {prompt: [prompt] for prompt in prompts}
     for row in read_rows(config.candidates_file, ("prompt", "rewrite")) if config.candidates_file else []:
         if row["prompt"] in found:
@@ -96,7 +97,7 @@ def propose(config: MineConfig, prompts: Sequence[str], writer: Rewriter | None)
 def judge(
     config: MineConfig, base: Base, rewards: Sequence[AnyReward], wordings: Sequence[Sequence[str]]
 ) -> list[Candidates]:
-    """Draw and score every wording; the z-scores of the panel are fitted on all these images and then frozen."""
+    """Generate and score images of every wording; the panel's z-scores are fitted on all these images, then frozen."""
     (config.out / "images").mkdir(parents=True, exist_ok=True)
     sampler = Sampler(base, SamplingConfig(config.steps, config.guidance, config.seed, config.batch_size))
     flat = [(number, text) for number, texts in enumerate(wordings) for text in texts]
@@ -118,7 +119,7 @@ def judge(
 def _judge_noise(
     sampler: Sampler, rewards: Sequence[AnyReward], wordings: Sequence[Sequence[str]], bar: Progress, out: Path | None
 ) -> dict[str, Tensor]:
-    """Give the raw scores of every wording, prompt by prompt, for one noise; the images are kept in `out`, if given."""
+    """Return the raw scores of every wording, by prompt, for one noise; the images are saved in `out`, if given."""
     parts: list[dict[str, Tensor]] = []
     for first in range(0, len(wordings), CHUNK):
         chunk = wordings[first : first + CHUNK]
@@ -134,10 +135,10 @@ def _judge_noise(
 
 
 def draw(sampler: Sampler, chunk: Sequence[Sequence[str]], first: int) -> list[Images]:
-    """Draw the wordings of each prompt of a chunk, all of one prompt from the same noise."""
+    """Generate images of the wordings of each prompt of a chunk, all of one prompt from the same noise."""
     columns = []
     for place in range(max(map(len, chunk))):
-        # A prompt with fewer wordings draws its own again, so that the others keep their noise.
+        # A prompt with fewer wordings repeats one, so that the noise of the others does not change.
         texts = [texts[min(place, len(texts) - 1)] for texts in chunk]
         columns.append(sampler.generate(texts, first).clamp(0, 1))
     return [torch.stack([column[row] for column in columns[: len(texts)]]) for row, texts in enumerate(chunk)]
@@ -148,7 +149,7 @@ def _image_path(out: Path, number: int, place: int) -> Path:
 
 
 def shortened(config: MineConfig) -> list[dict[str, Any]]:
-    """Turn long captions to examples by shortening them, where shortening changes them."""
+    """Convert long captions to examples by shortening them, if shortening changes them."""
     if config.captions is None:
         return []
     shorten = load_shortener(config.shorten)
@@ -160,7 +161,7 @@ def shortened(config: MineConfig) -> list[dict[str, Any]]:
 def report(
     out: Path, counts: Mapping[str, Any], groups: Sequence[Candidates], pairs: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Write mining.json and the picture of best beside worst, and say the counts."""
+    """Write mining.json and the figure of best and worst images, and print the counts."""
     tried = [group for group in groups if group.rewrites]
     gains = [group.best.score - group.original.score for group in tried]
     means = {"best_minus_prompt": sum(gains) / len(gains) if gains else None}

@@ -1,7 +1,7 @@
-"""The promise that a rewriter never changes quoted text: it is what the user wants to read in the picture.
+"""The guarantee that a rewriter never changes quoted text, which is what the user wants to read in the image.
 
-A language model may drop, translate, misspell or invent quoted text. Whatever it does, `keep_quotes` hands back a
-prompt that quotes exactly what the original quoted: the rewrite, the rewrite mended, or, at worst, the original.
+A language model may drop, translate, misspell or invent quoted text. In any case `keep_quotes` returns a
+prompt that quotes exactly what the original quoted: the rewrite, the repaired rewrite, or, at worst, the original.
 """
 
 from collections import Counter
@@ -13,15 +13,15 @@ _END = ".。!！ \n"
 
 
 def quotes_kept(original: str, rewrite: str) -> bool:
-    """Say whether the rewrite quotes exactly the texts of the original, each as often, in any order."""
+    """Return whether the rewrite quotes exactly the texts of the original, each as often, in any order."""
     return Counter(quoted(original)) == Counter(quoted(rewrite))
 
 
 def keep_quotes(original: str, rewrite: str) -> str:
-    """Give a rewrite that quotes exactly what the original quotes.
+    """Return a rewrite that quotes exactly what the original quotes.
 
-    The rewrite itself when it does; else the originals put in the place of what it quotes instead; else the missing
-    ones said at its end; else the original prompt. An empty rewrite also gives the original.
+    This is the rewrite itself if it does; else the rewrite with its wrong quotes replaced; else with the missing quotes
+    appended; else the original prompt. An empty rewrite also gives the original.
     """
     rewrite = rewrite.strip()
     for attempt in (rewrite, _put_back(original, rewrite), _say_missing(original, rewrite)):
@@ -31,7 +31,7 @@ def keep_quotes(original: str, rewrite: str) -> str:
 
 
 def _put_back(original: str, rewrite: str) -> str:
-    """Replace, in order, every quote of the rewrite that the original lacks by one of the original that it lacks."""
+    """Replace, in order, every quote that is only in the rewrite by a quote that is only in the original."""
     places = spans(rewrite)
     extra, missing = _unmatched(original, rewrite)
     if len(extra) != len(missing):
@@ -43,7 +43,7 @@ def _put_back(original: str, rewrite: str) -> str:
 
 
 def _say_missing(original: str, rewrite: str) -> str:
-    """Name, at the end of the rewrite, the quoted texts it left out, in its own language."""
+    """Append the missing quoted texts to the rewrite, in its own language."""
     _, missing = _unmatched(original, rewrite)
     body = rewrite.rstrip(_END)
     if not body or not missing:
@@ -60,7 +60,7 @@ def _say_missing(original: str, rewrite: str) -> str:
 
 
 def _unmatched(original: str, rewrite: str) -> tuple[list[int], list[str]]:
-    """Give the numbers of the rewrite's quotes that the original lacks, and the original's that the rewrite lacks."""
+    """Return the indices of quotes that are only in the rewrite, and of those that are only in the original."""
     spare = Counter(quoted(original))
     extra = []
     for index, text in enumerate(quoted(rewrite)):
@@ -77,5 +77,5 @@ def _unmatched(original: str, rewrite: str) -> tuple[list[int], list[str]]:
 
 
 def spans(prompt: str) -> list[tuple[int, int]]:
-    """Give where each quoted text starts and ends, with its marks."""
+    """Return where each quoted text starts and ends, with its marks."""
     return [(quote.start, quote.end) for quote in quotes(prompt)]

@@ -17,7 +17,7 @@ SHOWN = 20
 def rewrite(config: RewriteConfig) -> None:
     """Rewrite short prompts to detailed ones; quoted text is never changed."""
     if config.n > 1 and config.temperature <= 0:
-        raise UserError(f"--n {config.n} needs --temperature above 0: without it all rewrites are the same")
+        raise UserError(f"--n {config.n} needs --temperature above 0: at 0 all rewrites are the same")
     if config.out is not None and config.out.suffix not in (".jsonl", ".txt"):
         raise UserError(f"--out must end in .jsonl or .txt; got {config.out}")
     prompts = [*config.prompt, *(each.text for each in (read_prompts(config.prompts) if config.prompts else []))]
@@ -35,7 +35,7 @@ def rewrite(config: RewriteConfig) -> None:
 
 
 def show(rows: list[tuple[str, str]]) -> None:
-    """Print each prompt and, under it, its rewrite."""
+    """Print each prompt with its rewrite below."""
     for prompt, text in rows:
         print(f"  {prompt}\n> {text}\n")
 

@@ -1,7 +1,7 @@
 """A rewriter: any causal language model with a chat template, whose answers keep the quoted text of the prompt.
 
 The user's turn is the short prompt, the assistant's turn the long one. Folders that `pe sft` and `pe simpo` save, the
-built-in `seedling`, hub models and LoRA adapter folders load alike, with plain transformers (and peft for adapters).
+built-in `seedling`, hub models and LoRA adapter folders all load with plain transformers (and peft for adapters).
 """
 
 from collections.abc import Sequence
@@ -32,14 +32,14 @@ from rewardkit.training.device import pick_device
 BUILT_IN = {"seedling": WEIGHTS / "rewriter"}
 
 TASK_FILE = "rewriter.json"
-"""Beside the weights of a trained rewriter: which task it was trained under."""
+"""File next to the weights of a trained rewriter that names its task."""
 
 
 TEMPLATE_SECONDS = 5.0
 
 
 class Rewriter:
-    """Rewrites prompts; quoted text always survives (see `keep_quotes`)."""
+    """Rewrites prompts; quoted text is always kept (see `keep_quotes`)."""
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: Task = "plain") -> None:
         self.model = model.eval()
@@ -48,10 +48,10 @@ class Rewriter:
 
     @classmethod
     def load(cls, spec: str, device: str | torch.device = "cpu", task: Task | None = None) -> "Rewriter":
-        """Load `seedling`, a folder or a hub id; raise `UserError` when there is no such model or no chat template.
+        """Load `seedling`, a folder or a hub id; raise `UserError` if there is no such model or no chat template.
 
-        Without a task: the one the folder was trained under, else `expand`, so that a general chat model is told what
-        to do. On a CPU the weights are float32, elsewhere as they were saved.
+        The default task is the one that the folder was trained for, else `expand`, because a general chat model needs
+        instructions. On a CPU the weights are float32, elsewhere as saved.
         """
         device = pick_device(device)
         model, tokenizer = load_model(spec, dtype=torch.float32 if device.type == "cpu" else "auto")
@@ -68,9 +68,9 @@ class Rewriter:
         batch_size: int = 32,
         progress: bool = False,
     ) -> list[list[str]]:
-        """Give `n` rewrites of each prompt: the likeliest one at temperature 0, else samples drawn from `seed`.
+        """Return `n` rewrites of each prompt: greedy at temperature 0, else sampled with `seed`.
 
-        The samples depend on `seed` and on how the prompts fall into batches.
+        The samples depend on `seed` and on how the prompts are batched.
         """
         if n > 1 and temperature <= 0:
             raise ValueError(f"{n} different rewrites need a temperature above 0; got {temperature}")
@@ -89,7 +89,7 @@ class Rewriter:
     def _answer(
         self, prompts: Sequence[str], n: int, temperature: float, seed: int, max_new_tokens: int
     ) -> list[list[str]]:
-        """Generate `n` raw answers a prompt in one padded batch; the global random state is left as it was."""
+        """Generate `n` raw answers per prompt in one padded batch; the global random state is preserved."""
         texts = [render(self.tokenizer, self.task, prompt) for prompt in prompts]
         inputs = self.tokenizer(
             texts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False
@@ -115,7 +115,7 @@ def load_model(spec: str, *, dtype: torch.dtype | str = "auto") -> tuple[PreTrai
         model = _load_adapter(source, dtype) if is_adapter(source) else _load_plain(source, dtype)
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     if not tokenizer.chat_template:
-        raise UserError(f"{spec!r} has no chat template, so it cannot be asked to rewrite; choose a chat model")
+        raise UserError(f"{spec!r} has no chat template, so it cannot rewrite; choose a chat model")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     known = model.get_input_embeddings().weight.shape[0]
@@ -124,12 +124,12 @@ def load_model(spec: str, *, dtype: torch.dtype | str = "auto") -> tuple[PreTrai
             f"{spec!r} pads with token {tokenizer.pad_token_id} ({tokenizer.pad_token!r}), but the model has {known} "
             "embeddings; set a pad_token it knows in tokenizer_config.json, or resize the embeddings"
         )
-    render(tokenizer, "plain", "a cat")  # a template that fails does so before anything is made
+    render(tokenizer, "plain", "a cat")  # a broken template fails here, before anything is generated
     return model, tokenizer
 
 
 def locate(spec: str) -> str:
-    """Turn `seedling` or the run folder of a training command to the folder of its weights; leave the rest alone."""
+    """Resolve `seedling` or the run folder of a training command to its weights; return other specs unchanged."""
     if spec in BUILT_IN:
         return str(BUILT_IN[spec])
     trained = Path(spec) / "model"
@@ -137,7 +137,7 @@ def locate(spec: str) -> str:
 
 
 def task_of(spec: str) -> Task:
-    """Say which task a model was trained under; `expand` for one that says nothing, such as a general chat model."""
+    """Return the task that a model was trained for; `expand` if unknown, such as for a general chat model."""
     if spec in BUILT_IN:
         return "plain"
     note = Path(locate(spec)) / TASK_FILE
@@ -146,7 +146,7 @@ def task_of(spec: str) -> Task:
 
 
 def is_adapter(source: str) -> bool:
-    """Say whether a folder holds a peft adapter rather than a whole model."""
+    """Return whether a folder has a peft adapter rather than a whole model."""
     return (Path(source) / "adapter_config.json").is_file()
 
 
@@ -165,9 +165,9 @@ def _load_adapter(source: str, dtype: torch.dtype | str) -> PreTrainedModel:
 
 
 def render(tokenizer: PreTrainedTokenizerBase, task: Task, prompt: str) -> str:
-    """Write the conversation up to where the rewrite begins, as training and generating both see it."""
-    # Models that think aloud (Qwen3) are asked not to; other templates ignore the word. A template is a program of the
-    # model's author: it may loop for ever, or fail.
+    """Render the conversation up to where the rewrite begins, as in training and generation."""
+    # Thinking is turned off (Qwen3); other templates ignore the argument. A template is a program of the
+    # model's author: it may loop forever, or fail.
     with at_most(TEMPLATE_SECONDS, "the chat template"), loading("the chat template's conversation"):
         text = tokenizer.apply_chat_template(
             messages(task, prompt), tokenize=False, add_generation_prompt=True, enable_thinking=False
@@ -176,7 +176,7 @@ def render(tokenizer: PreTrainedTokenizerBase, task: Task, prompt: str) -> str:
 
 
 def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Every token that ends an answer: the model's own list (Gemma ends a turn otherwise than a text) and the
+    """Every token that ends an answer: the model's own list (Gemma has a separate end-of-turn token) and the
     tokenizer's.
     """
     own: Any = getattr(model.generation_config, "eos_token_id", None)
@@ -187,7 +187,7 @@ def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> li
 def _generation(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, n: int, temperature: float, max_new_tokens: int
 ) -> GenerationConfig:
-    """Build plain sampling (or greedy) settings: a model's own top-k, top-p and penalties would bias what is mined."""
+    """Build plain sampling (or greedy) settings: a model's own top-k, top-p and penalties would bias the mining."""
     sampling: dict[str, Any] = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature > 0 else {}
     return GenerationConfig(
         **sampling,

@@ -1,4 +1,4 @@
-"""The rows that training reads, checked: what mining writes."""
+"""Read and check the rows of training data, as written by mining."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which rewrite of a prompt is the better and which the worse one, once the images are scored."""
+"""Select the best and the worst rewrite of a prompt from the scores of its images."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Scored:
-    """One wording of a prompt and how well its images please the panel, judged against the original prompt."""
+    """One wording of a prompt and the panel's score of its images with the original prompt."""
 
     text: str
     score: float
@@ -33,7 +33,7 @@ class Candidates:
 
 
 def pair(group: Candidates, margin: float) -> tuple[dict[str, Any] | None, str]:
-    """Make a SimPO row of the best and the worst rewrite, or say why the prompt gives none."""
+    """Make a SimPO row from the best and the worst rewrite, or return the reason why there is none."""
     if not group.rewrites:
         return None, "no rewrite that differs from the prompt"
     if len(group.rewrites) < 2:
@@ -53,7 +53,7 @@ def pair(group: Candidates, margin: float) -> tuple[dict[str, Any] | None, str]:
 
 
 def example(group: Candidates, margin: float) -> tuple[dict[str, Any] | None, str]:
-    """Make an SFT row of the best rewrite, where it beats the prompt as typed by the margin; else say why not."""
+    """Make an SFT row from the best rewrite if it beats the prompt as typed by the margin; else return the reason."""
     if not group.rewrites:
         return None, "no rewrite that differs from the prompt"
     if group.best.score - group.original.score < margin:
@@ -67,6 +67,6 @@ def example(group: Candidates, margin: float) -> tuple[dict[str, Any] | None, st
 
 
 def split(results: Sequence[tuple[dict[str, Any] | None, str]]) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    """Part the rows from the reasons why prompts gave none, counted."""
+    """Separate the rows from the reasons for missing rows, and count the reasons."""
     rows = [row for row, _ in results if row is not None]
     return rows, dict(Counter(reason for row, reason in results if row is None))

@@ -1,7 +1,7 @@
-"""`rewardkit pe sft`: teach a rewriter by example, short prompt in, good long prompt out.
+"""`rewardkit pe sft`: supervised fine-tuning of a rewriter on pairs of short and good long prompts.
 
 The first stage of Seedream 2.0's prompt engineering (arXiv:2503.07703, section 4.4). The loop is TRL's `SFTTrainer`;
-the loss is on the completion alone.
+the loss is only on the completion.
 """
 
 from collections.abc import Mapping
@@ -18,17 +18,17 @@ from pe.training import Method, common_arguments, train_rewriter, within
 
 
 def train(config: RewriterSftConfig) -> None:
-    """Fine-tune a rewriter on written examples."""
+    """Fine-tune a rewriter on examples."""
     train_rewriter(config, METHOD)
 
 
 def to_trl(config: RewriterSftConfig) -> SFTConfig:
-    """Say our options in TRL's words."""
+    """Convert our options to TRL's."""
     return SFTConfig(**common_arguments(config), completion_only_loss=True)
 
 
 def to_dataset(rows: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, task: Task, max_length: int) -> Dataset:
-    """Make conversations of the rows that fit, prompt and completion apart so that only the latter is learned."""
+    """Convert the rows that fit to conversations with a separate completion, because only that is learned."""
 
     def length(row: Mapping[str, Any]) -> int:
         text = render(tokenizer, task, row["prompt"]) + row["completion"]
@@ -39,7 +39,7 @@ def to_dataset(rows: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, t
             {
                 "prompt": messages(task, row["prompt"]),
                 "completion": [{"role": "assistant", "content": row["completion"]}],
-                # Trained on what is asked for when generating; templates without thinking ignore it.
+                # Thinking is off in generation as well; templates without thinking ignore it.
                 "chat_template_kwargs": {"enable_thinking": False},
             }
             for row in within(rows, length, max_length)

@@ -1,8 +1,8 @@
-"""`rewardkit pe simpo`: prefer the rewrites whose images score well, by SimPO (Meng et al. 2024, arXiv:2405.14734).
+"""`rewardkit pe simpo`: train the rewriter on preference pairs with SimPO (Meng et al. 2024, arXiv:2405.14734).
 
 The second stage of Seedream 2.0's prompt engineering (arXiv:2503.07703, section 4.4): rewards only choose which rewrite
 is the better one; the loss acts on the language model's own mean log-probabilities and needs no reference model. The
-loop is TRL's `CPOTrainer`, where SimPO lives; `pe.loss` states the formula it is held to.
+loop is TRL's `CPOTrainer`, which implements SimPO; `pe.loss` has the reference formula.
 """
 
 import warnings
@@ -19,7 +19,7 @@ from pe.rewriter import render
 from pe.training import Method, common_arguments, train_rewriter, within
 
 with warnings.catch_warnings():
-    # TRL says on import that this trainer may change; our tests hold it to the paper's formula.
+    # TRL warns on import that this trainer may change; our tests compare it with the paper's formula.
     warnings.simplefilter("ignore", TRLExperimentalWarning)
     from trl.experimental.cpo import CPOConfig, CPOTrainer
 
@@ -30,7 +30,7 @@ def train(config: SimpoConfig) -> None:
 
 
 def to_trl(config: SimpoConfig) -> CPOConfig:
-    """Say our options in TRL's words; `cpo_alpha` at its default of 1 would add a likelihood term SimPO has not."""
+    """Convert our options to TRL's; `cpo_alpha` at its default of 1 would add a likelihood term that SimPO lacks."""
     return CPOConfig(
         **common_arguments(config), loss_type="simpo", beta=config.beta, simpo_gamma=config.gamma, cpo_alpha=0.0,
         remove_unused_columns=False,
@@ -38,9 +38,9 @@ def to_trl(config: SimpoConfig) -> CPOConfig:
 
 
 def to_dataset(rows: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, task: Task, max_length: int) -> Dataset:
-    """Write the pairs that fit as plain text, just as generating will see them.
+    """Render the pairs that fit as plain text, exactly as in generation.
 
-    Given conversations, the trainer would close the turn by the template ("<|im_end|>\\n") and add a second end mark,
+    With conversations the trainer would close the turn by the template ("<|im_end|>\\n") and add a second end token,
     both of which count in the mean log-probability.
     """
     texts = [_text_row(row, tokenizer, task) for row in rows]

@@ -1,8 +1,8 @@
 """What `pe sft` and `pe simpo` share: TRL's common settings, the model, a run's log and progress, and the saved folder.
 
-The trainer's own checkpoints lie in `OUT/trainer`; after each whole one the run notes its step, so that a run killed in
-the middle of a save resumes from the one before, with the metrics of that moment. The finished rewriter is `OUT/model`,
-a folder that loads with plain transformers (LoRA is merged in).
+The trainer's own checkpoints are in `OUT/trainer`; after each complete checkpoint the run records its step, so that a
+run killed during a save resumes from the previous one, with the metrics at that step. The finished rewriter is
+`OUT/model`, a folder that loads with plain transformers (LoRA is merged in).
 """
 
 import math
@@ -40,18 +40,18 @@ from rewardkit.training.run import Run
 from rewardkit.training.tracker import installed
 
 WARMUP = 0.1
-"""Share of the steps in which the learning rate rises."""
+"""Fraction of the steps in which the learning rate rises."""
 
 
 TrainingConfig = RewriterSftConfig | SimpoConfig
 
 ToDataset = Callable[[list[dict[str, Any]], PreTrainedTokenizerBase, Task, int], Dataset]
-"""Makes what a trainer reads of rows, for a tokenizer, a task and the longest row in tokens."""
+"""Converts rows to a trainer's data set, given a tokenizer, a task and the maximum length in tokens."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """A way to train a rewriter: a trainer of TRL, and what it is given."""
+    """A way to train a rewriter: a trainer of TRL and its inputs."""
 
     title: str
     columns: tuple[str, ...]
@@ -67,7 +67,7 @@ def train_rewriter(
     rows: Sequence[Mapping[str, Any]] | None = None,
     rewriter: Rewriter | None = None,
 ) -> None:
-    """Train a rewriter on rows, both as the config names them if not given.
+    """Train a rewriter on rows; by default both are loaded from the config.
 
     Writes checkpoints, metrics.jsonl and the model folder.
     """
@@ -89,7 +89,7 @@ def train_rewriter(
 
 
 def common_arguments(options: TrainingConfig) -> dict[str, Any]:
-    """Give the TRL settings both trainers share; on a CPU everything is float32 (TRL's own default is bfloat16)."""
+    """Return the TRL settings that both trainers share; on a CPU everything is float32 (TRL's default is bfloat16)."""
     gpu = pick_device(options.device).type == "cuda"
     return {
         "output_dir": str(options.out / "trainer"),
@@ -114,14 +114,14 @@ def common_arguments(options: TrainingConfig) -> dict[str, Any]:
 
 
 def load_policy(options: TrainingConfig) -> Rewriter:
-    """Load the model to train: whole in float32, or as saved under a LoRA when a rank is given."""
+    """Load the model to train: in float32, or in the saved dtype if a LoRA rank is given."""
     whole = options.lora_rank == 0 or pick_device(options.device).type != "cuda"
     model, tokenizer = load_model(options.rewriter, dtype=torch.float32 if whole else "auto")
     return Rewriter(model, tokenizer, task_of(options.rewriter))
 
 
 def adapter(rank: int) -> LoraConfig | None:
-    """The LoRA of a rank; none where all weights are trained."""
+    """The LoRA of a rank; none if all weights are trained."""
     if rank == 0:
         return None
     return LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
@@ -130,7 +130,7 @@ def adapter(rank: int) -> LoraConfig | None:
 def within(
     rows: Sequence[Mapping[str, Any]], length: Callable[[Mapping[str, Any]], int], max_length: int
 ) -> list[Mapping[str, Any]]:
-    """Leave out, and report, the rows that are too long: cut short they would teach the model never to stop."""
+    """Leave out, and report, rows that are too long: truncated they would teach the model never to stop."""
     kept = [row for row in rows if length(row) <= max_length]
     if len(kept) < len(rows):
         print(f"left out {len(rows) - len(kept)} of {len(rows)} rows longer than {max_length} tokens (--max-length)")
@@ -140,7 +140,7 @@ def within(
 
 
 class Recorder(TrainerCallback):  # type: ignore[misc]  # transformers leaves the class untyped
-    """Shows our progress line; hands every logged number, and the step of every whole checkpoint, to the run."""
+    """Shows our progress; passes all logged numbers, and the step of every complete checkpoint, to the run."""
 
     def __init__(self, run: Run, title: str, interrupt: Interrupt) -> None:
         self.run = run
@@ -182,7 +182,7 @@ class Recorder(TrainerCallback):  # type: ignore[misc]  # transformers leaves th
 
 
 def run_trainer(trainer: Trainer, options: TrainingConfig, run: Run, title: str) -> None:
-    """Train, from the newest whole checkpoint when resuming, with our progress and not transformers' printed rows."""
+    """Train, from the newest complete checkpoint when resuming, with our progress instead of transformers' output."""
     trainer.remove_callback(PrinterCallback)
     interrupt = Interrupt()
     trainer.add_callback(Recorder(run, title, interrupt))
@@ -202,7 +202,7 @@ def _checkpoint_name(step: int) -> str:
 def save_model(
     model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, task: Task, folder: Path
 ) -> None:
-    """Write the whole rewriter (LoRA merged) as a transformers folder; it takes its place only when complete."""
+    """Write the rewriter (LoRA merged) as a transformers folder, atomically."""
     whole = model.merge_and_unload() if isinstance(model, PeftModel) else model
     whole.config.use_cache = True
     with new_folder(folder) as temporary, quiet():

@@ -1,4 +1,4 @@
-"""Reward models: one encoder, a head an axis, trained on preference pairs; `rm.train(...)` from Python."""
+"""Reward models: one encoder, one head per axis, trained on preference pairs; `rm.train(...)` from Python."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""The best epoch so far: of every head where the encoder is frozen, of the whole model where it learns."""
+"""The best epoch so far: of every head if the encoder is frozen, of the whole model if it is trained."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from rm.validation import Validation
 
 @dataclass
 class BestEpoch:
-    """The best epoch so far, by unit: an axis where the encoder is frozen, else the whole model, called `all`."""
+    """The best epoch so far, by unit: an axis if the encoder is frozen, else the whole model, called `all`."""
 
     accuracy: dict[str, float] = field(default_factory=dict)
     loss: dict[str, float] = field(default_factory=dict)
@@ -20,17 +20,17 @@ class BestEpoch:
     weights: dict[str, Tensor] = field(default_factory=dict)
 
     def beats(self, unit: str, accuracy: float, loss: float) -> bool:
-        """Say whether figures beat the best ones; of two equal accuracies the lower loss is better."""
+        """Return whether figures beat the best so far; of two equal accuracies the lower loss is better."""
         return unit not in self.epoch or (accuracy, -loss) > (self.accuracy[unit], -self.loss[unit])
 
     def epoch_of(self, axis: str) -> int:
         return self.epoch.get(axis, self.epoch.get("all", 0))
 
     def keep(self, model: RewardModel, found: Mapping[str, Validation], epoch: int) -> None:
-        """Keep the learned weights of every unit that got better.
+        """Keep the trained weights of every unit that improved.
 
-        Heads on a frozen encoder are independent, so each keeps its own best epoch; where the encoder learns, all of
-        the model is kept when the mean over the axes gets better.
+        Heads on a frozen encoder are independent, so each keeps its own best epoch; if the encoder is trained, all of
+        the model is kept when the mean over the axes improves.
         """
         learning = {name: value for name, value in model.named_parameters() if value.requires_grad}
         for unit, prefix, accuracy, loss in units(model, found):
@@ -41,7 +41,7 @@ class BestEpoch:
 
 
 def units(model: RewardModel, found: Mapping[str, Validation]) -> list[tuple[str, str, float, float]]:
-    """Name what is chosen on its own: (unit, prefix of its weights, accuracy, loss)."""
+    """List the units that are selected separately: (unit, prefix of its weights, accuracy, loss)."""
     if any(parameter.requires_grad for parameter in model.encoder.parameters()):
         mean = fmean(one.accuracy.value for one in found.values())
         return [("all", "", mean, fmean(one.loss for one in found.values()))]

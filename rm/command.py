@@ -40,7 +40,7 @@ def train_parts(config: RmConfig, records: Sequence[Record] | None = None, encod
 def train_among(
     config: RmConfig, world: Processes, readings: Sequence[Reading] | None, encoder: Encoder | None
 ) -> None:
-    """Train on this process's share of the work; the main process writes."""
+    """Train on this process's shard; the main process writes."""
     began = time.monotonic()
     check(config)
     readings = readings or [read_aloud(path, single(config.axes)) for path in config.data]
@@ -77,7 +77,7 @@ def single(axes: Sequence[str]) -> str | None:
 
 
 def chosen_axes(wanted: Sequence[str], records: Sequence[PreferenceRecord]) -> tuple[str, ...]:
-    """The axes to train; raise `UserError` for one that no pair judges."""
+    """The axes to train; raise `UserError` for an axis that no pair judges."""
     found = axes_of(records)
     for axis in wanted:
         if axis not in found:
@@ -93,14 +93,14 @@ def check_members(members: Mapping[str, int], axes: Sequence[str]) -> None:
 
 
 def check_held_out(validation: Sequence[PreferenceRecord], axes: Sequence[str]) -> None:
-    """Raise `UserError` when an axis has no held-out pair to choose an epoch by."""
+    """Raise `UserError` if an axis has no held-out pair to choose an epoch by."""
     for axis in axes:
         if not any(record.label.get(axis, 0.5) != 0.5 for record in validation):
             raise UserError(f"none of {len(validation)} held-out pairs judges {axis}; raise --held-out, or add pairs")
 
 
 def new_model(config: RmConfig, axes: Sequence[str], encoder: Encoder | None = None) -> RewardModel:
-    """Build the model of a config, the same for the same seed, on its encoder or on the one given."""
+    """Build the model of a config, deterministically given the seed, on its encoder or on the given one."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         encoder = load_encoder(config.encoder) if encoder is None else encoder
@@ -117,7 +117,7 @@ def new_model(config: RmConfig, axes: Sequence[str], encoder: Encoder | None = N
 def image_source(
     encoder: Encoder, image_cache: ImageStore, run: Run, config: RmConfig, world: Processes
 ) -> ImageSource:
-    """Cache the features of a frozen encoder; ask one that learns every time."""
+    """Cache the features of a frozen encoder; a trained encoder computes them every time."""
     live = LiveImages(encoder, image_cache, world.device, AUGMENT[config.augment], config.dtype)
     if any(parameter.requires_grad for parameter in encoder.parameters()):
         return live
@@ -125,7 +125,7 @@ def image_source(
 
 
 def prompt_source(encoder: Encoder, config: RmConfig, world: Processes, prompts: Sequence[str]) -> PromptSource:
-    """Encode prompts once, unless the text tower learns."""
+    """Encode prompts once, unless the text tower is trained."""
     if config.lora_text:
         return LivePrompts(encoder, prompts, world.device, config.dtype)
     return cache_prompts(encoder, prompts, world, config.dtype)
@@ -139,13 +139,13 @@ def new_objective(
     image_cache: ImageStore,
     prompts_of: PromptsOf,
 ) -> Objective:
-    """Train on the pairs, or on the rank lists of their groups; raise `UserError` when there is no list."""
+    """Train on the pairs, or on the rank lists of their groups; raise `UserError` if there is no list."""
     if config.loss != "plackett-luce":
         return Pairs(pairs, config.loss, config.tie_probability, config.mismatch)
     if not any(reading.lists for reading in readings):
-        raise UserError("--loss plackett-luce needs rank lists and the data holds pairs only; use bradley-terry")
+        raise UserError("--loss plackett-luce needs rank lists, but the data has only pairs; use bradley-terry")
     axes = tuple(pairs.labels)
     lists = [one for reading in readings for one in reading.rankings() if one.group in groups]
     kept = readable_lists(lists, image_cache, axes)
-    print(f"{len(kept)} rank lists to train on, pairs that came alone as lists of two")
+    print(f"{len(kept)} rank lists to train on, including single pairs as lists of two")
     return RankLists(list_features(kept, image_cache, pairs.images, prompts_of, axes), config.mismatch)

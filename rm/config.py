@@ -1,4 +1,4 @@
-"""Options of `rewardkit train-rm` put together, and which of them make no run."""
+"""All options of `rewardkit train-rm`, and checks of invalid combinations."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class RmConfig(Run, Machine, Updates, Judgement, Tower, Task):
 
 
 def check(config: RmConfig) -> None:
-    """Refuse options that make no run, before anything is read."""
+    """Refuse invalid options, before anything is read."""
     installed(config.tracker)
     if not 0 < config.held_out < 1:
         raise UserError(f"held_out must be between 0 and 1, as the best epoch is chosen on it; got {config.held_out}")
@@ -31,13 +31,13 @@ def check(config: RmConfig) -> None:
 
 
 def check_tower(config: RmConfig) -> None:
-    """Refuse what the encoder cannot do."""
+    """Refuse options that the encoder does not support."""
     if config.lora_rank < 0:
         raise UserError(f"lora_rank must be 0 (none) or more; got {config.lora_rank}")
     if config.lora_rank and config.unfreeze:
-        raise UserError("--lora-rank freezes the tower's own weights and --unfreeze trains them; give one of the two")
+        raise UserError("--lora-rank freezes the tower's own weights and --unfreeze trains them; give only one of them")
     if config.lora_text and not config.lora_rank:
         raise UserError("--lora-text adds to LoRA on the image tower; give --lora-rank N too")
     learns = config.lora_rank or config.unfreeze or config.encoder == "conv"
     if config.augment == "flip" and not learns:
-        raise UserError("--augment flip is for an encoder that learns; add --unfreeze N, or use --augment light")
+        raise UserError("--augment flip needs an encoder that is trained; add --unfreeze N, or use --augment light")

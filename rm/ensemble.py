@@ -1,4 +1,4 @@
-"""Several heads of one axis that learn apart: their mean errs less than any of them does."""
+"""An ensemble of heads of one axis, trained independently: their mean has a smaller error than each member."""
 
 import torch
 from torch import nn
@@ -8,10 +8,10 @@ from rm.losses import MemberScores
 
 
 class Ensemble(nn.Module):
-    """Heads that differ by their random start alone; the score is their mean (deep ensembles, arXiv:1612.01474).
+    """Heads that differ only in their initialisation; the score is their mean (deep ensembles, arXiv:1612.01474).
 
-    In training it gives each member's own scores, (members, B), so that every member has a loss of its own. Trained on
-    the loss of their mean, members would lean on each other and be one wide head.
+    In training it returns each member's scores, (members, B), so that every member has its own loss. Trained on
+    the loss of their mean, the members would co-adapt and act as one wide head.
     """
 
     def __init__(self, members: list[nn.Module]) -> None:

@@ -1,4 +1,4 @@
-"""Preference pairs as tensors: which images and prompts, and how each axis was judged."""
+"""Preference pairs as tensors: images, prompts, and the judgements on each axis."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from rm.image_cache import ImageStore, Rows
 from rm.sources import ImageSource, PromptSource
 
 PromptsOf = Callable[[Sequence[str]], PromptSource]
-"""Makes the source of some prompts' embeddings: a cache, or the text tower itself."""
+"""Makes the source of prompts' embeddings: a cache, or the text tower itself."""
 
 
 @dataclass
@@ -35,7 +35,7 @@ class PairFeatures:
         return len(self.first)
 
     def batch(self, rows: Rows, generator: Generator | None) -> Features:
-        """Give the features of the first images of `rows`, then those of the second ones: twice as many as rows."""
+        """Return the features of the first images of `rows`, then of the second images: twice as many as rows."""
         images, prompt = torch.cat([self.first[rows], self.second[rows]]), self.prompt[rows].repeat(2)
         return features_of(self.images, self.prompts, self.glyphs, images, prompt, generator)
 
@@ -48,7 +48,7 @@ def features_of(
     prompt: Rows,
     generator: Generator | None,
 ) -> Features:
-    """Gather what heads read about some images, each under a prompt."""
+    """Gather the features of some images, each with a prompt."""
     seen = images.image(image, generator)
     device = seen.pooled.device
     text, wanted = prompts.text(prompt).to(device), letters[prompt].to(device)
@@ -63,7 +63,7 @@ def pair_features(
     prompts_of: PromptsOf,
     axes: Sequence[str],
 ) -> PairFeatures:
-    """Lay records out as tensors; each prompt stands there once."""
+    """Convert records to tensors; each distinct prompt is stored once."""
     prompts = list(dict.fromkeys(record.prompt for record in records))
     number = {prompt: index for index, prompt in enumerate(prompts)}
     nan = float("nan")

@@ -29,7 +29,7 @@ def fit(
     options: Updates,
     world: Processes = ALONE,
 ) -> BestEpoch:
-    """Train until the epochs or the patience end; leave the best weights in the model, the same on every process."""
+    """Train until the last epoch or early stopping; the model then has the best weights, the same on every process."""
     training = Training(model, objective, run, options, world)
     checkpoint = run.latest()
     if checkpoint is not None:
@@ -56,7 +56,7 @@ def fit(
 
 
 class Training:
-    """A model on its way: how it learns, its best epoch, and how far it has come."""
+    """The state of training: the model, its learner, its best epoch and its progress."""
 
     def __init__(
         self, model: RewardModel, objective: Objective, run: Run, options: Updates, world: Processes = ALONE
@@ -65,9 +65,9 @@ class Training:
         self.learner, self.best = new_learner(model, options, self.total, world), BestEpoch()
         self.interrupt = Interrupt(world)
         self.epochs = 0
-        """Whole epochs done."""
+        """Completed epochs."""
         self.sums: dict[str, list[float]] = {}
-        """Losses of the epoch begun, an update each."""
+        """Losses of the current epoch, by update."""
 
     @property
     def per_epoch(self) -> int:
@@ -83,8 +83,8 @@ class Training:
         return self.learner.step
 
     def epoch(self, bar: Progress) -> dict[str, float]:
-        """Go once over the examples in a random order, or finish an epoch begun; return each axis's mean loss."""
-        self.model.heads.train()  # the encoder stays as it scores: no dropout, and statistics as they were learned
+        """Train one epoch in random order, or finish an interrupted one; return each axis's mean loss."""
+        self.model.heads.train()  # the encoder stays in eval mode: no dropout, fixed statistics
         first = self.epochs * self.per_epoch
         order = torch.randperm(len(self.objective), generator=self.run.generator(first, "order"))
         for rows in list(chunks(order, self.options.batch_size))[self.step - first :]:
@@ -98,7 +98,7 @@ class Training:
         return {name: sum(found[name] for found in gathered) for name in gathered[0]}
 
     def update(self, rows: Rows) -> None:
-        """Descend once on the examples of these rows."""
+        """Run one update on the examples of these rows."""
         self.learner.clear()
         random = partial(self.run.generator, self.step)
         losses = descend(self.model, self.objective, rows, self.options.accumulate, random, self.world)
@@ -107,7 +107,7 @@ class Training:
             self.sums.setdefault(f"loss/{axis}", []).append(loss)
 
     def save(self) -> None:
-        """Save everything a resumed run needs."""
+        """Save everything that a resumed run needs."""
         best, gathered = self.best, self.world.gather(self.sums)
         losses = {
             name: [sum(each) for each in zip(*(one[name] for one in gathered), strict=True)] for name in self.sums
@@ -117,7 +117,7 @@ class Training:
         self.run.save(self.step, state, about | {"epochs": self.epochs, "losses": losses})
 
     def load(self, checkpoint: Checkpoint) -> None:
-        """Put a checkpoint back."""
+        """Restore a checkpoint."""
         self.learner.load(checkpoint.step, checkpoint.tensors)
         about = checkpoint.meta
         self.best = BestEpoch(about["accuracy"], about["loss"], about["epoch"], checkpoint.tensors["best"])
@@ -136,10 +136,11 @@ def descend(
     generator: Callable[[str], Generator],
     world: Processes = ALONE,
 ) -> dict[str, float]:
-    """Add up the gradient of a step's loss over this process's parts of it; return their share of every axis's loss.
+    """Accumulate the gradient of a step's loss over this process's parts; return their share of every axis's loss.
 
-    A part's mean loss weighs as much as its judgements, so that the sum over all is the mean over the step. Views and
-    wrong prompts are drawn within a part, by its number: two processes draw what one with two parts would.
+    A part's mean loss is weighted by its number of judgements, so that the sum over all parts is the mean over the
+    step. Views and wrong prompts are sampled within a part, by its number: two processes sample the same as one with
+    two parts.
     """
     total = objective.judged(rows)
     losses = dict.fromkeys(total, 0.0)

@@ -1,4 +1,4 @@
-"""The wanted text of a prompt as bytes, so that a head can compare it with the picture letter by letter."""
+"""The wanted text of a prompt as bytes, so that a head can compare it with the image letter by letter."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ Glyphs = Int[Tensor, "batch length"]
 
 
 def glyphs(prompts: Sequence[str], max_bytes: int = MAX_BYTES) -> Glyphs:
-    """Give the UTF-8 bytes of what each prompt quotes; a row of padding where it quotes nothing.
+    """Return the UTF-8 bytes of what each prompt quotes; a row of padding if it quotes nothing.
 
-    The text is NFC-normalised with single spaces; upper and lower case stay apart, as they look different.
+    The text is NFC-normalised with single spaces; case is kept, because upper and lower case look different.
     """
     rows = [encode(wanted_text(prompt))[:max_bytes] for prompt in prompts]
     ids = torch.zeros(len(rows), max(map(len, rows), default=0) or 1, dtype=torch.long)

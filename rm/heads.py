@@ -1,8 +1,8 @@
-"""Reward heads: small networks, always in float32, that turn the features of one encoder pass into one score an image.
+"""Reward heads: small networks, always in float32, from the features of one encoder pass to one score per image.
 
-A head reads `Features`: patch tokens, the pooled image embedding, how much colour there is, the prompt's embedding, and
-the bytes of the wanted text. `build_head` picks a head by axis; an axis nobody has heard of gets the head that looks at
-the image only.
+A head reads `Features`: patch tokens, the pooled image embedding, colour statistics, the prompt's embedding, and
+the bytes of the wanted text. `build_head` chooses a head by axis; unknown axes get the head that reads
+only the image.
 """
 
 import math
@@ -21,13 +21,13 @@ from rm.names import Kind
 
 @dataclass(frozen=True)
 class Features:
-    """What the heads read about a batch of images and their prompts."""
+    """The input of the heads for a batch of images and their prompts."""
 
     tokens: Tokens
     pooled: Embedding
     colours: Colours
     text: Float[Tensor, "batch text_dim"]
-    """Of no width where the encoder reads no prompts."""
+    """Has width 0 if the encoder reads no prompts."""
     glyphs: Glyphs
 
 
@@ -41,7 +41,7 @@ class Shapes:
 
 
 def build_head(axis: str, kind: Kind, shapes: Shapes, scale: float = 100.0) -> nn.Module:
-    """Make the head of an axis, freshly initialised from torch's global generator."""
+    """Build the head of an axis, initialised from torch's global generator."""
     if kind == "cosine":
         return CosineHead(shapes.embed_dim, scale)
     match axis:
@@ -56,7 +56,8 @@ def build_head(axis: str, kind: Kind, shapes: Shapes, scale: float = 100.0) -> n
 class CosineHead(nn.Module):
     """The CLIP score itself as the reward: the scaled cosine of image and prompt (arXiv:2503.07703, 4.3.2).
 
-    A matrix on each side, the identity at the start, lets several axes share one tower, and learns where it is frozen.
+    A matrix on each side, initialised to the identity, lets several axes share one tower, and is trained if it is
+    frozen.
     """
 
     def __init__(self, dim: int, scale: float = 100.0) -> None:
@@ -71,11 +72,11 @@ class CosineHead(nn.Module):
 
 
 COLOUR_SCALE = 8.0
-"""Brings statistics of pixels, which differ by tenths, to the size of normalised features."""
+"""Scales statistics of pixels, which differ by tenths, to the magnitude of normalised features."""
 
 
 class ImageHead(nn.Module):
-    """A two-layer perceptron on the pooled embedding, mean and spread of the patch tokens, and colour; no prompt."""
+    """A two-layer perceptron on the pooled embedding, statistics of the patch tokens, and colour; no prompt."""
 
     def __init__(self, shapes: Shapes, width: int = 256) -> None:
         super().__init__()
@@ -96,10 +97,10 @@ def summary(features: Features) -> Tensor:
 
 
 class AlignmentHead(nn.Module):
-    """The scaled cosine of image and prompt, plus what a small network finds in both.
+    """The scaled cosine of image and prompt, plus the output of a small network on both.
 
-    The prompt's embedding asks the patch tokens, and a perceptron reads the answers beside the product of the two
-    embeddings. The perceptron starts at zero, so that an untrained head is the CLIP score.
+    The prompt's embedding attends to the patch tokens, and a perceptron reads the result and the product of the two
+    embeddings. The perceptron's output starts at zero, so that an untrained head is the CLIP score.
     """
 
     def __init__(self, shapes: Shapes, scale: float = 100.0, width: int = 128, queries: int = 4) -> None:
@@ -123,9 +124,9 @@ class AlignmentHead(nn.Module):
 
 
 class TextHead(nn.Module):
-    """Reads the picture against the wanted text: every byte looks for its place among the patches.
+    """Compares the image with the wanted text: every byte attends to the patches.
 
-    The score is the mean over bytes of how well each was found, plus a token's view of the whole (too much text, a
+    The score is the mean over bytes of how well each was found, plus the output of a global token (too much text, a
     second line). Character accuracy is a mean over characters too. A prompt without quoted text scores 0.
     """
 
@@ -150,9 +151,9 @@ class TextHead(nn.Module):
 
 
 class Reader(nn.Module):
-    """A small transformer decoder: queries look at each other and at the patch tokens, which know their places.
+    """A small transformer decoder: queries attend to each other and to the patch tokens, which have positions.
 
-    One projection of the tokens serves all layers, and nothing is learned before it: with cached features it is most
+    All layers share one projection of the tokens, and nothing is trained before it: with cached features it is most
     of the work of a training step, and its input needs no gradient.
     """
 
@@ -174,7 +175,7 @@ class Reader(nn.Module):
 
 
 class ReaderLayer(nn.Module):
-    """Self-attention among the queries, cross-attention to the memory, a perceptron; all pre-normalised."""
+    """Self-attention of the queries, cross-attention to the memory, a perceptron; all pre-normalised."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -203,7 +204,7 @@ class ReaderLayer(nn.Module):
 def grid_positions(count: int, width: int) -> Tensor:
     """Sines and cosines of the row and the column of each patch; (count, width), for a square grid or a single row.
 
-    Coordinates run from 0 to 1 over the image, so a place keeps its code when the grid gets finer.
+    Coordinates are from 0 to 1 over the image, so a position has the same code on a finer grid.
     """
     side = math.isqrt(count)
     rows, columns = (side, side) if side * side == count else (1, count)

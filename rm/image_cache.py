@@ -1,4 +1,4 @@
-"""Every image of a set of pairs, read once, framed for the encoder and kept as bytes."""
+"""All images of a set of pairs, read once, framed for the encoder and cached as bytes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +18,7 @@ from rewardkit.training.processes import ALONE, Processes
 from rewardkit.types import Images
 
 MEMORY_LIMIT = 4 * 2**30
-"""Bytes above which a large tensor lives in a file instead of in memory."""
+"""Bytes above which a tensor is stored in a file instead of in memory."""
 
 Rows = Int[Tensor, " rows"]
 
@@ -31,7 +31,7 @@ class ImageStore:
     row: dict[ImageRef, int] = field(default_factory=dict)
 
     def images(self, rows: Rows) -> Images:
-        """Give rows as float RGB in [0, 1]."""
+        """Return rows as float RGB in [0, 1]."""
         return self.pixels[rows].float().div(255)
 
     def __len__(self) -> int:
@@ -47,10 +47,10 @@ def read_images(
     stride: int = 8,
     world: Processes = ALONE,
 ) -> tuple[list[PreferenceRecord], ImageStore]:
-    """Read the images of all records, framed; give the records whose images could be read, and the images.
+    """Read and frame the images of all records; return the records whose images could be read, and the images.
 
-    What could not is listed in `folder`/skipped.json, and stops the run with a `UserError` past a share `max_bad`.
-    The processes of a machine read a share each, into one file.
+    Unreadable images are listed in `folder`/skipped.json, and raise a `UserError` above the fraction `max_bad`.
+    The processes of a machine read one shard each, into one file.
     """
     images = list(dict.fromkeys(image for record in records for image in (record.first, record.second)))
     preprocess = fixed_size(preprocess, images, stride)
@@ -70,7 +70,7 @@ def read_images(
 
 
 def framed_bytes(image: ImageRef, preprocess: Preprocess) -> UInt8[Tensor, "3 height width"]:
-    """Read an image as the encoder frames it, in bytes; resized in 8 bits, as PIL and the published recipes do."""
+    """Read and frame an image for the encoder, as bytes; resized in 8 bits, as in PIL and the published recipes."""
     return frame(load_bytes(image)[None], preprocess)[0]
 
 
@@ -79,7 +79,7 @@ def frame(images: Pixels, preprocess: Preprocess) -> FramedPixels:
 
 
 def fixed_size(preprocess: Preprocess, images: Sequence[ImageRef], stride: int) -> Preprocess:
-    """For an encoder that takes images as they are, choose one size to train at: the largest all images can fill."""
+    """Choose the training size of an encoder that reads native resolution: the largest that all images can fill."""
     if preprocess.fit != "native":
         return preprocess
     sides = []
@@ -87,7 +87,7 @@ def fixed_size(preprocess: Preprocess, images: Sequence[ImageRef], stride: int) 
         try:
             sides.append(min(image_size(image)))
         except UserError:
-            continue  # `read_images` names it
+            continue  # `read_images` reports it
     side = max(stride, min(sides, default=64) // stride * stride)
     return replace(preprocess, size=(side, side))
 
@@ -108,12 +108,12 @@ def readable(
     if skipped.count:
         print(f"{skipped.summary()}; listed in {report}")
     if not kept:
-        raise UserError(f"no pair is left: {skipped.summary()}")
+        raise UserError(f"no pairs are left: {skipped.summary()}")
     return kept
 
 
 def big_tensor(shape: tuple[int, ...], dtype: torch.dtype, file: Path) -> Tensor:
-    """Make an empty tensor in memory, or in a file that the system pages when it is large."""
+    """Make an empty tensor in memory, or in a memory-mapped file if it is large."""
     if torch.Size(shape).numel() * dtype.itemsize <= MEMORY_LIMIT:
         return torch.empty(shape, dtype=dtype)
     return file_tensor(shape, dtype, file)
@@ -125,13 +125,13 @@ def file_tensor(shape: tuple[int, ...], dtype: torch.dtype, file: Path) -> Tenso
 
 
 def shared_tensor(shape: tuple[int, ...], dtype: torch.dtype, file: Path, world: Processes) -> Tensor:
-    """Make an empty tensor that the processes of a machine fill together, in a file; alone as `big_tensor` does."""
+    """Make an empty tensor in a file that the processes of a machine share; for one process as `big_tensor`."""
     if world.count == 1:
         return big_tensor(shape, dtype, file.with_suffix(".bin"))
     return file_tensor(shape, dtype, file.with_name(f"{file.name}-{world.machine}.bin"))
 
 
 def chunks(rows: Rows, size: int) -> Iterator[Rows]:
-    """Cut a list of rows into batches."""
+    """Split a list of rows into batches."""
     for start in range(0, len(rows), size):
         yield rows[start : start + size]

@@ -17,7 +17,7 @@ from rm.losses import Lists
 from rm.sources import ImageSource, PromptSource
 
 There = Bool[Tensor, "lists places"]
-"""Which places of a list hold an image; the rest is padding."""
+"""Which positions of a list have an image; the rest is padding."""
 
 
 @dataclass
@@ -27,7 +27,7 @@ class ListFeatures:
     images: ImageSource
     prompts: PromptSource
     image: Int[Tensor, "lists places"]
-    """Row of each image, from the first place on; -1 is padding."""
+    """Row of each image, left-aligned; -1 is padding."""
     prompt: Rows
     glyphs: Int[Tensor, "prompts length"]
     ranks: dict[str, Lists]
@@ -37,7 +37,7 @@ class ListFeatures:
         return len(self.image)
 
     def batch(self, rows: Rows, generator: Generator | None) -> tuple[Features, There]:
-        """Give the features of the images of some lists, one list after the other, and where they stand."""
+        """Return the features of the images of some lists, one list after the other, and their positions."""
         image = self.image[rows]
         there = image >= 0
         prompt = self.prompt[rows].repeat_interleave(there.sum(1))
@@ -45,7 +45,7 @@ class ListFeatures:
 
 
 def readable_lists(lists: Sequence[RankedRecord], image_cache: ImageStore, axes: Sequence[str]) -> list[RankedRecord]:
-    """Take the images that could not be read out of the lists; keep the lists that still judge two on some axis."""
+    """Remove unreadable images from the lists; keep the lists that still judge two images on some axis."""
     kept = []
     for one in lists:
         there = [place for place, image in enumerate(one.images) if image in image_cache.row]
@@ -62,7 +62,7 @@ def list_features(
     prompts_of: PromptsOf,
     axes: Sequence[str],
 ) -> ListFeatures:
-    """Lay lists out as tensors, short ones padded."""
+    """Convert lists to padded tensors."""
     prompts = list(dict.fromkeys(one.prompt for one in lists))
     number = {prompt: index for index, prompt in enumerate(prompts)}
     nan = float("nan")
@@ -73,7 +73,7 @@ def list_features(
         torch.tensor([number[one.prompt] for one in lists]),
         glyphs(prompts),
         {
-            # Only the order counts, so scores turned round are ranks.
+            # Only the order matters, so negated scores are ranks.
             axis: pad([[-score for score in one.scores.get(axis, [nan] * len(one.images))] for one in lists], nan)
             for axis in axes
         },

@@ -1,4 +1,4 @@
-"""The reward model: one encoder, a head an axis, and every score from one forward pass; saved as a folder."""
+"""The reward model: one encoder, one head per axis, all scores from one forward pass; saved as a folder."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -39,9 +39,9 @@ PROMPT_AXES = ("alignment", "text")
 class RewardModel(nn.Module):
     """Scores images against prompts on one axis or more; a `MultiReward`, differentiable down to the pixels.
 
-    A score is a Bradley-Terry strength: a difference of d between two images of a prompt means that the higher one is
-    preferred with probability sigmoid(d). Other losses say it a little otherwise: of the uncertain scores that
-    `gaussians` gives it is the mean of sigmoid(d), and Rao-Kupper's and Davidson's leave room for ties.
+    A score is a Bradley-Terry strength: a difference of d between two images of a prompt means that the higher-scored
+    image is preferred with probability sigmoid(d). Other losses differ slightly: for the uncertain scores of
+    `gaussians` it is the mean of sigmoid(d), and Rao-Kupper's and Davidson's also have ties.
     """
 
     differentiable = True
@@ -67,7 +67,7 @@ class RewardModel(nn.Module):
         self.uncertain = uncertain
         self.members = {axis: members.get(axis, 1) for axis in axes}
         self.heads = nn.ModuleDict({axis: self.new_head(axis) for axis in axes})
-        # What a typical score is, by axis: (mean, standard deviation) on the training images; for sums over axes.
+        # Scale of the scores by axis: (mean, standard deviation) on the training images; for sums over axes.
         self.typical: dict[str, tuple[float, float]] = {axis: (0.0, 1.0) for axis in axes}
 
     def new_head(self, axis: str) -> nn.Module:
@@ -77,7 +77,7 @@ class RewardModel(nn.Module):
         return HeadWithUncertainty(head, shapes, reads_prompt=axis in PROMPT_AXES) if self.uncertain else head
 
     def frame(self, images: Pixels) -> FramedPixels:
-        """Bring images to the encoder's size; framing a second time changes nothing."""
+        """Resize images to the encoder's size; idempotent."""
         return self.encoder.preprocess.frame(images)
 
     def features(self, images: Images, prompts: Sequence[str]) -> Features:
@@ -89,20 +89,20 @@ class RewardModel(nn.Module):
         return Features(seen.tokens.float(), seen.pooled.float(), seen.colours.float(), text.float(), wanted)
 
     def judge(self, features: Features, axes: Sequence[str] | None = None) -> dict[str, MemberScores]:
-        """Score features by the heads of some axes, or of all."""
+        """Score features with the heads of some axes, or of all."""
         return {axis: self.heads[axis](features) for axis in (self.axes if axes is None else axes)}
 
     def gaussians(self, features: Features, axes: Sequence[str] | None = None) -> dict[str, Gaussian]:
-        """Score features with their uncertainty; raise `UserError` for a model that was trained without."""
+        """Score features with their uncertainty; raise `UserError` for a model trained without it."""
         if not self.uncertain:
-            raise UserError("this reward model knows no uncertainty; train one with --loss gaussian")
+            raise UserError("this reward model has no uncertainty; train one with --loss gaussian")
         heads = {axis: self.heads[axis] for axis in (self.axes if axes is None else axes)}
         return {axis: head.gaussian(features) for axis, head in heads.items()}  # type: ignore[operator]
 
     def scores(self, images: Images, prompts: Sequence[str]) -> dict[str, Scores]:
         """Score images on every axis, in one forward pass of the encoder.
 
-        Raises `UserError` for images that are not floats in [0, 1], and unless there is one prompt an image.
+        Raises `UserError` for images that are not floats in [0, 1], and unless there is one prompt per image.
         """
         check_images(images, f"reward model {self.name!r}")
         check_prompts(prompts, f"reward model {self.name!r}", len(images))
@@ -111,10 +111,10 @@ class RewardModel(nn.Module):
     def score(
         self, images: Images | Sequence[Image.Image], prompts: Sequence[str] | str, axis: str | None = None
     ) -> Scores:
-        """Score images, a tensor or PIL pictures, on one axis; pictures are resized in 8 bits, as files are.
+        """Score images, a tensor or PIL images, on one axis; PIL images are resized in 8 bits, as files are.
 
-        Without an axis, give the mean of the axes that apply to each prompt, each in standard deviations from what is
-        typical. A string as prompts is the prompt of every image. Raises `UserError` for an axis the model does not
+        Without an axis, return the mean of the axes that apply to each prompt, each in standard deviations from its
+        mean. A string as prompts is the prompt of every image. Raises `UserError` for an axis that the model does not
         have, and as `scores` does.
         """
         if axis is not None and axis not in self.axes:
@@ -130,7 +130,7 @@ class RewardModel(nn.Module):
 
     def score_pictures(self, pictures: Sequence[Image.Image], prompts: Sequence[str], axis: str | None) -> Scores:
         device = next(self.parameters()).device
-        with torch.no_grad():  # pictures may differ in size, so one by one; resized in 8 bits, as in training
+        with torch.no_grad():  # one by one, as sizes may differ; resized in 8 bits, as in training
             framed = [floats(self.frame(pixels(picture)[None])).to(device) for picture in pictures]
             pairs = zip(framed, prompts, strict=True)
             return torch.cat([self.score(image, [prompt], axis) for image, prompt in pairs])
@@ -146,7 +146,7 @@ class RewardModel(nn.Module):
         return torch.stack(total).sum(0) / torch.stack(count).sum(0).clamp_min(1)
 
     def save(self, folder: Path | str) -> None:
-        """Write config.json, heads.safetensors and, unless a name stands for it, the encoder; whole or not at all."""
+        """Write config.json, heads.safetensors and, unless it can be loaded by name, the encoder; atomically."""
         with new_folder(Path(folder)) as temporary:
             if not self.encoder.reference:
                 self.encoder.save(temporary / ENCODER)
@@ -154,7 +154,7 @@ class RewardModel(nn.Module):
             write_json(temporary / CONFIG, self.config())
 
     def config(self) -> dict[str, Any]:
-        """What `load` needs beside the weights."""
+        """What `load` needs in addition to the weights."""
         return {
             MARK: FORMAT,
             "name": self.name,
@@ -180,7 +180,7 @@ class RewardModel(nn.Module):
 
     @classmethod
     def _built(cls, config: dict[str, Any], folder: Path, encoder: Encoder) -> "RewardModel":
-        built = {name: config[name] for name in ("uncertain", "members") if name in config}  # neither in the first ones
+        built = {name: config[name] for name in ("uncertain", "members") if name in config}  # absent in early configs
         model = cls(encoder, config["axes"], head=config["head"], name=config["name"], **built)
         model.heads.load_state_dict(load_file(folder / HEADS))
         model.typical = {axis: (mean, std) for axis, (mean, std) in config["typical"].items()}
@@ -188,13 +188,13 @@ class RewardModel(nn.Module):
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Read the config of a saved reward model; raise `UserError` saying what is wrong with the folder."""
+    """Read the config of a saved reward model; raise `UserError` for an invalid folder."""
     if not (folder / CONFIG).is_file():
-        raise UserError(f"{folder} is no reward model: it has no {CONFIG}; train one with `rewardkit train-rm`")
+        raise UserError(f"{folder} is not a reward model: it has no {CONFIG}; train one with `rewardkit train-rm`")
     config = read_object(folder / CONFIG, "copy or train it again")
     if config.get(MARK) != FORMAT:
         found = config.get(MARK, "no version")
-        raise UserError(f"{folder / CONFIG} says {MARK} {found}; this rewardkit reads version {FORMAT}")
+        raise UserError(f"{folder / CONFIG} has {MARK} {found}; this rewardkit reads version {FORMAT}")
     if not (folder / HEADS).is_file():
-        raise UserError(f"{folder} has no {HEADS}; the folder is not complete, so copy or train it again")
+        raise UserError(f"{folder} has no {HEADS}; the folder is incomplete, so copy or train it again")
     return config

@@ -1,8 +1,8 @@
-"""Prompts that do not belong to an image: what teaches a head to read the prompt at all.
+"""Wrong prompts for an image, which teach a head to read the prompt.
 
-Preference pairs share their prompt, so a few thousand of them say little about what a prompt asks for. An image should
-also score higher with its own prompt than with another's, and higher with its own text than with that text misspelt;
-both comparisons cost no label.
+The images of a pair share their prompt, so a few thousand pairs teach little about prompts. An image should
+also score higher with its own prompt than with another one, and higher with its own text than with a misspelling;
+both comparisons need no labels.
 """
 
 from dataclasses import fields, replace
@@ -27,11 +27,11 @@ def mismatch_loss(
     label: Float[Tensor, " pairs"],
     generator: Generator,
 ) -> Scalar:
-    """Compare the likelier image of a pair under its own prompt with the same image under a wrong one.
+    """Compare the more likely image of a pair with its own prompt and with a wrong one.
 
-    Every other pair is enough, and half the work.
+    Only every other pair is used, which halves the work.
 
-    `features` and `scores` are of the first images of the pairs, then of the second ones.
+    `features` and `scores` are of the first images of the pairs, then of the second images.
     """
     count = len(label)
     pairs = torch.arange(0, count, 2, device=label.device)
@@ -49,7 +49,7 @@ def wrong_prompt_loss(
     judged: Bool[Tensor, " chosen"],
     generator: Generator,
 ) -> Scalar:
-    """Compare some images of a batch, where they were judged, under their own prompts and under wrong ones."""
+    """Compare judged images of a batch with their own prompts and with wrong prompts."""
     own = pick(features, chosen)
     wrong, differs = wrong_prompts(own, generator, misspell=axis == "text")
     other = model.judge(wrong, (axis,))[axis]
@@ -57,7 +57,7 @@ def wrong_prompt_loss(
 
 
 def wrong_prompts(features: Features, generator: Generator, *, misspell: bool) -> tuple[Features, Tensor]:
-    """Give each image a prompt of another image, or its own text misspelt; and say where the two really differ."""
+    """Give each image a prompt of another image, or its own text misspelt; also return where the two differ."""
     count = len(features.glyphs)
     turn = int(torch.randint(1, max(count, 2), (), generator=generator))
     moved = torch.arange(count, device=features.glyphs.device).roll(turn)
@@ -73,9 +73,9 @@ def wrong_prompts(features: Features, generator: Generator, *, misspell: bool) -
 
 
 def misspelt(glyphs: Glyphs, generator: Generator) -> Int[Tensor, "batch slipped"]:
-    """Make one slip in each text: a byte replaced by one of the batch, swapped with the next, missing, or doubled.
+    """Make one error in each text: a byte replaced by one of the batch, swapped with the next, missing, or doubled.
 
-    Such are the slips of image models. (B, length + 1), for a doubled byte, unless that is more than a text may have.
+    Image models make such errors. Returns (B, length + 1), for a doubled byte, up to the maximum length.
     """
     letters = glyphs[glyphs != PAD]
     if not len(letters):
@@ -94,7 +94,7 @@ def misspelt(glyphs: Glyphs, generator: Generator) -> Int[Tensor, "batch slipped
     with_end = F.pad(glyphs, (0, 1), value=PAD)
     slips = torch.stack([replaced, *(with_end.gather(1, source) for source in sources)])
     kind = torch.randint(len(slips), (len(glyphs),), generator=generator).to(glyphs.device)
-    kind = kind.where(length[:, 0] > 1, 0)  # one letter alone can only be another one
+    kind = kind.where(length[:, 0] > 1, 0)  # a single letter can only be replaced
     chosen = slips[kind, torch.arange(len(glyphs), device=glyphs.device)]
     return torch.where(length > 0, chosen, glyphs)
 

@@ -1,4 +1,4 @@
-"""What a step descends: the loss of every axis on some pairs, or on some rank lists."""
+"""The training objective: the loss of every axis on some pairs, or on some rank lists."""
 
 import math
 from collections.abc import Callable
@@ -40,7 +40,7 @@ class Objective(Protocol):
     def __len__(self) -> int: ...
 
     def judged(self, rows: Rows) -> dict[str, float]:
-        """Count the judgements of every axis that a loss on some examples is the mean of."""
+        """Count the judgements of every axis over which the loss on some examples is averaged."""
         ...
 
     def losses(self, model: RewardModel, rows: Rows, generator: Generator) -> dict[str, Scalar]:
@@ -75,7 +75,7 @@ class Pairs:
         return found
 
     def judge(self, model: RewardModel, axis: str, features: Features, label: Labels) -> tuple[MemberScores, Scalar]:
-        """Give the scores of the images, and the loss of the judgements."""
+        """Return the scores of the images, and the loss of the judgements."""
         if self.loss == "gaussian":
             found = model.gaussians(features, (axis,))[axis]
             means, spreads = found.mean.chunk(2, -1), found.log_variance.chunk(2, -1)
@@ -87,7 +87,7 @@ class Pairs:
 
 
 def pair_loss(loss: Loss, tie_probability: float) -> Callable[[MemberScores, MemberScores, PerImage], Scalar]:
-    """The loss on two scores; the models of ties call equal images a tie with `tie_probability`."""
+    """The loss on two scores; in the models with ties, equal images tie with `tie_probability`."""
     match loss:
         case "rao-kupper":
             return partial(rao_kupper, threshold=math.log((1 + tie_probability) / (1 - tie_probability)))
@@ -127,7 +127,7 @@ class RankLists:
 
 
 def best_images(ranks: Lists, there: There) -> tuple[Rows, Bool[Tensor, " lists"]]:
-    """Give the place of each list's best image among all images, and whether the list was judged at all."""
+    """Return the index of each list's best image, and whether the list was judged."""
     place = there.flatten().cumsum(0).view_as(there) - 1
     best = ranks.nan_to_num(math.inf).argmin(1, keepdim=True)
     return place.gather(1, best).squeeze(1), (~ranks.isnan()).sum(1) > 1

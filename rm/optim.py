@@ -1,4 +1,4 @@
-"""How a reward model learns: AdamW with rates of their own for heads and encoder, a cosine, and an average."""
+"""Optimisation of a reward model: AdamW with separate rates for heads and encoder, cosine schedule, and EMA."""
 
 from torch.optim import AdamW, Optimizer
 
@@ -12,7 +12,7 @@ from rm.options import Updates
 
 
 def make_optimizer(model: RewardModel, lr: float, encoder_lr: float | None, weight_decay: float) -> Optimizer:
-    """AdamW; matrices decay, and vectors (biases, norms, scales) do not; a pretrained encoder has its own rate."""
+    """AdamW; weight decay for matrices but not for vectors (biases, norms, scales); a separate encoder rate."""
     if encoder_lr is None:
         encoder_lr = 1e-4 if is_adapted(model.encoder) else 1e-5
     groups = []
@@ -27,7 +27,7 @@ def make_optimizer(model: RewardModel, lr: float, encoder_lr: float | None, weig
 
 
 def new_learner(model: RewardModel, options: Updates, total: int, world: Processes) -> Learner:
-    """Build the learner of everything in the model that is not frozen, for `total` updates."""
+    """Build the learner of all parameters that are not frozen, for `total` updates."""
     parameters = {name: value for name, value in model.named_parameters() if value.requires_grad}
     optimizer = make_optimizer(model, options.lr, options.encoder_lr, options.weight_decay)
     rise = max(1, round(total * options.warmup_share))

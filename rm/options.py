@@ -90,6 +90,6 @@ class Machine:
     max_bad: float = 0.0
     """Largest accepted fraction of pairs with an unreadable image."""
     device: str = "auto"
-    """Device: auto (the GPU where there is one), cpu, cuda or mps."""
+    """Device: auto (the GPU if there is one), cpu, cuda or mps."""
     dtype: DType = "auto"
     """Precision in which the encoder computes; its weights and the heads stay in float32."""

@@ -21,14 +21,14 @@ def train(
     """Train a reward model on preference pairs, write it to the folder `out/rm`, and return it, ready to score.
 
     `data` are sources of pairs (docs/data.md) or records in memory. The encoder is a name, a folder or an object, which
-    is trained in place where it learns; the heads then start from other random numbers than with its name. `options`
-    are the fields of `RmConfig` (docs/train-rm.md). Raises `UserError` for what makes no run.
+    is trained in place if it is not frozen; the heads then have another initialisation than with its name. `options`
+    are the fields of `RmConfig` (docs/train-rm.md). Raises `UserError` for invalid input.
     """
     given = [data] if isinstance(data, str | Path) else data
     named = [item for item in given if isinstance(item, str | Path)]
     records = [item for item in given if not isinstance(item, str | Path)]
     if named and records:
-        raise UserError("data are sources of pairs or records in memory; got some of each")
+        raise UserError("data must be sources of pairs or records in memory; got both")
     config = {
         "data": tuple(map(Path, named)),
         "out": as_path(out, "out"),

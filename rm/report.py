@@ -1,4 +1,4 @@
-"""What a training run says at its end: how the pairs were split, the held-out figures, the learning curve."""
+"""The report of a training run: how the pairs were split, the held-out figures, the learning curve."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from rm.validation import Validation
 
 
 def report_split(train: Sequence[PreferenceRecord], validation: Sequence[PreferenceRecord]) -> None:
-    """Print how the pairs were split, and any image that stands on both sides."""
+    """Print how the pairs were split, and the images that are on both sides."""
     groups = [len({record.group for record in side}) for side in (train, validation)]
     print(
         f"{len(train)} pairs of {groups[0]} groups to train on, {len(validation)} pairs of {groups[1]} groups held out"
@@ -45,7 +45,7 @@ def report(validation: Mapping[str, Validation], best: BestEpoch, run: Run, out:
 
 
 def curve(metrics: Path, picture: Path) -> None:
-    """Draw held-out accuracy by epoch, a line an axis."""
+    """Plot held-out accuracy by epoch, one line per axis."""
     rows = list(read_objects(metrics))
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()

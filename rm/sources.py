@@ -1,4 +1,4 @@
-"""Features of images and prompts by row: from a cache where the encoder is frozen, from itself where it learns."""
+"""Features of images and prompts by row: from a cache if the encoder is frozen, else from the encoder."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -29,7 +29,7 @@ AUGMENT: dict[str, Augment | None] = {"light": light, "flip": flip, "none": None
 
 
 def arithmetic(device: torch.device, dtype: DType) -> AbstractContextManager[None]:
-    """Within it an encoder computes in a number format, from weights in float32."""
+    """Context in which an encoder computes in a dtype, with weights in float32."""
     half = pick_dtype(dtype, device) == torch.bfloat16
     return torch.autocast(device.type, torch.bfloat16, enabled=half)
 
@@ -39,13 +39,13 @@ class ImageSource(Protocol):
     """Gives the features of images by row."""
 
     def image(self, rows: Rows, generator: Generator | None) -> ImageFeatures:
-        """With a generator give a random view of each image; without one the image itself."""
+        """With a generator return a random view of each image; without one the image itself."""
         ...
 
 
 @runtime_checkable
 class PromptSource(Protocol):
-    """Gives the embeddings of prompts by row; of no width where the encoder reads none."""
+    """Gives the embeddings of prompts by row; of width 0 if the encoder reads none."""
 
     def text(self, rows: Rows) -> Embedding: ...
 
@@ -70,7 +70,7 @@ class CachedImages:
 
 @dataclass
 class LiveImages:
-    """Features of an encoder that learns."""
+    """Features of an encoder that is trained."""
 
     encoder: Encoder
     image_cache: ImageStore
@@ -98,7 +98,7 @@ class CachedPrompts:
 
 @dataclass
 class LivePrompts:
-    """Embeddings of a text tower that learns."""
+    """Embeddings of a text tower that is trained."""
 
     encoder: Encoder
     prompts: Sequence[str]
@@ -116,9 +116,9 @@ class LivePrompts:
 def cache_images(
     live: LiveImages, generator: GeneratorOf, views: int, folder: Path, world: Processes, batch_size: int = 256
 ) -> CachedImages:
-    """Run a frozen encoder once over every view of every image; tokens are kept as float16.
+    """Run a frozen encoder once over every view of every image; tokens are stored as float16.
 
-    The processes of a machine take a share of the batches each, into files in `folder`.
+    The processes of a machine compute a shard of the batches each, into files in `folder`.
     """
     encoder, image_cache, augment, device = live.encoder, live.image_cache, live.augment, live.device
     views = views if augment is not None else 1
@@ -146,7 +146,7 @@ def cache_images(
 
 @torch.no_grad()
 def cache_prompts(encoder: Encoder, prompts: Sequence[str], world: Processes, dtype: DType) -> CachedPrompts:
-    """Encode every prompt once, a share on each process."""
+    """Encode every prompt once, one shard per process."""
     if not encoder.reads_text:
         return CachedPrompts(torch.zeros(len(prompts), 0))
     starts = world.share(range(0, len(prompts), 256))

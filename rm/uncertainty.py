@@ -1,4 +1,4 @@
-"""A head that says how good an image is and how sure it is of that (as HPSv3's, arXiv:2508.03789)."""
+"""A head that predicts a score and its uncertainty (as in HPSv3, arXiv:2508.03789)."""
 
 import torch
 from torch import nn
@@ -7,11 +7,11 @@ from rm.heads import COLOUR_SCALE, Features, Shapes, mlp, summary
 from rm.losses import Gaussian, MemberScores
 
 BOUND = 8.0
-"""Log-variances stay within this of 0: the published loss would take them down for ever."""
+"""Bound of the log-variances: the published loss would decrease them forever."""
 
 
 class HeadWithUncertainty(nn.Module):
-    """Any head, and beside it a small network for the log-variance of its score; called, it gives the head's score.
+    """Any head with a small network for the log-variance of its score; `forward` returns the head's score.
 
     It starts at a variance of 1 for every image. Train it on `gaussian` with a loss of `rm.losses.uncertain`.
     """
@@ -28,7 +28,7 @@ class HeadWithUncertainty(nn.Module):
         nn.init.zeros_(last.bias)
 
     def gaussian(self, features: Features) -> Gaussian:
-        """Give the score of each image as a Gaussian; log-variances are in (-8, 8)."""
+        """Return the score of each image as a Gaussian; log-variances are in (-8, 8)."""
         seen = [self.norm(summary(features)), COLOUR_SCALE * features.colours]
         if self.reads_prompt:
             seen.append(features.pooled * features.text * features.text.shape[-1])

@@ -1,4 +1,4 @@
-"""How a model does on pairs: scores of both images, accuracy and loss by axis."""
+"""Validation on pairs: scores of both images, accuracy and loss by axis."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ from rm.model import RewardModel
 
 @dataclass(frozen=True)
 class Validation:
-    """How an axis does on held-out pairs."""
+    """Metrics of an axis on held-out pairs."""
 
     accuracy: Estimate
     loss: float
@@ -29,7 +29,7 @@ class Validation:
 def judge_pairs(
     model: RewardModel, pairs: PairFeatures, batch_size: int, world: Processes = ALONE
 ) -> dict[str, tuple[Scores, Scores]]:
-    """Score the two images of every pair on every axis, by axis; every process does a share and gets all."""
+    """Score the two images of every pair on every axis, by axis; every process scores a shard and gets all scores."""
     model.eval()
     parts: dict[str, list[Tensor]] = {axis: [] for axis in model.axes}
     for rows in world.share(list(chunks(torch.arange(len(pairs)), batch_size))):
@@ -44,7 +44,7 @@ def judge_pairs(
 def measure(
     model: RewardModel, pairs: PairFeatures, batch_size: int, world: Processes = ALONE
 ) -> dict[str, Validation]:
-    """Measure every axis on pairs: accuracy (ties left out) and loss."""
+    """Evaluate every axis on pairs: accuracy (ties left out) and loss."""
     return {
         axis: Validation(
             accuracy(first, second, pairs.labels[axis]), float(bradley_terry(first, second, pairs.labels[axis]))
@@ -54,7 +54,7 @@ def measure(
 
 
 def set_typical(model: RewardModel, pairs: PairFeatures, batch_size: int, world: Processes = ALONE) -> None:
-    """Note the mean and the spread of each axis on the images of the pairs that it judged."""
+    """Record the mean and standard deviation of each axis on the images of its judged pairs."""
     for axis, scores in judge_pairs(model, pairs, batch_size, world).items():
         judged = torch.stack(scores)[:, ~pairs.labels[axis].isnan()]
         model.typical[axis] = (float(judged.mean()), max(float(judged.std()), 1e-6))

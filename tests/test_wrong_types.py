@@ -40,7 +40,7 @@ CASES = {
     "model.scores(images, 'ab')": "reward model 'rm' needs a list of prompts; got the string 'ab'",
     "model.scores(images, ['a'])": "reward model 'rm' needs one prompt per image; got 2 images and 1 prompts",
     "rm.train([{'prompt': 'a'}], 'run')": "pairs are PreferenceRecord or RankedRecord objects; got a value of type",
-    "rm.train(['pairs.jsonl', {}], 'run')": "data are sources of pairs or records in memory; got some of each",
+    "rm.train(['pairs.jsonl', {}], 'run')": "data must be sources of pairs or records in memory; got both",
     "rm.train('pairs.jsonl', 3)": "out must be a path or a string; got a value of type int",
     "refl.train(['a'], [reward], 'run', base=3)": "the base must be a name, a folder or what load_base returns; got 3",
     "refl.train(['a'], [3], 'run')": "3 is no reward: it has no name",

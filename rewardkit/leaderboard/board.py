@@ -26,18 +26,18 @@ from rewardkit.report.page import (
 from rewardkit.stats import Estimate
 
 WORDS = {
-    False: "These say whether an entry is better: none took part in training, so none could be flattered.",
-    True: "A rise here shows that training pushed where it was told to. It is no proof of better images: "
+    False: "These show whether an entry is better: none was used in training, so none could be gamed.",
+    True: "A rise here shows that training increased its own reward. It does not prove better images: "
     "compare with the judges above.",
 }
 Draw = Callable[[str, str, Mapping[str, str]], Picture]
-"""(entry, prompt, scores to write beneath) -> the picture of the gallery."""
+"""(entry, prompt, scores to show below) -> the image of the gallery."""
 
 
 def sections(
     comparison: Comparison, entries: Mapping[str, PromptScores], shown: Sequence[str], draw: Draw
 ) -> list[Section]:
-    """Lay out a leaderboard: figures, images of the `shown` prompts, detail, and what was left out."""
+    """Lay out a leaderboard: figures, images of the `shown` prompts, details, and what was left out."""
     kinds = [[ranking for ranking in comparison.rankings if ranking.score.trained is trained] for trained in KINDS]
     first = Section("At a glance", [summary(comparison)], glance_words(comparison))
     scored = [
@@ -45,7 +45,7 @@ def sections(
         for (trained, title), rankings in zip(KINDS.items(), kinds, strict=True)
         if rankings
     ]
-    words = f"{len(shown)} prompts spread evenly over the {comparison.prompts}, not picked by hand or by score."
+    words = f"{len(shown)} prompts spread evenly over the {comparison.prompts}, not chosen by hand or by score."
     images = [Section("Images", [pictures(comparison, entries, shown, draw)], words)] if shown else []
     groups = [block for ranking in comparison.rankings if ranking.groups for block in group_blocks(ranking)]
     detail = (
@@ -59,7 +59,7 @@ def glance_words(comparison: Comparison) -> str:
         return f"Means over {comparison.prompts} prompts with 95 % intervals."
     return (
         f"Change against {comparison.entries[0].name}: the mean, over {comparison.prompts} shared prompts, of the "
-        "difference on the same prompt. Brackets are 95 % intervals; colour means that the interval leaves zero out."
+        "difference on the same prompt. Brackets are 95 % intervals; colour means that the interval excludes zero."
     )
 
 
@@ -75,7 +75,7 @@ def summary(comparison: Comparison) -> Html:
 
 
 def card(ranking: Ranking) -> Card:
-    """Show the change from the baseline to the other entry, or the mean of a lone one."""
+    """Show the change from the baseline to the other entry, or the mean of a single entry."""
     baseline, last = ranking.standings[0], ranking.standings[-1]
     change = last.difference
     if change is None:
@@ -90,7 +90,7 @@ def score_label(ranking: Ranking) -> str:
 
 
 def overview_cell(standing: Standing) -> Html:
-    """Write a mean, and beneath it the change."""
+    """Write a mean with the change below."""
     mean = number(standing.mean.value)
     return join([mean, span("small", difference_words(standing.difference))]) if standing.difference else escape(mean)
 
@@ -109,7 +109,7 @@ def ranking_blocks(ranking: Ranking) -> list[Html]:
     if others:
         blocks.append(forest(others, better=f"against {names[0]}, right is better"))
     if len(names) > 2:
-        caption = "How often the entry of the row beats that of the column on the same prompt, a tie counting half"
+        caption = "How often the entry of the row beats that of the column on the same prompt; a tie counts half"
         blocks.append(share_matrix(names, ranking.wins, caption=caption))
     return blocks
 
@@ -126,7 +126,7 @@ def standing_cells(standing: Standing) -> list[Html]:
 
 
 def group_blocks(ranking: Ranking) -> list[Html]:
-    """Show one score on each tag's groups: intervals of the change, or a table of means for a lone entry."""
+    """Show one score on each tag's groups: intervals of the change, or a table of means for a single entry."""
     blocks = [heading(ranking.score.name)]
     for tag in dict.fromkeys(group.tag for group in ranking.groups):
         groups = [group for group in ranking.groups if group.tag == tag]
@@ -149,7 +149,7 @@ def group_intervals(groups: Sequence[Group]) -> list[Interval]:
 
 
 def pictures(comparison: Comparison, entries: Mapping[str, PromptScores], shown: Sequence[str], draw: Draw) -> Html:
-    """Put the entries' images of each prompt side by side, with the first scores beneath."""
+    """Put the entries' images of each prompt side by side, with the first scores below."""
     names = [ranking.score.name for ranking in comparison.rankings][:3]
     rows = [
         Row(prompt, [draw(entry, prompt, note(scores.get(prompt, {}), names)) for entry, scores in entries.items()])
@@ -163,7 +163,7 @@ def note(scores: Mapping[str, float], names: Sequence[str]) -> dict[str, str]:
 
 
 def facts(comparison: Comparison) -> Html:
-    """List the entries, and what of them was left out and why."""
+    """List the entries, what was left out of them, and why."""
     rows = [
         [entry.name, str(entry.images), str(entry.prompts), f"{entry.source} ({entry.layout})", left_out(entry)]
         for entry in comparison.entries

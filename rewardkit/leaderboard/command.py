@@ -61,14 +61,14 @@ def score_columns(judges: Sequence[LoadedReward], rewards: Sequence[LoadedReward
     names = [column.name for column in columns]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
-        raise UserError(f"{twice!r} is given twice; a reward an entry was trained with is no judge, so name it once")
+        raise UserError(f"{twice!r} is given twice; a reward that an entry was trained with is no judge: name it once")
     if not columns:
         raise UserError("nothing to compare by; give --judges or --rewards, like --judges ocr")
     return columns
 
 
 def prompts_of(entries: Sequence[Entry]) -> list[str]:
-    """Return the prompts every entry has; none is the user's mistake."""
+    """Return the prompts that every entry has; raise `UserError` if there is none."""
     shared = shared_prompts([[item.prompt for item in entry.folder.items] for entry in entries])
     if not shared:
         layouts = "; ".join(f"{entry.name}: {entry.folder.layout}" for entry in entries)
@@ -96,7 +96,7 @@ def compare(
     shared = shared_prompts(list(scores.values()))
     if not shared:
         errors = [row.error for scored in rows.values() for row in scored if row.error]
-        raise UserError(f"no prompt has a readable image in every entry; the first trouble: {errors[0]}")
+        raise UserError(f"no prompt has a readable image in every entry; the first error: {errors[0]}")
     tags = {row.item.prompt: prompt_tags(row) for scored in readable.values() for row in scored}
     rankings = tuple(rank(column, scores, shared, tags) for column in columns)
     listed = len(prompts_of(entries))
@@ -109,7 +109,7 @@ def compare(
 
 
 def prompt_tags(row: Scored) -> dict[str, Any]:
-    """Add what every prompt can be grouped by to what its file says."""
+    """Add the tags that every prompt has to those of its file."""
     prompt = row.item.prompt
     return {**row.item.tags, "language": language(prompt), "asks for text": "yes" if has_text(prompt) else "no"}
 
@@ -134,7 +134,7 @@ def entry_facts(entry: Entry, rows: Sequence[Scored], readable: PromptScores, li
 def say_trouble(entry: Entry, rows: Sequence[Scored]) -> None:
     """Name the first of each kind of image that could not be compared."""
     for what, examples in (
-        ("listed but not there", list(entry.folder.missing)),
+        ("listed but missing", list(entry.folder.missing)),
         ("unreadable", [row.error for row in rows if row.error]),
         ("without a prompt", list(entry.folder.unmatched)),
     ):
@@ -148,7 +148,7 @@ def write_report(
     scores: Mapping[str, PromptScores],
     rows: Mapping[str, Sequence[Scored]],
 ) -> None:
-    """Write the page, its figures and every image's scores."""
+    """Write the page, its figures and the scores of all images."""
     files = {
         (name, row.item.prompt): row.item.path
         for name, scored in rows.items()
@@ -187,5 +187,5 @@ def write_report(
 
 
 def safe_name(name: str) -> str:
-    """Make a folder name of an entry's name."""
+    """Convert an entry's name to a folder name."""
     return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name).strip(".") or "entry"

@@ -1,7 +1,7 @@
 """Compare entries on the prompts they share: means, paired differences to the first entry, win rates, breakdowns.
 
-Everything here is pure: scores in, a `Comparison` out, which the page, the Markdown and the JSON file all render.
-One prompt is one observation: a prompt drawn several times counts once, by the mean of its images.
+All functions are pure: scores in, a `Comparison` out, from which page, Markdown and JSON are rendered.
+One prompt is one observation: a prompt with several images counts once, by the mean of its images.
 """
 
 import math
@@ -12,14 +12,14 @@ from typing import Any
 from rewardkit.stats import Estimate, WinRate, mean_interval, paired_difference, win_rate
 
 PromptScores = Mapping[str, Mapping[str, float]]
-"""prompt -> score name -> value; a score that does not apply to a prompt is left out."""
+"""prompt -> score name -> value; scores that do not apply to a prompt are absent."""
 
 MOST_GROUPS = 12
 
 
 @dataclass(frozen=True)
 class EntryFacts:
-    """What was compared, and what of it was not."""
+    """What was compared, and what was left out."""
 
     name: str
     source: str
@@ -27,7 +27,7 @@ class EntryFacts:
     images: int
     prompts: int
     missing: int = 0
-    """Images a list names that are not there."""
+    """Images that are listed but missing."""
     unreadable: int = 0
     """Image files that could not be read."""
     unmatched: int = 0
@@ -43,7 +43,7 @@ class Score:
     name: str
     axis: str
     trained: bool
-    """Whether an entry was trained with it; a judge was not, and is the one to believe."""
+    """Whether an entry was trained with it; only scores that were not trained on are evidence."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Ranking:
     score: Score
     standings: tuple[Standing, ...]
     wins: tuple[tuple[float | None, ...], ...]
-    """wins[i][j] is the share of prompts where entry i beats entry j, ties half."""
+    """wins[i][j] is the fraction of prompts where entry i beats entry j, counting ties as half."""
     groups: tuple[Group, ...] = ()
 
 
@@ -94,7 +94,7 @@ def shared_prompts(entries: Sequence[Iterable[str]]) -> list[str]:
 
 
 def prompt_means(rows: Iterable[tuple[str, Mapping[str, float]]]) -> dict[str, dict[str, float]]:
-    """Average the images of each prompt: (prompt, scores) rows to one set of scores a prompt."""
+    """Average the images of each prompt: (prompt, scores) rows to one set of scores per prompt."""
     collected: dict[str, dict[str, list[float]]] = {}
     for prompt, scores in rows:
         columns = collected.setdefault(prompt, {})
@@ -147,7 +147,7 @@ def standings(columns: Mapping[str, Sequence[float]]) -> tuple[Standing, ...]:
 
 
 def group_prompts(prompts: Sequence[str], tags: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], list[str]]:
-    """Group prompts by each tag worth it: 2 to 12 values, and on average two prompts or more in each."""
+    """Group prompts by each tag that has 2 to 12 values and on average at least two prompts per value."""
     groups: dict[str, dict[str, list[str]]] = {}
     for prompt in prompts:
         for tag, value in tags.get(prompt, {}).items():
@@ -162,14 +162,14 @@ def group_prompts(prompts: Sequence[str], tags: Mapping[str, Mapping[str, Any]])
 
 
 def tag_values(value: Any) -> list[str]:
-    """Read a tag as words: a list is several, a nested value none."""
+    """Convert a tag to strings: a list gives several, a nested value none."""
     if isinstance(value, list):
         return [str(one) for one in dict.fromkeys(str(one) for one in value)]
     return [] if value is None or isinstance(value, dict) else [str(value)]
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
-    """Turn a comparison to plain JSON values; an interval or a mean that does not exist is null."""
+    """Convert a comparison to plain JSON values; an interval or mean that does not exist is null."""
     plain: dict[str, Any] = without_infinities(asdict(comparison))
     return plain
 

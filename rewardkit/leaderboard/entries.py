@@ -1,4 +1,4 @@
-"""What a leaderboard compares: folders of images, or models that draw the same prompts from the same noise now."""
+"""Entries of a leaderboard: folders of images, or models that generate images from the same prompts and noise."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from rewardkit.training.device import DTypeName
 
 @dataclass(frozen=True)
 class Drawing:
-    """How models draw; the noise of prompt i depends on (seed, i) only, so all models share it."""
+    """Sampling settings of models; the noise of prompt i depends only on (seed, i), so all models share it."""
 
     steps: int
     guidance: float
@@ -47,32 +47,30 @@ def parse_entry(text: str) -> tuple[str, str]:
 
 
 def parse_entries(texts: Sequence[str]) -> dict[str, str]:
-    """Read the entries in order; each needs its own name."""
+    """Read the entries in order; names must be distinct."""
     if not texts:
         raise UserError("nothing to compare; give entries, like --entry base=FOLDER --entry tuned=FOLDER")
     pairs = [parse_entry(text) for text in texts]
     names = [name for name, _ in pairs]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
-        raise UserError(f"two entries are called {twice!r}; name them apart, like --entry other=FOLDER")
+        raise UserError(f"two entries are called {twice!r}; give them different names, like --entry other=FOLDER")
     return dict(pairs)
 
 
 def read_entry(name: str, source: str, prompts: Path | None, drawing: Drawing, limit: int, out: Path) -> Entry:
-    """Read a folder of images, or let a model draw the prompt file into `out`."""
+    """Read a folder of images, or generate images with a model for the prompt file into `out`."""
     if is_images(source):
         return Entry(name, source, read_image_folder(Path(source), prompts))
     if prompts is None:
-        raise UserError(
-            f"entry {name!r} is a model ({source}), so it needs prompts to draw; give them with --prompts FILE"
-        )
+        raise UserError(f"entry {name!r} is a model ({source}), so it needs prompts; give them with --prompts FILE")
     chosen = read_prompts(prompts)
     draw(source, chosen[:limit] if limit else chosen, drawing, out)
     return Entry(name, source, read_image_folder(out))
 
 
 def is_images(source: str) -> bool:
-    """Tell images from a model: a folder without model_index.json, or a path that leads nowhere (reported as such)."""
+    """Whether a source is images: a folder without model_index.json, or a missing path (reported later)."""
     base = source.partition("+")[0]
     if Path(source).is_dir():
         return not (Path(source) / "model_index.json").is_file()
@@ -85,7 +83,7 @@ def is_hub_id(text: str) -> bool:
 
 
 def draw(spec: str, prompts: Sequence[Prompt], drawing: Drawing, out: Path) -> None:
-    """Draw a model's images and their prompts.jsonl into a folder; `BASE+LORA` puts LoRA folders on a base."""
+    """Generate a model's images and their prompts.jsonl into a folder; `BASE+LORA` adds LoRA folders to a base."""
     base, *loras = spec.split("+")
     rows = [{**prompt.tags, "prompt": prompt.text} for prompt in prompts]
     chosen = out.with_name(f"{out.name}-prompts.jsonl")

@@ -4,11 +4,11 @@ from rewardkit.leaderboard.compare import Comparison, EntryFacts, Ranking, Stand
 from rewardkit.report.markdown import plain, table
 from rewardkit.report.numbers import interval, number, percent, signed
 
-KINDS = {False: "Judges no entry was trained with", True: "Rewards an entry was trained with"}
+KINDS = {False: "Judges that no entry was trained with", True: "Rewards that an entry was trained with"}
 
 
 def markdown(comparison: Comparison) -> str:
-    """Write the tables; the same comparison always gives the same text."""
+    """Write the tables; the output is deterministic."""
     parts = [
         f"# {plain(comparison.title)}",
         f"{comparison.prompts} prompts that all entries share; differences and wins are against "
@@ -57,9 +57,9 @@ def facts_row(facts: EntryFacts) -> list[str]:
 
 
 def left_out(facts: EntryFacts) -> str:
-    """Say in words what of an entry was not compared, and why."""
+    """Describe what was left out of an entry, and why."""
     counts = {
-        "listed but not there": facts.missing,
+        "listed but missing": facts.missing,
         "unreadable": facts.unreadable,
         "without a prompt": facts.unmatched,
         "prompts another entry lacks": facts.unshared,

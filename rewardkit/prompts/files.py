@@ -58,9 +58,7 @@ def _prompt(path: Path, number: int, row: Mapping[str, Any], column: str | None)
     key = _column(path, row, column)
     text = row[key]
     if not isinstance(text, str) or not text.strip():
-        raise UserError(
-            f"{path}, line {number}: {key!r} has no prompt ({shown(text)}); fill it in or delete the line"
-        )
+        raise UserError(f"{path}, line {number}: {key!r} has no prompt ({shown(text)}); fill it in or delete the line")
     as_prompt(text, f"{path}, line {number}: {key!r}")
     return Prompt(text.strip(), {name: value for name, value in row.items() if name != key})
 

@@ -1,7 +1,7 @@
-"""Seedling, the built-in base: Seedream-shaped, small enough to ship in the package and to train on a laptop.
+"""Seedling, the built-in base: the architecture of Seedream, small enough to ship and to train on a laptop.
 
 `weights/base` is a diffusers pipeline folder, `weights/clip` an open_clip folder and `weights/rewriter` a transformers
-folder, so the rest of the toolkit treats them like anybody's.
+folder, so the rest of the toolkit treats them like any other model.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ _HOMES = {"SeedlingPipeline": "pipeline", "SeedlingTransformer": "transformer", 
 
 
 def __getattr__(name: str) -> Any:
-    """Import a class on first use: diffusers looks its parts up here by name."""
+    """Import a class on first use; diffusers finds the components here by name."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

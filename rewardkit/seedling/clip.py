@@ -1,4 +1,4 @@
-"""Seedling's CLIP: its configuration, its tokenizer's end sign, and how it is written as an open_clip folder."""
+"""Seedling's CLIP: its configuration, its tokenizer's end token, and writing it as an open_clip folder."""
 
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ PREPROCESS_CFG = {
 
 
 def with_end(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
-    """Let the tokenizer close each prompt by its end sign, where CLIP's text tower gathers the meaning."""
+    """Let the tokenizer append the end token, at which CLIP's text tower pools the prompt."""
     end = tokenizer.eos_token
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
         single=f"$A {end}", special_tokens=[(end, tokenizer.eos_token_id)]
@@ -35,7 +35,7 @@ def with_end(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
 
 
 def save_clip(clip: CLIP, folder: Path) -> None:
-    """Write weights (bfloat16, as they are shipped) and configuration beside the tokenizer, in open_clip's layout."""
+    """Write weights (bfloat16, as shipped) and configuration next to the tokenizer, in open_clip's layout."""
     config = {"model_cfg": MODEL_CFG, "preprocess_cfg": PREPROCESS_CFG}
     write_json(folder / "open_clip_config.json", config)
     state = {name: value.to(torch.bfloat16).contiguous() for name, value in clip.state_dict().items()}

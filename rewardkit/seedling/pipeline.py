@@ -17,10 +17,10 @@ from rewardkit.seedling.vae import SeedlingVAE
 
 
 class SeedlingPipeline(DiffusionPipeline, QwenImageLoraLoaderMixin):  # type: ignore[misc]
-    """Draw images from prompts; quoted text is read by the glyph encoder as well (arXiv:2503.07703, 3.3).
+    """Generate images from prompts; quoted text is also encoded by the glyph encoder (arXiv:2503.07703, 3.3).
 
-    Encoders and tokenizers may be left out where no prompt is read. The LoRA loader is the one diffusers has for
-    pipelines of which the transformer alone takes adapters.
+    Encoders and tokenizers may be left out if no prompt is encoded. The LoRA loader is that of diffusers for pipelines
+    in which only the transformer has adapters.
     """
 
     model_cpu_offload_seq = "text_encoder->glyph_encoder->transformer->vae"
@@ -54,9 +54,9 @@ class SeedlingPipeline(DiffusionPipeline, QwenImageLoraLoaderMixin):  # type: ig
         return int(self.transformer.config.sample_size * self.vae.config.downsample)
 
     def encode_prompt(self, prompts: Sequence[str], *, pad_to_multiple_of: int = 0) -> dict[str, Tensor]:
-        """Encode prompts to what the transformer takes: LLM and glyph embeddings, each with its mask.
+        """Encode prompts to the transformer's conditioning: LLM and glyph embeddings, each with its mask.
 
-        Lengths are padded to the transformer's limits, so that rows can be cached and joined; with
+        Lengths are padded to the transformer's limits, so that rows can be cached and concatenated; with
         `pad_to_multiple_of` only to the next multiple beyond the longest, which is faster. Differentiable.
         """
         config = self.transformer.config
@@ -86,7 +86,7 @@ class SeedlingPipeline(DiffusionPipeline, QwenImageLoraLoaderMixin):  # type: ig
         return {name: tokens[name].to(self.device) for name in ("input_ids", "attention_mask")}
 
     def decode_latents(self, latents: Tensor) -> Tensor:
-        """Turn standardised latents to images in about [-1, 1]."""
+        """Decode standardised latents to images in about [-1, 1]."""
         return self.vae.decode(self.vae.restore(latents), return_dict=False)[0]
 
     @torch.no_grad()
@@ -102,7 +102,7 @@ class SeedlingPipeline(DiffusionPipeline, QwenImageLoraLoaderMixin):  # type: ig
         output_type: str = "pil",
         return_dict: bool = True,
     ) -> ImagePipelineOutput | tuple[Any]:
-        """Draw one image a prompt with Euler steps; `guidance_scale` above 1 also asks the empty prompt."""
+        """Generate one image per prompt with Euler steps; `guidance_scale` above 1 also evaluates the empty prompt."""
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         if latents is None:
             latents = self.prepare_latents(len(prompts), height, width, generator)
@@ -129,7 +129,7 @@ class SeedlingPipeline(DiffusionPipeline, QwenImageLoraLoaderMixin):  # type: ig
     def prepare_latents(
         self, count: int, height: int | None, width: int | None, generator: Generator | list[Generator] | None
     ) -> Tensor:
-        """Draw the noise that images start from; sides in pixels must be multiples of 8."""
+        """Sample the initial noise; sides in pixels must be multiples of 8."""
         vae, patch = self.vae.config, self.transformer.config.patch_size
         sides = [height or self.default_size, width or self.default_size]
         for side in sides:

@@ -1,10 +1,10 @@
-"""The small language model behind the built-in prompt rewriter."""
+"""The small language model of the built-in prompt rewriter."""
 
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 
 def build_rewriter(tokenizer: PreTrainedTokenizerFast, width: int = 160, layers: int = 3) -> Qwen2ForCausalLM:
-    """A decoder with random weights, about a million of them by default."""
+    """A decoder with random weights, about a million by default."""
     return Qwen2ForCausalLM(
         Qwen2Config(
             vocab_size=len(tokenizer),

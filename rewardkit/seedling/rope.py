@@ -1,9 +1,9 @@
 """Scaled RoPE: rotary positions counted from the centre of the image and scaled by its resolution.
 
-Seedream 2.0 (arXiv:2503.07703, 3.1) asks that the patches at the centre of an image have similar position ids at every
-resolution, and prints no formula. Ours is `position(i) = scale * (i - (n - 1) / 2)` with
-`scale = (n_base / n) ** exponent` for an axis of `n` patches: exponent 0 only centres (the ids of centre patches stay
-the same, the border extrapolates), exponent 1 keeps the whole range that training saw.
+Seedream 2.0 (arXiv:2503.07703, 3.1) requires that the patches at the centre of an image have similar position ids at
+every resolution, but gives no formula. Ours is `position(i) = scale * (i - (n - 1) / 2)` with `scale = (n_base / n) **
+exponent` for an axis of `n` patches: exponent 0 only centres (the ids of centre patches stay the same, the border
+extrapolates), exponent 1 keeps the range seen in training.
 """
 
 import torch
@@ -18,7 +18,7 @@ def centred_positions(patches: int, base_patches: int, exponent: float) -> Float
 
 
 def frequencies(head_dim: int, theta: float = 100.0) -> Float[Tensor, " quarter"]:
-    """How fast each channel turns; `theta` is small, as an image is a few patches wide (10,000 is for long text)."""
+    """Rotation frequency of each channel; `theta` is small for an image of few patches (10,000 is for long text)."""
     quarter = head_dim // 4
     return theta ** (-torch.arange(quarter, dtype=torch.float32) / quarter)
 
@@ -26,7 +26,7 @@ def frequencies(head_dim: int, theta: float = 100.0) -> Float[Tensor, " quarter"
 def image_angles(
     height: int, width: int, *, base_patches: int, head_dim: int, exponent: float = 1.0
 ) -> Float[Tensor, "1 patches half_head_dim"]:
-    """Rotation angles of each patch, row by row: their first half turns with the row, the second with the column."""
+    """Rotation angles of each patch, row by row: the first half depends on the row, the second on the column."""
     turns = frequencies(head_dim)
     rows = (centred_positions(height, base_patches, exponent)[:, None] * turns)[:, None].expand(height, width, -1)
     columns = (centred_positions(width, base_patches, exponent)[:, None] * turns)[None].expand(height, width, -1)
@@ -34,10 +34,10 @@ def image_angles(
 
 
 def glyph_angles(mask: Bool[Tensor, "batch glyphs"], head_dim: int) -> Float[Tensor, "batch glyphs half_head_dim"]:
-    """Rotation angles of the quoted text's bytes: one row of them, centred as a line of text is, a step of 1 a byte.
+    """Rotation angles of the quoted text's bytes: one centred row, with a step of 1 per byte.
 
     After the cross-modality RoPE of Seedream 3.0 (arXiv:2504.11346), which gives text tokens 2D positions [1, L].
-    The last byte is the end sign, so n bytes are n - 1 letters.
+    The last byte is the end token, so n bytes are n - 1 letters.
     """
     letters = mask.sum(1, keepdim=True) - 1
     positions = torch.arange(mask.shape[1], device=mask.device) - (letters - 1) / 2
@@ -48,7 +48,7 @@ def glyph_angles(mask: Bool[Tensor, "batch glyphs"], head_dim: int) -> Float[Ten
 def rotate(
     x: Float[Tensor, "batch heads tokens head_dim"], angles: Float[Tensor, "any tokens half_head_dim"]
 ) -> Float[Tensor, "batch heads tokens head_dim"]:
-    """Turn each pair of channels by its angle (Su et al. 2021, arXiv:2104.09864); angles are per sample or for all."""
+    """Rotate each pair of channels by its angle (Su et al. 2021, arXiv:2104.09864); angles are per sample or shared."""
     angles = angles[:, None]
     first, second = x.chunk(2, dim=-1)
     cos, sin = angles.cos().to(x), angles.sin().to(x)

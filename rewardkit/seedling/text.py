@@ -1,4 +1,4 @@
-"""Seedling's readers of prompts: a small LLM over the whole prompt and a ByT5-type encoder over the quoted text."""
+"""Seedling's text encoders: a small LLM over the whole prompt and a ByT5-type encoder over the quoted text."""
 
 from collections.abc import Iterable, Iterator
 
@@ -19,7 +19,7 @@ SPECIAL = ("<|pad|>", "<|end|>", "<|user|>", "<|assistant|>")
 
 
 def sample_captions(count: int, seed: int = 0) -> Iterator[str]:
-    """Draw captions of the world in all its languages, long and short."""
+    """Sample captions of the posters world in all its languages, long and short."""
     generator = torch.Generator().manual_seed(seed)
     for i in range(count):
         scene = random_scene(generator)
@@ -29,7 +29,7 @@ def sample_captions(count: int, seed: int = 0) -> Iterator[str]:
 
 
 def build_tokenizer(captions: Iterable[str], vocab_size: int = 768) -> PreTrainedTokenizerFast:
-    """Train a byte-level BPE on captions; any other text falls back to bytes, so nothing is ever unknown."""
+    """Train a byte-level BPE on captions; other text falls back to bytes, so no token is unknown."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -64,7 +64,7 @@ def build_text_encoder(tokenizer: PreTrainedTokenizerFast, width: int = 128, lay
 
 
 def build_glyph_encoder(width: int = 128, layers: int = 2) -> T5EncoderModel:
-    """A small ByT5-type encoder (arXiv:2105.13626) with random weights: it reads the bytes of the quoted text."""
+    """A small ByT5-type encoder (arXiv:2105.13626) with random weights for the bytes of the quoted text."""
     return T5EncoderModel(
         T5Config(
             vocab_size=384,
@@ -82,5 +82,5 @@ def build_glyph_encoder(width: int = 128, layers: int = 2) -> T5EncoderModel:
 
 
 def build_glyph_tokenizer() -> ByT5Tokenizer:
-    """Bytes are the tokens; it needs no file."""
+    """A byte-level tokenizer, which needs no file."""
     return ByT5Tokenizer()

@@ -1,4 +1,4 @@
-"""Seedling with random weights and a few thousand parameters, for tests: ours and a user's."""
+"""Seedling with random weights and a few thousand parameters, for our tests and users' tests."""
 
 from pathlib import Path
 
@@ -27,9 +27,9 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def tiny_pipeline(seed: int = 0) -> SeedlingPipeline:
-    """Build a pipeline with random weights in memory; it draws noise at 32 px, not posters.
+    """Build a pipeline with random weights in memory; it generates noise at 32 px, not posters.
 
-    The layers that real training starts at zero are random here, so that every input reaches the output.
+    Layers that are zero at the start of training are random here, so that every input affects the output.
     """
     torch.manual_seed(seed)
     tokenizer = tiny_tokenizer()

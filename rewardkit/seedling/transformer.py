@@ -1,10 +1,10 @@
 """Seedling's diffusion transformer: an MMDiT as in SD3 and Seedream 2.0, in one file.
 
-Image and text tokens have their own weights and meet in one attention (Esser et al. 2024, arXiv:2403.03206), with
-QK-norm. The text is the LLM's tokens followed by the glyph encoder's, brought to the LLM's space by an MLP and joined
-along the sequence (arXiv:2503.07703, 3.3). Text tokens carry learned positions, image tokens Scaled RoPE, and the
-glyphs a centred line of it, so that a letter knows its place in the picture. Layer names are those of diffusers
-(`to_q`, `add_k_proj`, ...), so that the usual LoRA targets fit.
+Image and text tokens have separate weights and a joint attention (Esser et al. 2024, arXiv:2403.03206), with QK-norm.
+The text is the LLM's tokens followed by the glyph encoder's, mapped to the LLM's space by an MLP and concatenated along
+the sequence (arXiv:2503.07703, 3.3). Text tokens have learned positions, image tokens Scaled RoPE, and glyphs Scaled
+RoPE on a centred line, which gives letters a position in the image. Layer names are those of diffusers (`to_q`,
+`add_k_proj`, ...), so that the usual LoRA targets match.
 """
 
 from typing import ClassVar
@@ -61,12 +61,12 @@ def feed_forward(width: int, ratio: float) -> nn.Sequential:
 
 
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """Normalise, then scale and shift as the timestep says (adaLN)."""
+    """Normalise, then scale and shift depending on the timestep (adaLN)."""
     return nn.functional.layer_norm(x, x.shape[-1:], eps=1e-6) * (1 + scale) + shift
 
 
 class Block(nn.Module):
-    """One layer of both streams; in the last one the text has nothing left to write to."""
+    """One layer of both streams; the last layer does not update the text."""
 
     def __init__(self, width: int, heads: int, *, last: bool) -> None:
         super().__init__()
@@ -131,7 +131,7 @@ class SeedlingTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin):
         self._start_as_identity()
 
     def _start_as_identity(self) -> None:
-        """Begin with every residual branch closed and the velocity at zero (adaLN-zero, arXiv:2212.09748)."""
+        """Initialise every residual branch and the velocity to zero (adaLN-zero, arXiv:2212.09748)."""
         for name, parameter in self.named_parameters():
             if {"norm1", "norm1_context", "norm_out", "proj_out"} & set(name.split(".")):
                 nn.init.zeros_(parameter)
@@ -177,7 +177,7 @@ class SeedlingTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin):
         return self.time_in(time) + self.pooled_in(pooled)
 
     def _angles(self, height: int, width: int, text_mask: Tensor, glyph_mask: Tensor) -> Tensor:
-        """Rotations of all tokens: none for the prompt's, a line for the glyphs, a grid for the image, both centred."""
+        """Rotations of all tokens: none for the prompt, a centred line for glyphs, a centred grid for the image."""
         head_dim = self.config.width // self.config.heads
         base = self.config.sample_size // self.config.patch_size
         image = image_angles(height, width, base_patches=base, head_dim=head_dim, exponent=self.config.rope_exponent)
@@ -187,16 +187,16 @@ class SeedlingTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin):
 
 
 def without_padding(embeds: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Cut the columns at the end that are padding in every row: attention would only skip them.
+    """Remove trailing columns that are padding in every row, which attention would mask anyway.
 
-    Lengths are rounded up to a multiple of 8, so that compiled code meets few shapes.
+    Lengths are rounded up to a multiple of 8, so that compiled code sees few shapes.
     """
     longest = -(-int(mask.sum(1).max()) // 8) * 8
     return embeds[:, :longest], mask[:, :longest]
 
 
 def patchify(latents: Tensor, size: int) -> Tensor:
-    """Turn (B, C, h, w) to tokens (B, h/size * w/size, C * size^2), row by row."""
+    """Convert (B, C, h, w) to tokens (B, h/size * w/size, C * size^2), row by row."""
     return nn.functional.pixel_unshuffle(latents, size).flatten(2).transpose(1, 2)
 
 

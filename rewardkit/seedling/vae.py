@@ -1,6 +1,6 @@
 """Seedling's VAE: space-to-depth first, so that every convolution runs at a quarter of the resolution.
 
-That keeps letters sharp after minutes of training on a CPU, where layers at full resolution stay blurred.
+After minutes of training on a CPU this keeps letters sharp, while layers at full resolution are still blurred.
 """
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside the identity."""
+    """Two 3x3 convolutions with a residual connection."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class ResidualBlock(nn.Module):
 class SeedlingVAE(ModelMixin, ConfigMixin):
     """Images in [-1, 1], (B, 3, H, W), to latents (B, latent_channels, H/4, W/4) and back.
 
-    `encode` and `decode` follow diffusers; the latents a transformer sees are `(z - latents_mean) / latents_std`, of
+    `encode` and `decode` follow diffusers; the transformer's latents are `(z - latents_mean) / latents_std`, of
     unit variance per channel.
     """
 
@@ -60,16 +60,16 @@ class SeedlingVAE(ModelMixin, ConfigMixin):
         )
 
     def posterior(self, x: Tensor) -> DiagonalGaussianDistribution:
-        """Give the distribution of the latents of images in [-1, 1]."""
+        """Return the distribution of the latents of images in [-1, 1]."""
         return DiagonalGaussianDistribution(self.encoder(x))
 
     def encode(self, x: Tensor, return_dict: bool = True) -> AutoencoderKLOutput | tuple[DiagonalGaussianDistribution]:
-        """Do as `posterior`, in diffusers' wrapping."""
+        """Return `posterior` in diffusers' output type."""
         latents = self.posterior(x)
         return AutoencoderKLOutput(latent_dist=latents) if return_dict else (latents,)
 
     def decode(self, z: Tensor, return_dict: bool = True) -> DecoderOutput | tuple[Tensor]:
-        """Give images in about [-1, 1]."""
+        """Return images in about [-1, 1]."""
         sample: Tensor = self.decoder(z)
         return DecoderOutput(sample=sample) if return_dict else (sample,)
 
@@ -78,7 +78,7 @@ class SeedlingVAE(ModelMixin, ConfigMixin):
         return self.decoder(self.encoder(x).chunk(2, dim=1)[0])
 
     def standardise(self, z: Tensor) -> Tensor:
-        """Bring latents to zero mean and unit variance per channel."""
+        """Standardise latents to zero mean and unit variance per channel."""
         mean, std = self._statistics(z)
         return (z - mean) / std
 

@@ -1,4 +1,4 @@
-"""Commands run one after the other in a folder, each once."""
+"""Commands that run one after the other in a folder, each once."""
 
 import shlex
 import shutil
@@ -15,13 +15,13 @@ from rewardkit.training.once import Once
 
 
 class Pipeline(Once):
-    """Steps of a folder, noted in its steps.json; most are commands.
+    """Steps of a folder, recorded in its steps.json; most are commands.
 
-    Nothing that was there before is removed or written over: begun.json names the steps that were begun here.
+    Existing files are never removed or overwritten: begun.json lists the steps that were started here.
     """
 
     def __init__(self, out: Path) -> None:
-        """Raise `UserError` for a folder that holds other things."""
+        """Raise `UserError` for a folder that contains other files."""
         super().__init__(out / "steps.json")
         self.out = out
         self._begun = out / "begun.json"
@@ -35,7 +35,7 @@ class Pipeline(Once):
     def command(self, name: str, words: str, *arguments: object) -> None:
         """Run one command of rewardkit, with `--out OUT/NAME` added.
 
-        A half-done folder of the very same command is gone on with where the command can; else it is removed first.
+        An incomplete folder of exactly the same command is resumed if the command can; else it is removed first.
         """
         argv = [*words.split(), *map(str, arguments), "--out", str(self.out / name)]
         self.step(name, shlex.join(["rewardkit", *argv]), lambda: self._run(name, argv))
@@ -50,9 +50,9 @@ class Pipeline(Once):
         self.begun[name] = line
         write_json(self._begun, self.begun)
         if run([*argv, "--resume"] if resume else list(argv)):
-            raise UserError(f"step {name} did not succeed: rewardkit {line}")
+            raise UserError(f"step {name} failed: rewardkit {line}")
 
 
 def resumes(argv: Sequence[str]) -> bool:
-    """Whether a command can go on from its checkpoints."""
+    """Whether a command can resume from its checkpoints."""
     return hasattr(resolve_name(COMMANDS[command_name(argv)].options), "resume")

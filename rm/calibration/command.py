@@ -1,4 +1,4 @@
-"""`rewardkit calibrate`: raw scores to a 1-5 scale, and scores to probabilities that come true as said."""
+"""`rewardkit calibrate`: raw scores to a 1-5 scale and to calibrated probabilities."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -20,7 +20,7 @@ from rm.calibration.rated import Rated, read_rated, score_rated
 
 
 def calibrate(config: CalibrateConfig) -> None:
-    """Fit a reward's scores to the ratings people gave the same images."""
+    """Fit a reward's scores to people's ratings of the same images."""
     out = where(config)
     if config.scores:
         rated = merged([read_rated(path) for path in config.scores])
@@ -40,11 +40,11 @@ def calibrate(config: CalibrateConfig) -> None:
 def where(config: CalibrateConfig) -> Path:
     """Check that there is something to fit, and find where to write it."""
     if not config.scores and not (config.model and config.data):
-        raise UserError("nothing to calibrate; give --model with --data, or ready --scores")
+        raise UserError("nothing to calibrate; give --model with --data, or --scores")
     if config.high <= config.low:
         raise UserError(f"the rating scale needs --low below --high; got {config.low:g} and {config.high:g}")
     if config.out is None and not (config.model and Path(config.model).is_dir()):
-        raise UserError("where to? --out FILE.json (only a reward model's folder is a place by itself)")
+        raise UserError("give --out FILE.json; only a reward model's folder has a default")
     return config.out or Path(config.model) / FILE
 
 
@@ -54,21 +54,21 @@ def merged(parts: Sequence[Mapping[str, list[Rated]]]) -> dict[str, list[Rated]]
 
 
 def moved(one: Rated, low: float, high: float) -> Rated:
-    """Put ratings on the 1-5 scale; raise `UserError` naming the prompt of one outside their own."""
+    """Map ratings to the 1-5 scale; raise `UserError` naming the prompt of a rating outside their own scale."""
     try:
         return Rated(one.prompt, one.scores, to_scale(one.ratings, low, high))
     except ValueError as error:
-        raise UserError(f"prompt {one.prompt!r}: {error}; give its ends with --low and --high") from None
+        raise UserError(f"prompt {one.prompt!r}: {error}; set the scale with --low and --high") from None
 
 
 def words(axis: str, one: AxisCalibration) -> str:
-    """Say what an axis's calibration is worth."""
+    """Describe the quality of an axis's calibration."""
     low, high = one.scale.ratings[0], one.scale.ratings[-1]
     return (
         f"{axis}: {one.images} images of {one.prompts} prompts; scores span {low:.2f} to {high:.2f} of "
         f"{LOWEST:g}-{HIGHEST:g}; on {one.error.n} held-out prompts the error is {figure(one.error)} points "
         f"({figure(one.error_of_mean)} for the mean rating)\n"
-        f"{axis}: temperature {one.temperature:.4g}; log loss falls by {figure(one.gain)} a pair; calibration error "
+        f"{axis}: temperature {one.temperature:.4g}; log loss falls by {figure(one.gain)} per pair; calibration error "
         f"{calibration_error(one.before):.3f} -> {calibration_error(one.after):.3f}, debiased "
         f"{debiased_error(one.before):.3f} -> {debiased_error(one.after):.3f} "
         f"({len(one.after)} equal bins, n = {sum(part.n for part in one.after)} pairs)"
@@ -88,7 +88,7 @@ def as_json(one: AxisCalibration) -> dict[str, Any]:
 
 
 def picture(path: Path, rated: Mapping[str, Sequence[Rated]], found: Mapping[str, AxisCalibration]) -> None:
-    """Draw two panels an axis: ratings over scores with the map, and how often what was said came true."""
+    """Plot two panels per axis: ratings over scores with the map, and a reliability diagram."""
     shown = Figure(figsize=(8, 3.6 * len(found)), layout="constrained")
     panels = shown.subplots(len(found), 2, squeeze=False)
     for (axis, one), (left, right) in zip(found.items(), panels, strict=True):
@@ -109,5 +109,5 @@ def draw_reliability(panel: Axes, one: AxisCalibration) -> None:
     panel.plot([0.5, 1], [0.5, 1], color="#a8a49a", linestyle=":")
     for bins, name, colour in ((one.before, "raw", "#b45309"), (one.after, "at the temperature", "#0f766e")):
         panel.plot([b.confidence for b in bins], [b.accuracy for b in bins], marker="o", color=colour, label=name)
-    panel.set(xlabel="P(preferred image is better), as said", ylabel="as people said", ylim=(0, 1.02))
+    panel.set(xlabel="predicted P(preferred image is better)", ylabel="fraction of people's votes", ylim=(0, 1.02))
     panel.legend()

@@ -1,4 +1,4 @@
-"""Fit one axis's scale and temperature, and measure both on prompts they were not fitted on."""
+"""Fit one axis's scale and temperature, and measure both on held-out prompts."""
 
 import hashlib
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from rm.evaluation.rankings import Pairs
 
 @dataclass(frozen=True)
 class AxisCalibration:
-    """One axis: the scale, the temperature, and how both did on prompts they were not fitted on."""
+    """One axis: the scale, the temperature, and the quality of both on held-out prompts."""
 
     scale: Scale
     temperature: float
@@ -27,16 +27,16 @@ class AxisCalibration:
     error: Estimate
     """Mean distance of a mapped score from the rating, held out, in points of the 1-5 scale."""
     error_of_mean: Estimate
-    """The same of giving every image the mean rating: what knows nothing reaches."""
+    """The same when every image gets the mean rating, as a baseline."""
     gain: Estimate
-    """Log loss of the raw scores less that at the temperature, a pair of images, held out."""
+    """Log loss per pair of the raw scores minus that at the temperature, held out."""
     before: tuple[Bin, ...]
     after: tuple[Bin, ...]
     """Reliability at temperature 1 and at the fitted one, held out."""
 
 
 def fit(rated: Sequence[Rated], held_out: float, bins: int, axis: str) -> AxisCalibration:
-    """Fit on some prompts and measure on the others; then fit the scale and the temperature on all."""
+    """Fit on some prompts and measure on the others; then fit the scale and the temperature on all prompts."""
     train, validation = parted(rated, held_out)
     if not (train and validation):
         raise UserError(f"{axis}: too few prompts to hold some out; rate more, or change --held-out")
@@ -62,7 +62,7 @@ def fit(rated: Sequence[Rated], held_out: float, bins: int, axis: str) -> AxisCa
 
 
 def parted(rated: Sequence[Rated], share: float) -> tuple[list[Rated], list[Rated]]:
-    """Part by a hash of the prompt, so that a prompt is on one side and more data moves none."""
+    """Split by a hash of the prompt, so that a prompt is on one side and additional data moves none."""
     sides: tuple[list[Rated], list[Rated]] = ([], [])
     for one in rated:
         place = int.from_bytes(hashlib.sha256(one.prompt.encode()).digest()[:4], "big") / 2**32

@@ -1,4 +1,4 @@
-"""Scores of images beside the ratings that people gave them: read ready-made, or scored now."""
+"""Scores of images with people's ratings of them: precomputed, or computed now."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ class Rated:
 
 
 def pairs_of_rated(rated: Sequence[Rated]) -> Pairs:
-    """Take the pairs of images of one prompt; the better rated one is preferred."""
+    """Take the pairs of images of one prompt; the image with the higher rating is preferred."""
     return pairs_of(
         Ranking(one.prompt, one.scores, [-rating for rating in one.ratings], str(place), str(place), one.prompt)
         for place, one in enumerate(rated)
@@ -31,9 +31,9 @@ def pairs_of_rated(rated: Sequence[Rated]) -> Pairs:
 
 
 def read_rated(path: Path) -> dict[str, list[Rated]]:
-    """Read rows with prompt, scores and ratings, and an axis if they name one, by axis.
+    """Read rows with prompt, scores, ratings and optionally axis; return them by axis.
 
-    Raises `UserError` naming file and row for what is missing, of another length, or not a finite number.
+    Raises `UserError` naming file and row for missing values, unequal lengths, or numbers that are not finite.
     """
     found: dict[str, list[Rated]] = {}
     for number, row in enumerate(read_rows(path), start=1):
@@ -41,7 +41,7 @@ def read_rated(path: Path) -> dict[str, list[Rated]]:
         scores = numbers(required(row, "scores", where), f"{where}, scores")
         ratings = numbers(required(row, "ratings", where), f"{where}, ratings")
         if len(scores) != len(ratings):
-            raise UserError(f"{where} has {len(scores)} scores, {len(ratings)} ratings; it needs one of each an image")
+            raise UserError(f"{where} has {len(scores)} scores, {len(ratings)} ratings; it needs one of each per image")
         rated = Rated(str(required(row, "prompt", where)), scores, ratings)
         found.setdefault(str(row.get("axis") or OVERALL), []).append(rated)
     return found
@@ -50,7 +50,7 @@ def read_rated(path: Path) -> dict[str, list[Rated]]:
 def score_rated(
     reward: LoadedReward, sources: Sequence[Path], device: str, batch_size: int, max_bad: float
 ) -> dict[str, list[Rated]]:
-    """Score the images of rated sets, by axis; images that cannot be read stop the run past a share `max_bad`."""
+    """Score the images of rated sets, by axis; unreadable images stop the run above the fraction `max_bad`."""
     lists = [one for source in sources for one in read_source(source).lists if one.ratings]
     if not lists:
         raise UserError(f"no ratings in {', '.join(map(str, sources))}; pairs and ranks have no scale to calibrate to")

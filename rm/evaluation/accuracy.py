@@ -13,19 +13,19 @@ from rm.evaluation.conventions import CONVENTIONS, Convention, Right
 from rm.evaluation.rankings import Pairs, Places
 
 Judged = Float[Tensor, " judged"]
-"""One number a pair that counts."""
+"""One number per counted pair."""
 
 Sums = Float[Tensor, " groups"]
-"""One number a group of pairs."""
+"""One number per group of pairs."""
 
 TIE_RULES: dict[TieRule, str] = {name: convention.words for name, convention in CONVENTIONS.items()}
-"""What each rule does, in words for the reader of a figure."""
+"""Description of each rule for reports."""
 
 
 def agreement(first: Scores, second: Scores, label: PerImage, rule: TieRule = "ties-excluded") -> Judged:
-    """Say of each judged pair how right the scores are: 1, 0, or 0.5; the pairs a rule leaves out are gone.
+    """Return for each judged pair how right the scores are: 1, 0, or 0.5; pairs that a rule leaves out are removed.
 
-    A soft label counts as its likelier side.
+    A soft label is rounded to the majority.
     """
     known = ~label.isnan()
     right = CONVENTIONS[rule].judge((first - second)[known], (label - 0.5)[known].sign())
@@ -33,23 +33,23 @@ def agreement(first: Scores, second: Scores, label: PerImage, rule: TieRule = "t
 
 
 def accuracy(first: Scores, second: Scores, label: PerImage, rule: TieRule = "ties-excluded") -> Estimate:
-    """The share of judged pairs whose better image scores higher, with its 95 % interval and n."""
+    """The fraction of judged pairs whose better image scores higher, with its 95 % interval and n."""
     right = agreement(first, second, label, rule)
     return proportion_interval(float(right.sum()), len(right))
 
 
 @dataclass(frozen=True)
 class Accuracy(Estimate):
-    """A share of pairs that are right, with the number of groups (prompts) they come from."""
+    """A fraction of right pairs, with the number of groups (prompts) they come from."""
 
     groups: int
 
 
 def measure(pairs: Pairs, convention: Convention, generator: torch.Generator, draws: int = 2000) -> Accuracy:
-    """Average how right the scores are, as the convention does; the interval resamples groups, so that pairs of one
-    prompt are never taken for independent ones. `n` counts the pairs.
+    """Average how right the scores are under the convention; the interval resamples groups, so that pairs of one
+    prompt are not treated as independent. `n` counts the pairs.
 
-    Where every group says the same there is nothing to resample: the interval is then Wilson's on the groups.
+    If all groups have the same value, the interval is Wilson's on the groups.
     """
     right = convention.judge(pairs.difference, pairs.truth)
     total, count = by_group(right, pairs, convention)
@@ -61,16 +61,16 @@ def measure(pairs: Pairs, convention: Convention, generator: torch.Generator, dr
 
 
 def by_group(right: Right, pairs: Pairs, convention: Convention) -> tuple[Sums, Sums]:
-    """Sum up by group: what is right, and what it is out of (pairs, or listings where the convention averages those).
+    """Sum by group: right pairs and all pairs (or listings, if the convention averages those).
 
-    The convention's average is the ratio of the two sums. Groups without a pair that counts are gone.
+    The convention's average is the ratio of the two sums. Groups without a counted pair are removed.
     """
     counts = (~right.isnan()).double()
     total, group = right.nan_to_num(), pairs.group
     if convention.average == "prompts":
         total, counts = sums(total, pairs.listing), sums(counts, pairs.listing)
         total, counts = total / counts.clamp_min(1), (counts > 0).double()
-        # A listing lies in one group: the last pair written names it as well as any.
+        # A listing is in one group, so any of its pairs names it.
         group = torch.zeros(len(total), dtype=torch.long).scatter(0, pairs.listing, pairs.group)
     total, counts = sums(total, group), sums(counts, group)
     return total[counts > 0], counts[counts > 0]
@@ -82,6 +82,6 @@ def sums(values: Float[Tensor, " items"], place: Places) -> Sums:
 
 
 def bayes_ceiling(first: Scores, second: Scores, temperature: float) -> float:
-    """The best accuracy against labels drawn with P(first) = sigmoid((first - second) / temperature) of gold scores."""
+    """The best accuracy for labels sampled with P(first) = sigmoid((first - second) / temperature) of gold scores."""
     probability = torch.sigmoid((first.double() - second.double()) / temperature)
     return float(torch.maximum(probability, 1 - probability).mean())

@@ -1,4 +1,4 @@
-"""Many judges on one set: accuracies, rank correlation, categories, paired tests and who agrees with whom."""
+"""Many judges on one set: accuracies, rank correlation, categories, paired tests and agreement."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -37,12 +37,12 @@ class Match:
     first: str
     second: str
     difference: Estimate
-    """Accuracy of the first less that of the second, prompts resampled."""
+    """Accuracy of the first minus that of the second; the interval resamples prompts."""
     only_first: int
-    """Pairs about which the first is more right than the second; half right, where there is such, is between."""
+    """Pairs that the first gets more right than the second; half right, if the convention has it, is in between."""
     only_second: int
     p: float
-    """McNemar's exact two-sided p: it takes pairs for independent, which pairs of one prompt are not quite."""
+    """McNemar's exact two-sided p; it treats pairs as independent, which pairs of one prompt are not quite."""
     adjusted: float
     """The same after Holm's correction for all matches of the set."""
 
@@ -56,7 +56,7 @@ class Comparison:
     standings: Sequence[Standing]
     matches: Sequence[Match]
     agreement: Sequence[Sequence[float | None]]
-    """How often two judges, in the order of the standings, prefer the same image; equal scores agree by half."""
+    """How often two judges, in the order of the standings, prefer the same image; equal scores count half."""
 
 
 def compare(
@@ -67,7 +67,7 @@ def compare(
     generator: torch.Generator,
     draws: int = 2000,
 ) -> Comparison:
-    """Measure every judge, and every two on what both judged; the first convention ranks and tests."""
+    """Evaluate every judge, and every two judges on their common pairs; the first convention ranks and tests."""
     first = next(iter(conventions.values()))
     standings = [standing(name, judges[name], conventions, generator, draws) for name in judges]
     leading = next(iter(conventions))
@@ -87,7 +87,7 @@ def compare(
 def standing(
     name: str, rankings: Sequence[Ranking], conventions: Conventions, generator: torch.Generator, draws: int
 ) -> Standing:
-    """Measure one judge under every convention, in every category, and by rank correlation."""
+    """Evaluate one judge under every convention, in every category, and by rank correlation."""
     pairs = pairs_of(rankings)
     first = next(iter(conventions.values()))
     return Standing(
@@ -103,7 +103,7 @@ def standing(
 
 
 def by_category(rankings: Sequence[Ranking]) -> dict[str, dict[str, list[Ranking]]]:
-    """Sort rankings by every kind of category that has two values or more."""
+    """Group rankings by every kind of category with two or more values."""
     found: dict[str, dict[str, list[Ranking]]] = {}
     for one in rankings:
         for kind, value in one.categories.items():
@@ -112,7 +112,7 @@ def by_category(rankings: Sequence[Ranking]) -> dict[str, dict[str, list[Ranking
 
 
 def correlation(rankings: Sequence[Ranking], method: str) -> Estimate:
-    """Average a rank correlation within prompts over groups; lists that are all ties, or of two, tell nothing here."""
+    """Average a rank correlation within prompts over groups; lists of two and lists of only ties are skipped."""
     from scipy import stats  # takes a while to import
 
     measured: Callable[..., tuple[float, float]] = getattr(stats, method)
@@ -122,14 +122,14 @@ def correlation(rankings: Sequence[Ranking], method: str) -> Estimate:
             continue
         flat = len(set(one.scores)) == 1
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # of few values: only the coefficient is used here
+            warnings.simplefilter("ignore", RuntimeWarning)  # about few values: only the coefficient is used
             value = 0.0 if flat else float(measured(one.scores, [-rank for rank in one.ranks])[0])
         groups.setdefault(one.group, []).append(value)
     return mean_interval([float(np.mean(values)) for values in groups.values()])
 
 
 def shared(first: Sequence[Ranking], second: Sequence[Ranking]) -> tuple[Pairs, Pairs]:
-    """Take the pairs of the rankings that both judges have, in one order."""
+    """Take the pairs of the rankings that both judges have, in the same order."""
     theirs = {one.key: one for one in second}
     both = [(one, theirs[one.key]) for one in first if one.key in theirs and theirs[one.key].ranks == one.ranks]
     return pairs_of(one for one, _ in both), pairs_of(other for _, other in both)
@@ -143,17 +143,17 @@ def match(
     generator: torch.Generator,
     draws: int,
 ) -> tuple[str, str, Estimate, int, int, float]:
-    """Hold two judges against each other: the fields of a `Match` up to p."""
+    """Compare two judges: the fields of a `Match` up to p."""
     ours, theirs = shared(judges[first], judges[second])
     mine, other = (convention.judge(pairs.difference, pairs.truth) for pairs in (ours, theirs))
-    gain, count = by_group(mine - other, ours, convention)  # NaN, not counted, is where people tie: in both alike
+    gain, count = by_group(mine - other, ours, convention)  # NaN (not counted) if people tie, for both judges
     difference = ratio_interval(gain, count, generator, draws)
     only_first, only_second = (int((a > b).sum()) for a, b in ((mine, other), (other, mine)))
     return first, second, difference, only_first, only_second, mcnemar(only_first, only_second)
 
 
 def same_choice(first: Sequence[Ranking], second: Sequence[Ranking]) -> float | None:
-    """Say how often two judges prefer the same image of a pair; None without a pair that both judged."""
+    """Return how often two judges prefer the same image of a pair; None without a common pair."""
     ours, theirs = shared(first, second)
     if not len(ours):
         return None

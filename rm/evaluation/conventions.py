@@ -1,8 +1,8 @@
-"""How a pair counts as right: the conventions of published accuracies, by name, so that a figure says which it is.
+"""How a pair counts as right: the conventions of published accuracies, by name, so that a figure can state it.
 
-They differ in what is done with a pair that people call a tie, with equal scores, and in whether a pair or a prompt is
-the unit of the average. Each is a function of score differences and of what people said; it gives one number a pair,
-how right the scores are, and NaN where the pair does not count.
+They differ in how a pair that people call a tie and equal scores count, and in whether the average is over pairs or
+prompts. Each is a function of score differences and people's judgements; it returns one number per pair, how right the
+scores are, and NaN if the pair does not count.
 """
 
 from collections.abc import Callable
@@ -17,13 +17,13 @@ from rm.evaluation.config import TieRule
 from rm.evaluation.rankings import Difference, Truth
 
 Right = Float[Tensor, " pairs"]
-"""How right the scores are about a pair: 1, 0 or 0.5; NaN where the pair does not count."""
+"""How right the scores are about a pair: 1, 0 or 0.5; NaN if the pair does not count."""
 
 NAN = float("nan")
 
 
 def strict(difference: Difference, truth: Truth) -> Right:
-    """A tie is an answer like the other two: right where scores and people give the same."""
+    """A tie is an answer like the other two: right if scores and people agree."""
     return (difference.sign() == truth).double()
 
 
@@ -33,7 +33,7 @@ def ties_excluded(difference: Difference, truth: Truth) -> Right:
 
 
 def ties_half(difference: Difference, truth: Truth) -> Right:
-    """A tie, of people or of scores, is half right whatever the other says."""
+    """A tie, of people or of scores, is always half right."""
     return half_where_equal(difference, truth).masked_fill(truth == 0, 0.5)
 
 
@@ -49,15 +49,15 @@ def imagereward(difference: Difference, truth: Truth) -> Right:
 def hpsv2(difference: Difference, truth: Truth) -> Right:
     """Only an inversion is wrong, so a tie of either is right (arXiv:2306.09341; `inversion_score`).
 
-    The original sorts the scores into ranks first, so that equal scores never reach it: sorting decides them.
+    The original first sorts the scores into ranks, so that equal scores are decided by the sort order.
     """
     return (difference.sign() * truth >= 0).double()
 
 
 def pickscore(difference: Difference, truth: Truth, threshold: float = 0.0) -> Right:
-    """A tie is an answer: right where both give it, half where one does (arXiv:2305.01569; `calc_score`).
+    """A tie is an answer: right if both give it, half if one does (arXiv:2305.01569; `calc_score`).
 
-    Scores give a tie where |P(first) - P(second)| <= threshold, with P the softmax of the two scores.
+    Scores tie if |P(first) - P(second)| <= threshold, with P the softmax of the two scores.
     """
     answer = difference.sign().masked_fill((difference.double() / 2).tanh().abs() <= threshold, 0.0)
     same = (answer == truth).double()
@@ -71,15 +71,15 @@ def pickscore_trainer(difference: Difference, truth: Truth) -> Right:
 
 @dataclass(frozen=True)
 class Convention:
-    """A way to count a judge's pairs."""
+    """One way to count a judge's pairs."""
 
     judge: Callable[[Difference, Truth], Right]
     average: Literal["pairs", "prompts"]
-    """Pairs: every pair has the same weight. Prompts: the mean of each prompt first, then the mean of those."""
+    """pairs: every pair has the same weight; prompts: the mean over prompts of each prompt's mean."""
     words: str
-    """What it does, for the reader of a figure."""
+    """Description for reports."""
     source: str
-    """Who counts so."""
+    """Who uses it."""
 
 
 CONVENTIONS: dict[TieRule, Convention] = {
@@ -87,7 +87,7 @@ CONVENTIONS: dict[TieRule, Convention] = {
         ties_excluded, "pairs", "pairs labelled a tie are left out; equal scores count half", "rewardkit, the default"
     ),
     "ties-half": Convention(
-        ties_half, "pairs", "pairs labelled a tie count half, whatever the scores; equal scores count half", "rewardkit"
+        ties_half, "pairs", "pairs labelled a tie count half; equal scores count half", "rewardkit"
     ),
     "strict": Convention(
         strict, "pairs",
@@ -107,20 +107,20 @@ CONVENTIONS: dict[TieRule, Convention] = {
     ),
     "pickscore": Convention(
         pickscore, "pairs",
-        "a tie is an answer: right where both give it, half where one does; scores tie within a threshold",
+        "a tie is an answer: right if both give it, half if one does; scores tie within a threshold",
         "PickScore, arXiv:2305.01569",
     ),
     "pickscore-trainer": Convention(
         pickscore_trainer, "pairs", "equal scores are wrong; a pair labelled a tie is otherwise half right",
-        "PickScore's trainer, while it validates",
+        "PickScore's trainer, in validation",
     ),
 }  # fmt: skip
 
 
 def best_threshold(difference: Difference, truth: Truth, steps: int = 10) -> float:
-    """Choose the tie threshold of `pickscore` that counts most right, of `steps` + 1 evenly spread over [0, 1].
+    """Choose the tie threshold of `pickscore` with the highest accuracy, of `steps` + 1 evenly spaced in [0, 1].
 
-    Choose it on other pairs than those measured, as the paper does on its validation split.
+    Choose it on pairs other than the evaluated ones, as the paper does on its validation split.
     """
     grid = [step / steps for step in range(steps + 1)]
     means = torch.stack([pickscore(difference, truth, threshold).mean() for threshold in grid])

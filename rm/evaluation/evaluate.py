@@ -30,9 +30,9 @@ from rm.evaluation.text import Board, as_json, markdown, terminal
 def evaluate(config: EvalRmConfig) -> None:
     """Measure how often a judge prefers the image that was preferred."""
     if not (config.model or config.models or config.scores):
-        raise UserError("nothing to measure; give --model, or --models, with --data, or ready --scores")
+        raise UserError("nothing to evaluate; give --model or --models with --data, or --scores")
     if (config.model or config.models) and not config.data:
-        raise UserError("no pairs to measure on; give them with --data")
+        raise UserError("no pairs to evaluate on; give them with --data")
     if config.models or config.scores or (config.out and config.out.suffix != ".json"):
         rank(config)
     else:
@@ -40,7 +40,7 @@ def evaluate(config: EvalRmConfig) -> None:
 
 
 def one(config: EvalRmConfig) -> None:
-    """Measure one judge, an axis a line."""
+    """Evaluate one judge and print one line per axis."""
     reward = load_reward(str(config.model), config.device)
     records = [record for path in config.data for record in read(path, config.axes)]
     scores = {axis: name for name, axis in reward.axes.items()}
@@ -73,7 +73,7 @@ def figure(judged: Judged, score: str, axis: str, config: EvalRmConfig) -> Estim
 
 
 def rank(config: EvalRmConfig) -> None:
-    """Compare judges on sets, print the tables, and write them where asked."""
+    """Compare judges on sets, print the tables, and write them to `out` if given."""
     gathered = Gathered()
     specs = [*([str(config.model)] if config.model else []), *config.models]
     if specs:
@@ -96,7 +96,7 @@ def rank(config: EvalRmConfig) -> None:
 
 
 def write(board: Board, out: Path) -> None:
-    """Write the JSON alone, or page, Markdown and JSON into a folder."""
+    """Write only the JSON, or page, Markdown and JSON into a folder."""
     if out.suffix == ".json":
         write_json(out, as_json(board))
         return
@@ -107,7 +107,7 @@ def write(board: Board, out: Path) -> None:
 
 
 def conventions(config: EvalRmConfig) -> Conventions:
-    """Give all conventions, the chosen one first, with the threshold in its place."""
+    """Return all conventions, the chosen one first, with the threshold set."""
     judge = functools.partial(pickscore, threshold=config.threshold)
     tuned: dict[TieRule, Convention] = CONVENTIONS | {"pickscore": replace(CONVENTIONS["pickscore"], judge=judge)}
     return {config.ties: tuned[config.ties]} | tuned
@@ -122,7 +122,7 @@ def read(path: Path, axes: Sequence[str]) -> list[PreferenceRecord]:
 
 
 def line(axis: str, figure: dict[str, Any]) -> str:
-    """Say one figure in a line."""
+    """Format one figure as a line."""
     text = f"{axis}: {figure['value']:.3f} [{figure['low']:.3f}, {figure['high']:.3f}], n = {figure['n']}"
     if "ceiling" in figure:
         text += f"; ceiling {figure['ceiling']:.3f}, {figure['value'] / figure['ceiling']:.3f} of it"
@@ -132,7 +132,7 @@ def line(axis: str, figure: dict[str, Any]) -> str:
 def measured_axes(
     wanted: Sequence[str], scored: Sequence[str], records: Sequence[PreferenceRecord]
 ) -> tuple[str, ...]:  # fmt: skip
-    """The axes that judge and pairs share; raise `UserError` for a wanted one that either lacks, or for none."""
+    """The axes that judge and pairs share; raise `UserError` for a requested axis that one lacks, or for none."""
     judged = axes_of(records)
     for axis in wanted:
         if axis not in scored or axis not in judged:
@@ -146,10 +146,12 @@ def measured_axes(
 def read_ceilings(
     path: Path, records: Sequence[PreferenceRecord], axes: Sequence[str], temperature: Mapping[str, float]
 ) -> dict[str, dict[str, float]]:
-    """Work out the Bayes ceiling of every axis, over the pairs that are no tie, from the gold scores of the pairs."""
+    """Compute the Bayes ceiling of every axis over the pairs without ties, from the gold scores of the pairs."""
     rows = list(read_rows(path))
     if len(rows) != len(records):
-        raise UserError(f"{path} has {len(rows)} rows for {len(records)} pairs; it needs one a pair, in the same order")
+        raise UserError(
+            f"{path} has {len(rows)} rows for {len(records)} pairs; it needs one per pair, in the same order"
+        )
     ceilings = {}
     for axis in axes:
         chosen = [row for row, record in zip(rows, records, strict=True) if record.label.get(axis, 0.5) != 0.5]

@@ -1,4 +1,4 @@
-"""Gather what a leaderboard of judges compares: rewards scored on sets of pairs, and ready scores."""
+"""Gather what a leaderboard of judges compares: rewards scored on sets of pairs, and precomputed scores."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,14 +16,14 @@ from rm.evaluation.score_pairs import Judged, judge_pairs
 
 @dataclass
 class Gathered:
-    """Rankings by set and axis, then by judge; what each judge cost; what was left out."""
+    """Rankings by set and axis, then by judge; the profile of each judge; what was left out."""
 
     judges: dict[tuple[str, str], dict[str, list[Ranking]]] = field(default_factory=dict)
     profiles: dict[str, Profile] = field(default_factory=dict)
     skipped: Skipped = field(default_factory=Skipped)
 
     def add(self, source: str, axis: str, judge: str, rankings: Sequence[Ranking]) -> None:
-        """Put one judge's rankings in place; raise `UserError` when another of that name is there already."""
+        """Add one judge's rankings; raise `UserError` if its name is already taken."""
         there = self.judges.setdefault((source, axis), {})
         if judge in there:
             raise UserError(f"two judges are called {judge!r}; name one of them, like: NAME={judge}")
@@ -31,19 +31,19 @@ class Gathered:
 
 
 def judge_names(reward: LoadedReward, name: str) -> dict[str, tuple[str, str]]:
-    """Map every score of a reward to what its judge is called, and to its axis."""
+    """Map every score of a reward to the name of its judge and to its axis."""
     return {
         score: (name + score.removeprefix(reward.name) if name else score, axis) for score, axis in reward.axes.items()
     }
 
 
 def axes_to_measure(axis: str, judged: Sequence[str]) -> Sequence[str]:
-    """Measure a score on the axis it names; one that the set does not judge is measured on all axes of the set."""
+    """The axes to evaluate a score on: its own, or all axes of a set that does not judge its axis."""
     return (axis,) if axis in judged else judged
 
 
 def source_names(paths: Sequence[Path]) -> list[str]:
-    """Name sets by folder and file; by the whole path where two would be called the same."""
+    """Name sets by folder and file; by the whole path if two names would be equal."""
     short = [f"{path.resolve().parent.name}/{path.stem}" for path in paths]
     return [name if short.count(name) == 1 else str(path) for name, path in zip(short, paths, strict=True)]
 
@@ -56,7 +56,7 @@ def gather_rewards(
     batch_size: int,
     device: str,
 ) -> None:
-    """Load one reward at a time, so that memory and time are its own, and score all sets by it."""
+    """Load one reward at a time, to measure its memory and time, and score all sets with it."""
     for name, spec in map(split_name, specs):
         with watched(device) as profile:
             (reward,) = load_rewards([spec], device)
@@ -73,7 +73,7 @@ def gather_rewards(
 def place(
     into: Gathered, judged: Judged, names: Mapping[str, tuple[str, str]], source: str, axes: Sequence[str]
 ) -> None:  # fmt: skip
-    """Put the rankings of every score under the axes it is measured on."""
+    """Add the rankings of every score to the axes it is evaluated on."""
     for score in judged.scores:
         judge, own_axis = names[score]
         for axis in axes_to_measure(own_axis, axes):
@@ -81,7 +81,7 @@ def place(
 
 
 def gather_scores(into: Gathered, paths: Sequence[Path], axes: Sequence[str]) -> None:
-    """Read ready scores; files of one judge each and one file of many judges come to the same."""
+    """Read precomputed scores, from files of one judge each or of many judges."""
     source = "ready scores" if len(paths) > 1 else paths[0].stem
     for path in paths:
         for (judge, axis), rankings in read_rankings(path, into.skipped).items():

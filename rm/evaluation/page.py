@@ -1,4 +1,4 @@
-"""A leaderboard of judges as one page that needs nothing else, in the look of the leaderboard of images."""
+"""A leaderboard of judges as one self-contained page, in the style of the leaderboard of images."""
 
 from collections.abc import Sequence
 
@@ -22,12 +22,12 @@ from rm.evaluation.text import MATCH_HEADER, Board, p_value, profile_rows
 
 
 def html(board: Board, version: str) -> str:
-    """Lay the board out: figures first, then each set, what the judges cost, and how pairs were counted."""
+    """Lay out the board: figures first, then each set, speed and memory, and how pairs are counted."""
     sections = [Section("At a glance", [glance(board)], glance_words(board))]
     sections += [set_section(one, board) for one in board.comparisons]
     if board.profiles:
         header = ["", "An image", "Peak memory", "Images", "Device"]
-        words = "Time of the forward pass, images decoded beforehand; memory over what was in use before loading."
+        words = "Time of the forward pass on decoded images; memory above what was in use before loading."
         sections.append(Section("Speed and memory", [table(header, profile_rows(board))], words))
     sections.append(Section("How accuracy is counted", [conventions_table(board)]))
     footer = " ".join(filter(None, [f"rewardkit {version}.", board.skipped]))
@@ -38,13 +38,13 @@ def html(board: Board, version: str) -> str:
 def glance_words(board: Board) -> str:
     rule, convention = next(iter(board.conventions.items()))
     return (
-        f"Pairwise accuracy, convention {rule}: {convention.words}. Beneath each figure are its 95 % interval, "
-        "prompts resampled, and the number of pairs."
+        f"Pairwise accuracy, convention {rule}: {convention.words}. Below each figure are its 95 % interval, "
+        "which resamples prompts, and the number of pairs."
     )
 
 
 def glance(board: Board) -> Html:
-    """A row a judge, a column a set and axis, best on the first set on top."""
+    """One row per judge, one column per set and axis, sorted by the first set."""
     names = list(dict.fromkeys(standing.name for one in board.comparisons for standing in one.standings))
     leading = next(iter(board.conventions))
     found = [{one.name: one.accuracy[leading] for one in comparison.standings} for comparison in board.comparisons]
@@ -61,7 +61,7 @@ def accuracy_cell(found: Accuracy | None) -> Html:
 
 
 def interval_cell(estimate: Estimate) -> Html:
-    """Write a figure with its interval beneath, where n is said elsewhere."""
+    """Write a figure with its interval below; n is elsewhere."""
     return join([number(estimate.value), span("small", span("whole", interval_words(estimate)))])
 
 
@@ -70,7 +70,7 @@ def interval_words(estimate: Estimate) -> Text:
 
 
 def set_section(one: Comparison, board: Board) -> Section:
-    """Show a set: every convention, the tests, who agrees with whom, and the categories."""
+    """Show a set: every convention, the tests, agreement, and the categories."""
     blocks = [heading("Under each convention"), accuracy_table(one, board)]
     if any(standing.kendall.n for standing in one.standings):
         blocks += [heading("Rank correlation", "Within a prompt, averaged over prompts."), correlation_table(one)]
@@ -78,11 +78,11 @@ def set_section(one: Comparison, board: Board) -> Section:
         blocks += match_blocks(one)
     if len(one.standings) > 1:
         names = [standing.name for standing in one.standings]
-        caption = "How often two judges prefer the same image; equal scores agree by half"
+        caption = "How often two judges prefer the same image; equal scores count half"
         blocks += [heading("Agreement"), share_matrix(names, one.agreement, caption=caption)]
     blocks += [block for kind in kinds(one) for block in category_blocks(one, kind)]
     first = one.standings[0].accuracy[next(iter(board.conventions))]
-    return Section(title(one), blocks, f"{first.n} pairs that count, of {first.groups} prompts.")
+    return Section(title(one), blocks, f"{first.n} counted pairs of {first.groups} prompts.")
 
 
 def accuracy_table(one: Comparison, board: Board) -> Html:
@@ -100,7 +100,7 @@ def correlation_table(one: Comparison) -> Html:
 
 
 def match_blocks(one: Comparison) -> list[Html]:
-    """Show the differences to the best judge as intervals, and every two judges' test."""
+    """Show the differences to the best judge as intervals, and the test of every two judges."""
     best = one.standings[0].name
     others = [
         Interval(match.second, Estimate(-d.value, -d.high, -d.low, d.n))
@@ -109,8 +109,8 @@ def match_blocks(one: Comparison) -> list[Html]:
         for d in [match.difference]
     ]
     words = (
-        "The difference and its interval resample prompts; McNemar's test is exact and takes pairs for independent; "
-        "Holm's correction is for all tests of this set."
+        "The interval of the difference resamples prompts; McNemar's test is exact and treats pairs as independent; "
+        "Holm's correction covers all tests of this set."
     )
     return [
         heading("Against each other", words),
@@ -152,4 +152,4 @@ def conventions_table(board: Board) -> Html:
     rows: Sequence[Sequence[Text]] = [
         [rule, escape(one.words), f"mean over {one.average}", one.source] for rule, one in board.conventions.items()
     ]
-    return table(["", "How a pair counts", "Unit", "Who counts so"], rows, numbers=0)
+    return table(["", "How a pair counts", "Unit", "Used by"], rows, numbers=0)

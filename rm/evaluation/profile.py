@@ -1,4 +1,4 @@
-"""What scoring costs: seconds an image, and the memory it takes."""
+"""The cost of scoring: seconds per image, and peak memory."""
 
 import resource
 import time
@@ -15,17 +15,17 @@ RESET_PEAK = Path("/proc/self/clear_refs")
 
 @dataclass
 class Profile:
-    """What a judge took for some images, files read, decoded and framed beforehand."""
+    """Time and memory of a judge on images that are already read, decoded and framed."""
 
     images: int = 0
     seconds: float = 0.0
     peak_bytes: int = 0
-    """The most memory in use, over what was in use before the judge was loaded: of the card, or of the process."""
+    """Peak memory above what was in use before the judge was loaded: of the GPU, or of the process."""
     device: str = "cpu"
 
     @property
     def per_image(self) -> float:
-        """Seconds an image; NaN before the first."""
+        """Seconds per image; NaN before the first."""
         return self.seconds / self.images if self.images else float("nan")
 
     @contextmanager
@@ -41,7 +41,7 @@ class Profile:
 
 @contextmanager
 def watched(device: str) -> Iterator[Profile]:
-    """Yield a cost to clock; at the end of the block it knows the peak of the memory used inside."""
+    """Yield a profile to time with; at the end of the block it has the peak memory inside."""
     profile = Profile(device=device)
     before = reset_peak(device)
     yield profile
@@ -54,7 +54,7 @@ def wait(device: str) -> None:
 
 
 def reset_peak(device: str) -> int:
-    """Begin a new peak and give the bytes in use now; the peak of a process can only be reset on Linux."""
+    """Reset the peak and return the bytes in use now; the peak of a process can only be reset on Linux."""
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats(device)
         return torch.cuda.memory_allocated(device)
@@ -66,7 +66,7 @@ def reset_peak(device: str) -> int:
 
 
 def peak(device: str) -> int:
-    """Give the most bytes in use since the last reset, or since the process began where it cannot be reset."""
+    """Return the peak bytes since the last reset, or since the process began if it cannot be reset."""
     if device.startswith("cuda"):
         return torch.cuda.max_memory_allocated(device)
     if STATUS.exists():

@@ -1,4 +1,4 @@
-"""What people said of the images of a prompt beside a judge's scores of them, and the pairs both make."""
+"""People's ranks of the images of a prompt with a judge's scores, and the pairs of both."""
 
 import math
 from collections import Counter
@@ -17,13 +17,13 @@ from rewardkit.errors import UserError
 from rewardkit.prompts import has_text, language
 
 Difference = Float[Tensor, " pairs"]
-"""Score of the first image less that of the second."""
+"""Score of the first image minus that of the second."""
 
 Truth = Float[Tensor, " pairs"]
-"""What people said of a pair: 1 the first is better, -1 the second, 0 a tie."""
+"""People's judgement of a pair: 1 the first is better, -1 the second, 0 a tie."""
 
 Places = Int[Tensor, " pairs"]
-"""A whole number a pair."""
+"""One integer per pair."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Ranking:
     scores: Sequence[float]
     ranks: Sequence[float]
     key: str
-    """Names these images under any judge, so that two judges can be compared on them."""
+    """Identifies these images for any judge, so that two judges can be compared on them."""
     listing: str
     """Averages over prompts give every listing the same weight."""
     group: str
@@ -49,9 +49,9 @@ class Pairs:
     difference: Difference
     truth: Truth
     listing: Places
-    """Which listing a pair is of, from 0."""
+    """Index of the listing of a pair."""
     group: Places
-    """Which group a pair is of, from 0."""
+    """Index of the group of a pair."""
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -81,16 +81,17 @@ def pairs_of(rankings: Iterable[Ranking]) -> Pairs:
 
 
 def of_the_prompt(prompt: str) -> dict[str, str]:
-    """Name the kinds of prompt that a prompt itself tells."""
+    """The categories that follow from the prompt itself."""
     return {"language": language(prompt), "asks for text": "yes" if has_text(prompt) else "no"}
 
 
 def read_rankings(path: Path, skipped: Skipped) -> dict[tuple[str, str], list[Ranking]]:
-    """Read ready scores: a row a prompt with `scores` and `ranks` (or `ratings`, larger is better), by (name, axis).
+    """Read precomputed scores: one row per prompt with `scores` and `ranks` (or `ratings`), by (name, axis).
 
-    Optional columns: `name` of the judge (the file's name where there is none), `axis`, `category`, `group`. Rows of
-    one judge with the same prompt are told apart by their order. A row with a single image makes no pair: it is counted
-    in `skipped`. Raises `UserError` naming file and row for what is missing, of another length, or not a finite number.
+    Smaller ranks and larger ratings are better. Optional columns: `name` of the judge (default: the file's name),
+    `axis`, `category`, `group`. Rows of one judge with the same prompt are matched by their order. A row with a single
+    image has no pair: it is counted in `skipped`. Raises `UserError` naming file and row for missing values, unequal
+    lengths, or numbers that are not finite.
     """
     found: dict[tuple[str, str], list[Ranking]] = {}
     seen: Counter[tuple[str, str, str]] = Counter()
@@ -102,20 +103,20 @@ def read_rankings(path: Path, skipped: Skipped) -> dict[tuple[str, str], list[Ra
         one = to_ranking(row, str(prompt), where, seen[(*judge, str(prompt))])
         seen[(*judge, str(prompt))] += 1
         if len(one.ranks) < 2:
-            skipped.add("row with a single image, so no pair", where)
+            skipped.add("row with a single image", where)
             continue
         found.setdefault(judge, []).append(one)
     return found
 
 
 def to_ranking(row: Mapping[str, Any], prompt: str, where: str, before: int) -> Ranking:
-    """Check one row and make it a ranking; `before` counts the rows of its judge with the same prompt so far."""
+    """Check one row and convert it to a ranking; `before` counts the judge's earlier rows with the same prompt."""
     scores = numbers(required(row, "scores", where), f"{where}, scores")
     rated = row.get("ranks") is None and row.get("ratings") is not None
     given = numbers(row["ratings"] if rated else required(row, "ranks", where), f"{where}, ranks")
     ranks = tuple(-value for value in given) if rated else given
     if len(scores) != len(ranks):
-        raise UserError(f"{where} has {len(scores)} scores and {len(ranks)} ranks; it needs one of each an image")
+        raise UserError(f"{where} has {len(scores)} scores and {len(ranks)} ranks; it needs one of each per image")
     key = f"{prompt}#{before}"
     category = {"category": str(row["category"])} if row.get("category") else {}
     return Ranking(
@@ -130,11 +131,11 @@ def required(row: Mapping[str, Any], column: str, where: str) -> Any:
 
 
 def numbers(values: Any, where: str) -> tuple[float, ...]:
-    """Take a list of finite numbers; raise `UserError` for anything else, naming the place."""
+    """Read a list of finite numbers; raise `UserError`, naming where it is, for anything else."""
     if not isinstance(values, list) or not all(isinstance(value, int | float) for value in values):
         raise UserError(f"{where} must be a list of numbers; got {values!r}")
     found = tuple(float(value) for value in values)
     for place, value in enumerate(found, start=1):
         if not math.isfinite(value):
-            raise UserError(f"{where}: number {place} is {value}; mend that score, or leave the row out")
+            raise UserError(f"{where}: number {place} is {value}; fix that score, or leave the row out")
     return found

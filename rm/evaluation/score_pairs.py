@@ -1,4 +1,4 @@
-"""Score the images of preference pairs by any reward, each image once, several at a time."""
+"""Score the images of preference pairs with any reward, each image once, in batches."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Judged:
     scores: Mapping[str, tuple[Scores, Scores]]
 
     def rankings(self, name: str, axis: str, source: str) -> list[Ranking]:
-        """Take one score on the pairs that judge an axis; `source` names the set they come from."""
+        """Rankings of one score on the pairs that judge an axis; `source` names their set."""
         first, second = (values.tolist() for values in self.scores[name])
         return [
             ranking_of(record, axis, (first[place], second[place]), source, place)
@@ -39,7 +39,7 @@ class Judged:
 def ranking_of(
     record: PreferenceRecord, axis: str, scores: tuple[float, float], source: str, place: int
 ) -> Ranking:  # fmt: skip
-    """Make a ranking of two images from a pair; a soft label counts as its likelier side."""
+    """Convert a pair to a ranking of two images; a soft label is rounded to the majority."""
     label = record.label[axis]
     group = record.group or record.prompt
     ranks = (float(label < 0.5), float(label > 0.5))
@@ -97,7 +97,7 @@ def columns(
 def score_images(
     reward: AnyReward, asked: Sequence[Asked], profile: Profile, batch_size: int, label: str
 ) -> tuple[dict[Asked, dict[str, float]], dict[Asked, str]]:
-    """Score images under their prompts: the scores by name, and beside them why the others could not be read."""
+    """Score images with their prompts: the scores by name, and the errors of unreadable images."""
     found: dict[Asked, dict[str, float]] = {}
     errors: dict[Asked, str] = {}
     with Progress(label, len(asked)) as bar:

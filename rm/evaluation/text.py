@@ -14,12 +14,12 @@ from rm.evaluation.profile import Profile
 
 @dataclass(frozen=True)
 class Board:
-    """Everything a leaderboard of judges shows."""
+    """The content of a leaderboard of judges."""
 
     title: str
     comparisons: Sequence[Comparison]
     conventions: Conventions
-    """The first ranks the judges and is the one of the tests and the categories."""
+    """The first convention ranks the judges and is used for the tests and the categories."""
     profiles: Mapping[str, Profile]
     skipped: str = ""
     """What was left out, in a line."""
@@ -42,7 +42,7 @@ def p_value(p: float) -> str:
 
 
 def accuracy_rows(one: Comparison, board: Board) -> Iterable[list[str]]:
-    """A row a judge: name, a figure a convention, pairs and prompts of the first."""
+    """One row per judge: name, one figure per convention, pairs and prompts of the first."""
     leading = next(iter(board.conventions))
     for standing in one.standings:
         first = standing.accuracy[leading]
@@ -82,7 +82,7 @@ def profile_rows(board: Board) -> list[list[str]]:
 
 
 def category_rows(one: Comparison) -> dict[str, list[list[str]]]:
-    """Kind -> a row a value: its name, pairs of the first judge, and a figure a judge."""
+    """Kind -> one row per value: its name, pairs of the first judge, and one figure per judge."""
     kinds = {kind: values for standing in one.standings for kind, values in standing.categories.items()}
     return {
         kind: [
@@ -99,7 +99,7 @@ def category_figure(standing: Standing, kind: str, value: str) -> str:
 
 
 def terminal(board: Board) -> str:
-    """Lay out the accuracies and the tests for a screen."""
+    """Lay out the accuracies and the tests for a terminal."""
     lines = []
     for one in board.comparisons:
         lines += [f"{one.source}, {one.axis}"]
@@ -115,7 +115,7 @@ def terminal(board: Board) -> str:
 
 
 def narrow(row: Sequence[str], others: int) -> list[str]:
-    """Keep the interval of the first convention only, and put its pairs and prompts beside it: screens are narrow."""
+    """Keep only the interval of the first convention, followed by its pairs and prompts, for narrow terminals."""
     name, first, *rest = row
     return [name, first, *rest[others:], *(words.partition(" ")[0] for words in rest[:others])]
 
@@ -125,8 +125,8 @@ def convention_lines(conventions: Conventions) -> list[str]:
 
 
 def markdown(board: Board) -> str:
-    """Write the tables for a README or a pull request; the same board always gives the same text."""
-    parts = [f"# {plain(board.title)}", "Brackets are 95 % intervals, prompts resampled."]
+    """Write the tables for a README or a pull request; the output is deterministic."""
+    parts = [f"# {plain(board.title)}", "Brackets are 95 % intervals that resample prompts."]
     for one in board.comparisons:
         parts += [f"## {plain(one.source)}: {plain(one.axis)}"]
         parts += [rows_table(["judge", *board.conventions, "pairs", "prompts"], accuracy_rows(one, board))]
@@ -139,7 +139,7 @@ def markdown(board: Board) -> str:
     if board.profiles:
         parts += ["## Speed and memory", rows_table(PROFILE_HEADER, profile_rows(board))]
     rows = [[rule, one.words, one.average, one.source] for rule, one in board.conventions.items()]
-    parts += ["## Conventions", rows_table(["name", "how a pair counts", "mean over", "who"], rows)]
+    parts += ["## Conventions", rows_table(["name", "how a pair counts", "mean over", "used by"], rows)]
     return "\n\n".join([*parts, *([plain(board.skipped)] if board.skipped else [])]) + "\n"
 
 
@@ -148,7 +148,7 @@ def rows_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def as_json(board: Board) -> dict[str, Any]:
-    """Give the board as plain values."""
+    """Return the board as plain values."""
     conventions = {
         rule: {"words": one.words, "average": one.average, "source": one.source}
         for rule, one in board.conventions.items()

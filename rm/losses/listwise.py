@@ -7,21 +7,21 @@ from torch import Tensor
 from rewardkit.types import Scalar
 
 Lists = Float[Tensor, "batch items"]
-"""One number an image of a list (its score, or its rank), one list a row."""
+"""One number per image of a list (its score, or its rank), one list per row."""
 
 
 def plackett_luce(scores: Lists, ranks: Lists) -> Scalar:
-    """Minus the log-likelihood of rankings, a mean over the choices they stand for (Luce 1959, Plackett 1975).
+    """Negative log-likelihood of rankings, averaged over their choices (Luce 1959, Plackett 1975).
 
     A ranking of n images is n - 1 choices: the best of all, then the best of the rest, and so on. A smaller rank is
-    better, and ranks need not be consecutive. NaN is an image that was not ranked, or padding: it is in no choice.
+    better, and ranks need not be consecutive. NaN is an image that was not ranked, or padding, and is in no choice.
 
-    Tied images are each chosen from the set that holds all of them, as Breslow (1974) has it in the partial likelihood.
-    The last group of m images, which a strict ranking leaves nothing to choose from, counts (m - 1) / m: so a list of
+    Tied images are each chosen from the set that contains all of them, as in Breslow's (1974) partial likelihood.
+    The last group of m images, which leaves no choice in a strict ranking, has weight (m - 1) / m, so that a list of
     two is exactly `bradley_terry` with a label of 1, 0 or, tied, 0.5.
     """
     ranked = ~ranks.isnan()
-    # Who is still there when an image of this rank is chosen; an image that is not ranked meets itself only.
+    # The images left when an image of this rank is chosen; an unranked image competes only with itself.
     there = (ranks[:, None, :] >= ranks[:, :, None]) | torch.eye(ranks.shape[1], dtype=torch.bool, device=ranks.device)
     rivals = scores[:, None, :].masked_fill(~there, -torch.inf)
     losses = rivals.logsumexp(-1) - scores
@@ -29,7 +29,7 @@ def plackett_luce(scores: Lists, ranks: Lists) -> Scalar:
 
 
 def choice_weights(ranks: Lists) -> Lists:
-    """Weigh the choice of each ranked image: 1, and (m - 1) / m in the last group of m; 0 where none was ranked."""
+    """Weight of the choice of each ranked image: 1, and (m - 1) / m in the last group of m; 0 for unranked images."""
     ranked = ~ranks.isnan()
     worst = ranks.masked_fill(~ranked, -torch.inf).amax(1, keepdim=True)
     last = ranks == worst

@@ -1,13 +1,14 @@
-"""Losses on scores that are Gaussians: how good an image is, and how sure the model is of it (HPSv3, arXiv:2508.03789).
+"""Losses on Gaussian scores: the quality of an image and its uncertainty (HPSv3, arXiv:2508.03789).
 
 With z the difference of two independent Gaussian scores, there are two losses for "the first is better":
 
-- `expected_preference`: E[-log sigmoid(z)], which HPSv3's code trains (`sampled_preference` does it as published, by
-  samples). -log sigmoid is convex, so more spread always costs more: under this loss alone uncertainties only shrink.
-- `marginal_preference`: -log E[sigmoid(z)], the likelihood of the judgement once the scores are integrated out. Where
-  judgements contradict the means, a larger spread pays.
+- `expected_preference`: E[-log sigmoid(z)], the loss of HPSv3's code (`sampled_preference` is the published version, by
+  sampling). -log sigmoid is convex, so more variance always costs more: under this loss alone uncertainties only
+  shrink.
+- `marginal_preference`: -log E[sigmoid(z)], the likelihood of the judgement with the scores integrated out. Where
+  judgements contradict the means, a larger variance lowers the loss.
 
-Both expectations are one-dimensional, so that quadrature gives them to many digits, without noise.
+Both expectations are one-dimensional, so quadrature computes them to many digits without sampling noise.
 """
 
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ class Gaussian:
 def sampled_preference(
     first: Gaussian, second: Gaussian, label: PerImage, generator: Generator, samples: int = 1000
 ) -> Scalar:
-    """The loss as HPSv3's code has it: the mean of Bradley-Terry losses over samples of the difference of scores."""
+    """The loss of HPSv3's code: the mean of Bradley-Terry losses over samples of the difference of scores."""
     mean, deviation = difference(first, second)
     noise = torch.randn((samples, *mean.shape), generator=generator, dtype=mean.dtype, device=generator.device)
     target, judged = filled(label)
@@ -50,7 +51,7 @@ def sampled_preference(
 
 
 def expected_preference(first: Gaussian, second: Gaussian, label: PerImage) -> Scalar:
-    """What `sampled_preference` tends to as samples grow, with no noise; equal variances of 0 make it Bradley-Terry."""
+    """The limit of `sampled_preference` for infinitely many samples; with variances of 0 it is Bradley-Terry."""
     values, weights = spread(*difference(first, second))
     target, judged = filled(label)
     losses = F.binary_cross_entropy_with_logits(values, target[..., None].expand_as(values), reduction="none")

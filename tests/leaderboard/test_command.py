@@ -54,7 +54,7 @@ def test_the_report_counts_what_it_could_not_compare(tmp_path: Path, capsys: pyt
     assert "prompt &lt;0&gt;" in page
     assert page.count("data:image/webp") == 8
     said = capsys.readouterr().out
-    assert "after: 1 listed but not there, the first: 2.png" in said
+    assert "after: 1 listed but missing, the first: 2.png" in said
     assert "after: 1 unreadable" in said
     assert len((tmp_path / "out" / "scores.jsonl").read_text(encoding="utf-8").splitlines()) == 10
 
@@ -66,7 +66,7 @@ def test_judges_and_trained_rewards_stand_apart(tmp_path: Path) -> None:
         run(config(tmp_path, f"a={one}", f"b={two}", rewards=("colourfulness",)))
     run(config(tmp_path, f"a={one}", f"b={two}", judges=(), rewards=("colourfulness",)))
     text = (tmp_path / "out" / "leaderboard.md").read_text(encoding="utf-8")
-    assert "## Rewards an entry was trained with" in text
+    assert "## Rewards that an entry was trained with" in text
     assert "## Judges" not in text
 
 

@@ -72,4 +72,4 @@ def test_a_single_image_is_counted_and_left_out(tmp_path: Path) -> None:
     skipped = Skipped()
     found = read_rankings(path, skipped)
     assert [one.prompt for one in found["judge", "preference"]] == ["q"]
-    assert skipped.summary() == "skipped 1 of 2 pairs: 1 row with a single image, so no pair"
+    assert skipped.summary() == "skipped 1 of 2 pairs: 1 row with a single image"

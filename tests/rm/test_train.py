@@ -146,7 +146,7 @@ def test_missing_things_are_named(config: RmConfig, tmp_path: Path) -> None:
         train(replace(config, axes=("beauty",)))
     with pytest.raises(UserError, match="held_out"):
         train(replace(config, held_out=0.0))
-    with pytest.raises(UserError, match="one of the two"):
+    with pytest.raises(UserError, match="only one of them"):
         train(replace(config, lora_rank=4, unfreeze=1))
     with pytest.raises(UserError, match="--lora-rank N too"):
         train(replace(config, lora_text=True))

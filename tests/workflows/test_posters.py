@@ -118,7 +118,7 @@ def test_missing_chinese_font_is_said(
     [
         ({"languages": ("fr",)}, "no captions in language 'fr'"),
         ({"languages": ()}, "name one language"),
-        ({"text_share": 2.0}, "text_share is a share"),
+        ({"text_share": 2.0}, "text_share must be between 0 and 1"),
         ({"count": 0}, "count must be 1 or more"),
     ],
 )

@@ -76,7 +76,7 @@ def test_votes_are_waited_for_and_must_be_whole(tmp_path: Path) -> None:
     asked.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert not read_votes(asked, votes, target)
     votes.write_text(json.dumps(rows[0] | {"label_text": 0.8}) + "\n")
-    with pytest.raises(UserError, match=r"no vote on 1 of 2 pairs, such as that of a/1\.png"):
+    with pytest.raises(UserError, match=r"no vote on 1 of 2 pairs, such as a/1\.png"):
         read_votes(asked, votes, target)
     votes.write_text("".join(json.dumps(row | {"label_text": 0.8}) + "\n" for row in rows))
     assert read_votes(asked, votes, target)
@@ -116,7 +116,7 @@ def test_two_rounds_on_the_built_in_base(tmp_path: Path) -> None:
     means = {name: one["mean"] for name, one in summary["judges"]["posters-alignment"]["rounds"].items()}
     assert over["value"] == pytest.approx(means["round 2"] - means["one long round"], abs=1e-6)
     page = (tmp_path / "r/report.html").read_text()
-    assert "Were rounds worth it?" in page
+    assert "Did rounds help?" in page
     assert all(entry in page for entry in entries)
     again = (tmp_path / "r/steps.json").read_text()
     assert cli.main(words) == 0

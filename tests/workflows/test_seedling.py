@@ -229,11 +229,11 @@ def test_attributes_are_numbered_and_told() -> None:
     scene = Scene("circle", "orange", "right", "large", "navy", "muted", "SALE")
     wanted = number([scene])
     assert wanted.tolist() == [[0, 1, 2, 1, 2, 1]]
-    told = Attributes(4)
-    torch.nn.init.zeros_(told.tell.weight)
-    torch.nn.init.zeros_(told.tell.bias)
+    described = Attributes(4)
+    torch.nn.init.zeros_(described.predict.weight)
+    torch.nn.init.zeros_(described.predict.bias)
     chance = sum(torch.tensor(float(len(choices))).log() for choices in CHOICES.values()) / len(CHOICES)
-    assert told(torch.ones(1, 4) / 2, wanted).item() == pytest.approx(float(chance))
+    assert described(torch.ones(1, 4) / 2, wanted).item() == pytest.approx(float(chance))
 
 
 def test_families_stay_together() -> None:

@@ -1,4 +1,4 @@
-"""The steps of the demo, in order, and what they leave behind."""
+"""The steps of the demo, in order, and their summary."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ from rewardkit.workflows.pipeline import Pipeline
 
 
 def demo(config: DemoConfig) -> None:
-    """Run everything once on the built-in base."""
+    """Run the whole demo on the built-in base."""
     steps = Pipeline(config.out)
     judges(steps, config)
     painter(steps, config)
@@ -25,7 +25,7 @@ def demo(config: DemoConfig) -> None:
 
 
 def judges(steps: Pipeline, config: DemoConfig) -> None:
-    """Reward model: pairs drawn by the base and by hand, three heads, accuracy against the ceiling."""
+    """Reward model: pairs from the base and the renderer, three heads, accuracy against the ceiling."""
     out = steps.out
     pairs = ["--kind", "pairs", "--base", "seedling", "--base-share", 0.12, "--steps", 10, "--batch-size", 64]
     pairs += ["--text-share", 0.9]
@@ -41,7 +41,7 @@ def judges(steps: Pipeline, config: DemoConfig) -> None:
 
 
 def painter(steps: Pipeline, config: DemoConfig) -> None:
-    """ReFL: from training prompts alone, then held-out prompts before and after with the same noise."""
+    """ReFL: train on prompts only, then compare held-out prompts before and after with the same noise."""
     out = steps.out
     prompts = ["--kind", "prompts", "--text-share", 1.0, "--count", 1200, "--held-out", 0.3]
     steps.command("prompts", "posters", *prompts, "--seed", config.seed)
@@ -59,7 +59,7 @@ def painter(steps: Pipeline, config: DemoConfig) -> None:
 
 
 def writer(steps: Pipeline, config: DemoConfig) -> None:
-    """Rewriter: mine pairs of rewrites, SFT, SimPO, then held-out short prompts drawn as typed and as rewritten."""
+    """Rewriter: mine pairs of rewrites, SFT, SimPO, then compare held-out short prompts as typed and as rewritten."""
     out = steps.out
     short = ["--kind", "prompts", "--style", "short", "--count", 2 * config.short_prompts + 400, "--held-out", 0.5]
     steps.command("short-prompts", "posters", *short, "--seed", config.seed + 2)

@@ -1,4 +1,4 @@
-"""What the demo measures with the gold judges, none of which training has seen."""
+"""Measurements of the demo with the gold judges, which training does not use."""
 
 import json
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ JUDGES = {axis: f"posters-{axis}" for axis in AXES}
 
 
 def before_and_after(leaderboard: Path) -> dict[str, dict[str, float]]:
-    """Take from a leaderboard of two entries what each gold judge says of the first, the second and the difference."""
+    """Read each gold judge's figures of the first entry, the second and the difference from a leaderboard of two."""
     rankings = {ranking["score"]["name"]: ranking for ranking in json.loads(leaderboard.read_text())["rankings"]}
     figures = {}
     for axis, name in JUDGES.items():
@@ -34,19 +34,19 @@ def before_and_after(leaderboard: Path) -> dict[str, dict[str, float]]:
 
 
 def difference(estimate: Estimate) -> dict[str, float]:
-    """Write a paired difference as plain numbers."""
+    """Convert a paired difference to plain numbers."""
     figures = asdict(estimate)
     return {"diff": figures["value"], "low": figures["low"], "high": figures["high"], "n": figures["n"]}
 
 
 def write_short_prompts(source: Path, target: Path, count: int) -> None:
-    """Take the first prompts of a file as the held-out ones."""
+    """Take the first prompts of a file as held-out prompts."""
     prompts = [prompt.text for prompt in read_prompts(source)][:count]
     write_prompts(target, prompts)
 
 
 def read_rewrites(source: Path, target: Path) -> None:
-    """Turn rewrites ({prompt, rewrite} a line) to a file of prompts, in their order."""
+    """Convert rewrites (one {prompt, rewrite} per line) to a file of prompts in the same order."""
     write_prompts(target, [row["rewrite"] for row in read_objects(source)])
 
 
@@ -57,7 +57,7 @@ def write_prompts(path: Path, prompts: Sequence[str]) -> None:
 def rewriting(out: Path, typed: Path, rewritten: Path) -> dict[str, Any]:
     """Compare images of prompts as typed and as rewritten, both judged against the prompts as typed.
 
-    The gold score of an image is the mean of the axes that its prompt asks for; `axes` has each of them.
+    The gold score of an image is the mean of the axes that its prompt asks for; `axes` has the single axes.
     """
     prompts, rewrites = ([prompt.text for prompt in read_prompts(path)] for path in (typed, rewritten))
     if len(prompts) != len(rewrites):

@@ -34,12 +34,12 @@ def estimate(figures: Mapping[str, Any]) -> Estimate:
 
 
 def glance(summary: Mapping[str, Any]) -> Section:
-    """The figures to see first."""
+    """The headline figures."""
     shares = [figures["accuracy"] / figures["ceiling"] for figures in summary["rm"].values()]
     text, rewriting = summary["refl"]["gold"]["text"], summary["pe"]["gold"]
     items = [
         Card(
-            "Reward models, of the best possible",
+            "Reward models, of the ceiling",
             percent(min(shares)),
             "lowest of the three heads",
             good=min(shares) >= 0.95,
@@ -74,7 +74,7 @@ def judges(summary: Mapping[str, Any]) -> Section:
         for axis, figures in summary["rm"].items()
     ]
     words = (
-        "Three heads on one encoder, trained on noisy preference pairs. Labels are drawn from gold scores by "
+        "Three heads on one encoder, trained on noisy preference pairs. Labels are sampled from gold scores with "
         "Bradley-Terry noise of a known rate, so the accuracy of the best possible model is known; ties are left out."
     )
     return Section(
@@ -103,7 +103,7 @@ def painter(out: Path, summary: Mapping[str, Any]) -> Section:
 
 
 def smooth(points: list[tuple[int, float]], width: int = 10) -> tuple[list[int], list[float]]:
-    """Average a curve over the last `width` points: a single update sees few images."""
+    """Average a curve over the last `width` points, because a single update has few images."""
     steps = [step for step, _ in points]
     values = [value for _, value in points]
     return steps, [
@@ -112,7 +112,7 @@ def smooth(points: list[tuple[int, float]], width: int = 10) -> tuple[list[int],
 
 
 def pictures(wanted: Iterable[str], shown: Iterable[str], folders: Mapping[str, Path]) -> Html:
-    """Put the images of the first prompts side by side, with what is read from each; `shown` heads each row."""
+    """Put the images of the first prompts side by side, with the text read from each; `shown` labels each row."""
     reader = {judge.axis: judge for judge in gold_judges()}["text"]
     rows = []
     for index, (prompt, words) in enumerate(zip(list(wanted)[:SHOWN], list(shown)[:SHOWN], strict=True)):
@@ -130,7 +130,7 @@ def pictures(wanted: Iterable[str], shown: Iterable[str], folders: Mapping[str, 
 
 
 def writer(out: Path, summary: Mapping[str, Any]) -> Section:
-    """Rewriting: differences by gold judge, examples in words, and images as typed and as rewritten."""
+    """Rewriting: differences by gold judge, examples of text, and images as typed and as rewritten."""
     figures = summary["pe"]
     rows = [Interval("all axes", estimate(figures["gold"]))]
     rows += [Interval(axis, estimate(figures["axes"][axis])) for axis in AXES]
@@ -148,4 +148,4 @@ def writer(out: Path, summary: Mapping[str, Any]) -> Section:
 def steps(summary: Mapping[str, Any]) -> Section:
     """Every command that was run, to run it again by hand."""
     rows = [[step["what"], f"{step['seconds']:.0f}"] for step in summary["steps"].values()]
-    return Section("Every step", [table(["Command", "Seconds"], rows)], "Each can be run by hand, as it stands here.")
+    return Section("Every step", [table(["Command", "Seconds"], rows)], "Each can be run by hand as shown.")

@@ -1,4 +1,4 @@
-"""`rewardkit posters`: true posters with captions, prompt files, or preference pairs with a known ceiling."""
+"""`rewardkit posters`: rendered posters with captions, prompt files, or preference pairs with a known ceiling."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from rewardkit.workflows.posters.config import PostersConfig
 
 
 def make(config: PostersConfig) -> None:
-    """Make data of the posters world."""
+    """Make data from the posters world."""
     check(config)
     if "zh" in config.languages and cjk_font() is None:
         print(NO_CJK)
@@ -27,32 +27,32 @@ def make(config: PostersConfig) -> None:
 
 
 def check(config: PostersConfig) -> None:
-    """Raise `UserError` for options that make no sense."""
+    """Raise `UserError` for invalid options."""
     check_languages(config.languages)
     for name in ("text_share", "held_out", "base_share"):
         if not 0 <= getattr(config, name) <= 1:
-            raise UserError(f"{name} is a share between 0 and 1; got {getattr(config, name)}")
+            raise UserError(f"{name} must be between 0 and 1; got {getattr(config, name)}")
     for name, least in (("count", 1), ("size", 32), ("batch_size", 1), ("steps", 1)):
         if getattr(config, name) < least:
             raise UserError(f"{name} must be {least} or more; got {getattr(config, name)}")
 
 
 def find_fonts(folder: Path | None) -> tuple[Path, ...]:
-    """List the fonts of a user's folder that open and have Latin letters; raise `UserError` where there is none."""
+    """List the readable fonts of a user's folder with Latin letters; raise `UserError` if there is none."""
     if folder is None:
         return ()
     files = list(font_files(folder))
     good = tuple(path for path in files if has_latin(path))
     bad = [path.name for path in files if path not in good]
     if bad:
-        print(f"left out {len(bad)} fonts that do not open or lack Latin letters: {', '.join(bad[:5])}")
+        print(f"left out {len(bad)} fonts that are unreadable or lack Latin letters: {', '.join(bad[:5])}")
     if not good:
         raise UserError(f"no font with Latin letters in {folder}; it needs .ttf, .otf or .ttc files")
     return good
 
 
 def has_latin(path: Path) -> bool:
-    """Say whether a font opens and has Latin letters; one that lacks them draws the same box for each."""
+    """Return whether a font is readable and has Latin letters; a font without them draws the same box for each."""
     try:
         first, second = (bytes(load_font(path, 16).getmask(letter)) for letter in "AS")
     except OSError:

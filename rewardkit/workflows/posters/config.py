@@ -14,7 +14,7 @@ class PostersConfig:
     out: Path
     """Folder to write."""
     kind: Literal["images", "prompts", "pairs"] = "images"
-    """images: true renderings and metadata.jsonl; prompts: train.jsonl and held_out.jsonl; pairs: pairs.jsonl."""
+    """images: correct renderings and metadata.jsonl; prompts: train.jsonl and held_out.jsonl; pairs: pairs.jsonl."""
     count: int = 1000
     """How many to make."""
     languages: tuple[str, ...] = ("en",)

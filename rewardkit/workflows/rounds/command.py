@@ -1,4 +1,4 @@
-"""The steps of a round and of the whole, each a command that anybody can run by hand."""
+"""The steps of a round and of the whole workflow, each a command that can be run by hand."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from rewardkit.workflows.rounds.report import CONTROL, summarise, write_report
 
 
 def rounds(config: RoundsConfig) -> None:
-    """Improve an image model and its reward models in turns."""
+    """Improve an image model and its reward models alternately."""
     check(config)
     steps = Pipeline(config.out)
     train_judge(steps, config, 0)
@@ -30,7 +30,7 @@ def rounds(config: RoundsConfig) -> None:
 
 
 def check(config: RoundsConfig) -> None:
-    """Refuse numbers that make no rounds."""
+    """Refuse invalid numbers."""
     for name in ("rounds", "updates"):
         if getattr(config, name) < 1:
             raise UserError(f"{name} must be 1 or more; got {getattr(config, name)}")
@@ -39,7 +39,7 @@ def check(config: RoundsConfig) -> None:
 
 
 def one_round(steps: Pipeline, config: RoundsConfig, number: int) -> bool:
-    """Draw, mine, label, train the judge, tune the model; say whether it was done, or waits for votes."""
+    """Generate, mine, label, train the reward model, tune the policy; return whether it finished or waits for votes."""
     folder = config.out / f"round_{number}"
     for side in (0, 1):
         draw(steps, config, number, side)
@@ -62,27 +62,27 @@ def one_round(steps: Pipeline, config: RoundsConfig, number: int) -> bool:
     elif not read_votes(to_label, folder / "votes.jsonl", pairs):
         print(
             f"round {number} waits for votes: copy {to_label} to {folder / 'votes.jsonl'}, add to each row label_AXIS "
-            "(1: first is better, 0: second, 0.5: equal; or a share of votes), and run the same command again"
+            "(1: first is better, 0: second, 0.5: equal; or a fraction of votes), and run the same command again"
         )
         return False
     train_judge(steps, config, number)
     previous = str(config.out / f"round_{number - 1}/refl/lora") if number > 1 else ""
-    # A round that began from the same noise as the one before would see its images again.
+    # With the noise of the previous round, a round would see the same images again.
     seed = config.seed + number - 1
     tune(steps, config, f"round_{number}/refl", judge(config, number), config.updates, previous, seed)
     return True
 
 
 def judge(config: RoundsConfig, number: int) -> Path:
-    """Folder of the reward model after a round; 0 is before the first."""
+    """Folder of the reward model after a round; 0 is before the first round."""
     return config.out / f"round_{number}/rm/rm"
 
 
 def draw(steps: Pipeline, config: RoundsConfig, number: int, side: int) -> None:
-    """Draw the training prompts once, with noise of this round and side."""
+    """Generate images for the training prompts, with the noise of this round and side."""
     lora = ["--lora", config.out / f"round_{number - 1}/refl/lora"] if number > 1 else []
     some = config.out / "drawn.jsonl"
-    steps.step("drawn", f"take {config.drawn} prompts to draw", lambda: take(config.prompts, some, config.drawn))
+    steps.step("drawn", f"take {config.drawn} training prompts", lambda: take(config.prompts, some, config.drawn))
     steps.command(
         f"round_{number}/images_{side}", "generate", "--prompts", some, "--base", config.base, *lora,
         "--seed", 1000 * number + 2 * config.seed + side, "--device", config.device,
@@ -90,16 +90,16 @@ def draw(steps: Pipeline, config: RoundsConfig, number: int, side: int) -> None:
 
 
 def take(source: Path, target: Path, count: int) -> None:
-    """Spread `count` prompts evenly over a file (its kinds often stand in blocks)."""
+    """Take `count` prompts spread evenly over a file, which is often sorted by kind."""
     prompts = read_prompts(source)
     if len(prompts) < count:
-        raise UserError(f"{source} has {len(prompts)} prompts, fewer than the {count} to draw; lower --drawn")
+        raise UserError(f"{source} has {len(prompts)} prompts, fewer than {count}; lower --drawn")
     rows = evenly(prompts, count)
     write_rows(target, [{"prompt": row.text} for row in rows])
 
 
 def train_judge(steps: Pipeline, config: RoundsConfig, number: int) -> None:
-    """Train a reward model on the first pairs and on those of all rounds so far."""
+    """Train a reward model on the initial pairs and on those of all rounds so far."""
     data = [*config.data, *(config.out / f"round_{index}/pairs.jsonl" for index in range(1, number + 1))]
     options = ["--config", config.train_rm] if config.train_rm else []
     steps.command(
@@ -109,7 +109,7 @@ def train_judge(steps: Pipeline, config: RoundsConfig, number: int) -> None:
 
 
 def tune(steps: Pipeline, config: RoundsConfig, name: str, reward: Path, updates: int, start: str, seed: int) -> None:
-    """Fine-tune the model through a reward model, on from an earlier LoRA."""
+    """Fine-tune the model through a reward model, starting from an earlier LoRA."""
     options = ["--config", config.refl] if config.refl else []
     options += ["--start", start] if start else []
     steps.command(
@@ -119,7 +119,7 @@ def tune(steps: Pipeline, config: RoundsConfig, name: str, reward: Path, updates
 
 
 def compare(steps: Pipeline, config: RoundsConfig) -> None:
-    """Draw the held-out prompts with the base and after every round, from the same noise; let the judges compare."""
+    """Generate images for held-out prompts with the base and after every round, from the same noise; compare them."""
     entries = ["--entry", f"base={config.base}"]
     names = [(f"round {number}", f"round_{number}") for number in range(1, config.rounds + 1)]
     names += [(CONTROL, "control")] if config.control else []

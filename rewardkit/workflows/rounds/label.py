@@ -1,4 +1,4 @@
-"""Labels for mined pairs: by rewards that know better, with noise of a stated rate, or by people's votes."""
+"""Labels for mined pairs: from stronger rewards with label noise of a given rate, or from people's votes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -21,13 +21,13 @@ from rewardkit.types import PerImage, Scores
 def label(
     source: Path, target: Path, labellers: Sequence[str], noise: Mapping[str, float], *, seed: int, device: str = "cpu"
 ) -> None:
-    """Label every pair on the axis of each labeller; an axis that a prompt does not ask about is a tie."""
+    """Label every pair on the axis of each labeller; an axis that a prompt does not ask for is a tie."""
     rows = list(read_objects(source))
     rewards = load_rewards(list(labellers), device)
     axes = score_axes(rewards)
     unknown = set(noise) - set(axes.values())
     if unknown:
-        raise UserError(f"no labeller judges {sorted(unknown)[0]!r}, so it has no noise; they judge {', '.join(axes)}")
+        raise UserError(f"--noise names {sorted(unknown)[0]!r}, which no labeller judges; they judge {', '.join(axes)}")
     generator = torch.Generator().manual_seed(seed)
     scores = [score_side(rows, side, source.parent, rewards, device) for side in ("first", "second")]
     prompts = [row["prompt"] for row in rows]
@@ -53,7 +53,7 @@ def score_side(
 
 
 def draw(first: Scores, second: Scores, noise: float, generator: Generator) -> PerImage:
-    """1 where the first is preferred, 0 where the second is, 0.5 where they are equal."""
+    """1 if the first is preferred, 0 if the second is, 0.5 if they are equal."""
     difference = first.double() - second.double()
     certain = (difference > 0).float()
     chosen = torch.bernoulli(torch.sigmoid(difference / noise), generator=generator).float() if noise else certain
@@ -68,9 +68,9 @@ def record(row: Mapping[str, Any], folder: Path, labels: Mapping[str, Tensor], i
 
 
 def read_votes(asked: Path, votes: Path, target: Path) -> bool:
-    """Take people's votes as the round's pairs; False where there is no file of votes yet.
+    """Use people's votes as the round's pairs; return False if there is no file of votes yet.
 
-    Raises `UserError` for a pair that was asked about and has no vote.
+    Raises `UserError` for a requested pair without a vote.
     """
     if not votes.is_file():
         return False
@@ -79,6 +79,6 @@ def read_votes(asked: Path, votes: Path, target: Path) -> bool:
     found = {str(Path(row["first"])) for row in read_objects(votes)}
     missing = sorted(wanted - found)
     if missing:
-        raise UserError(f"{votes} has no vote on {len(missing)} of {len(wanted)} pairs, such as that of {missing[0]}")
+        raise UserError(f"{votes} has no vote on {len(missing)} of {len(wanted)} pairs, such as {missing[0]}")
     write_pairs(target, records)
     return True

@@ -1,6 +1,6 @@
-"""Choose what is worth a label: the prompts a model does worst at, and as many taken at random.
+"""Choose pairs to label: the prompts with the worst images, and as many random prompts.
 
-The worst alone would teach a reward model nothing about what is already right, and it would forget.
+With only the worst, a reward model would forget what is already right.
 """
 
 import os
@@ -18,7 +18,7 @@ from rewardkit.rewards.scoring import Scored, score_items
 
 
 def mine(folders: Sequence[Path], reward: str, target: Path, *, count: int, seed: int, device: str = "cpu") -> None:
-    """Write `count` pairs to label: prompt, first, second, and why the prompt was taken (`worst` or `random`).
+    """Write `count` pairs to label: prompt, first, second, and why the prompt was chosen (`worst` or `random`).
 
     `folders` are two folders of images of the same prompts.
     """
@@ -49,7 +49,7 @@ def totals(folder: ImageFolder, reward: str, device: str) -> Tensor:
 
 
 def worst_and_random(quality: Tensor, count: int, generator: torch.Generator) -> tuple[list[int], list[int]]:
-    """Indices of the `count // 2` lowest, and of as many others at random as are left to choose."""
+    """Indices of the `count // 2` lowest, and of random others for the rest of `count`."""
     order = quality.argsort(stable=True)
     worst, rest = order[: count // 2], order[count // 2 :]
     others = rest[torch.randperm(len(rest), generator=generator)[: count - len(worst)]]

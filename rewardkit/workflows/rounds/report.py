@@ -1,4 +1,4 @@
-"""One page over all rounds: how the judges' means moved, against the base and from the same noise."""
+"""One page over all rounds: the judges' means by round against the base, from the same noise."""
 
 import json
 import math
@@ -40,7 +40,7 @@ def summarise(out: Path) -> dict[str, Any]:
 
 
 def over_control(rows: Sequence[Mapping[str, Any]], judge: str) -> dict[str, float] | None:
-    """The last round minus the control, prompt by prompt; None without a control, or where no prompt is judged."""
+    """The last round minus the control, prompt by prompt; None without a control, or if no prompt is judged."""
     scores: dict[str, list[float]] = {}
     for row in rows:
         scores.setdefault(row["entry"], []).append(math.nan if row.get(judge) is None else row[judge])
@@ -57,13 +57,13 @@ def write_report(out: Path, summary: Mapping[str, Any]) -> Path:
     names = list(next(iter(summary["judges"].values()))["rounds"])
     sections = verdict(summary["judges"]) + [figures(name, judge) for name, judge in summary["judges"].items()]
     sections += [pictures(out, names), steps(summary)]
-    words = "Draw, find what went wrong, label it, train the judges, tune the model: again and again."
+    words = "Rounds of generating images, mining failures, labelling, training reward models and tuning the policy."
     write_text(path, page("Rounds", sections, subtitle=words))
     return path
 
 
 def verdict(judges: Mapping[str, Any]) -> list[Section]:
-    """Whether rounds were worth it: the last one against as many updates in one go."""
+    """Whether rounds helped: the last one against one round with as many updates."""
     against = {
         name: Estimate(**judge["over_control"])
         for name, judge in judges.items()
@@ -73,13 +73,13 @@ def verdict(judges: Mapping[str, Any]) -> list[Section]:
         return []
     rows = [[name, outcome(change), change_of(change), str(change.n)] for name, change in against.items()]
     heads = ["Judge", "Rounds", "Last round minus one long round", "Prompts"]
-    words = "The last round beside one round of as many updates with the first reward model, by untrained judges."
-    return [Section("Were rounds worth it?", [table(heads, rows)], words)]
+    words = "The last round against one round of as many updates with the first reward model, by held-out judges."
+    return [Section("Did rounds help?", [table(heads, rows)], words)]
 
 
 def outcome(change: Estimate) -> str:
-    """Say what an interval allows to say."""
-    return "better" if change.low > 0 else "worse" if change.high < 0 else "no difference that shows"
+    """Describe a change by its interval."""
+    return "better" if change.low > 0 else "worse" if change.high < 0 else "no measurable difference"
 
 
 def figures(name: str, judge: Mapping[str, Any]) -> Section:
@@ -89,7 +89,7 @@ def figures(name: str, judge: Mapping[str, Any]) -> Section:
     }
     changed = {entry: [change_of(change), str(change.n)] for entry, change in changes.items()}
     rows = [[entry, number(one["mean"]), *changed.get(entry, ["", ""])] for entry, one in judge["rounds"].items()]
-    words = "Trained on: it says whether training worked, not whether images are better." if judge["trained"] else ""
+    words = "Trained on: it shows whether training worked, not whether images are better." if judge["trained"] else ""
     lines = forest([Interval(entry, change) for entry, change in changes.items()])
     return Section(name, [lines, table(["After", "Mean", "Change from the base", "Prompts"], rows)], words)
 
@@ -113,4 +113,4 @@ def picture(path: Path, name: str) -> Picture:
 def steps(summary: Mapping[str, Any]) -> Section:
     """Every command that was run."""
     rows = [[step["what"], f"{step['seconds']:.0f}"] for step in summary["steps"].values()]
-    return Section("Every step", [table(["Command", "Seconds"], rows)], "Each can be run by hand, as it stands here.")
+    return Section("Every step", [table(["Command", "Seconds"], rows)], "Each can be run by hand as shown.")

@@ -1,1 +1,1 @@
-"""`rewardkit seedling`: rebuild the built-in base from nothing."""
+"""`rewardkit seedling`: rebuild the built-in base from scratch."""

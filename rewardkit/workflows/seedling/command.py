@@ -1,8 +1,8 @@
-"""`rewardkit seedling`: rebuild the built-in base from nothing, with recorded seeds and figures.
+"""`rewardkit seedling`: rebuild the built-in base from scratch, with recorded seeds and figures.
 
-Four parts learn one after the other: the VAE, the diffusion transformer with its text encoders, the CLIP, and the
-language model of the rewriter. A part that is done is not done again, and one that was stopped goes on from its last
-checkpoint, so the command can be stopped and started at will.
+Four parts are trained one after the other: the VAE, the diffusion transformer with its text encoders, the CLIP, and the
+language model of the rewriter. Finished parts are not trained again, and a part that was stopped resumes from its last
+checkpoint, so the command can be stopped and started at any time.
 """
 
 from collections.abc import Callable
@@ -74,7 +74,7 @@ def train(config: SeedlingConfig) -> None:
 
 
 def with_versions(work: Callable[[PartConfig], dict[str, float]], part: PartConfig) -> dict[str, Any]:
-    """What a part found, and on what it ran."""
+    """The results of a part, and the environment it ran in."""
     return {**work(part), "versions": versions()}
 
 
@@ -98,7 +98,7 @@ def reconstruction_error(vae: SeedlingVAE, posters: PosterSet, device: torch.dev
 
 
 def draw_grid(pipeline: SeedlingPipeline, path: Path) -> None:
-    """Draw the same prompts from the same noise as ever."""
+    """Generate the sample grid, always from the same prompts and noise."""
     pipeline.set_progress_bar_config(disable=True)
     noise = torch.Generator().manual_seed(0)
     images: Any = pipeline(list(SHOWN), generator=noise, output_type="pt", return_dict=False)[0]

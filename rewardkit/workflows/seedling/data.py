@@ -1,4 +1,4 @@
-"""What seedling learns from: posters of random scenes with their captions, as noisy as captions on the web are."""
+"""Training data of seedling: posters of random scenes with captions as noisy as captions on the web."""
 
 from dataclasses import dataclass, replace
 
@@ -18,20 +18,20 @@ LANGUAGE_SHARES = {"en": 0.8, "zh": 0.1, "ko": 0.1}
 
 @dataclass(frozen=True)
 class Noise:
-    """How often a training caption differs from what a careful writer would say."""
+    """How often a training caption deviates from a correct long caption."""
 
     short: float = 0.15
-    """Share of short captions."""
+    """Fraction of short captions."""
     letters: float = 0.1
-    """Share of texts that are random letters, so that letters are learned and not only words."""
+    """Fraction of texts that are random letters, so that letters are learned and not only words."""
     wrong_text: float = 0.15
-    """Share of captions that quote another text than the picture shows, as alt texts do."""
+    """Fraction of captions that quote another text than the image shows, as alt texts do."""
     typos: float = 0.2
-    """Share of quoted letters that are not the picture's, as in careless transcripts: so the base misspells."""
+    """Fraction of quoted letters that are wrong, as in careless transcripts, which makes the base misspell."""
 
 
 def training_scene(generator: Generator, noise: Noise, text_share: float = 0.85) -> Scene:
-    """Draw a scene; its text is a word, a number or random letters."""
+    """Sample a scene; its text is a word, a number or random letters."""
     scene = random_scene(generator, text_share=text_share)
     if scene.text and chance(noise.letters, generator):
         length = int(torch.randint(2, 6, (), generator=generator))
@@ -52,7 +52,7 @@ def changed(scene: Scene, generator: Generator) -> Scene:
 
 
 def training_caption(scene: Scene, generator: Generator, noise: Noise) -> str:
-    """Caption a scene in a random language and length, now and then with a wrong text."""
+    """Caption a scene in a random language and length, sometimes with a wrong text."""
     if scene.text and chance(noise.wrong_text, generator):
         scene = replace(scene, text=random_text(generator))
     if scene.text:
@@ -81,7 +81,7 @@ class PosterSet:
 
     @staticmethod
     def render(count: int, seed: int, size: int = 64, family: int = 1) -> "PosterSet":
-        """Draw `count` training posters; each `family` of them in a row differs from its first by one thing apiece."""
+        """Render `count` posters in families of `family`, whose members differ from the first in one attribute."""
         generator = torch.Generator().manual_seed(seed)
         scenes: list[Scene] = []
         while len(scenes) < count:
@@ -91,12 +91,12 @@ class PosterSet:
         return PosterSet(tuple(scenes), torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous())
 
     def images(self, index: Tensor) -> Images:
-        """Pick images as floats in [0, 1]."""
+        """Select images as floats in [0, 1]."""
         return self.pixels[index].float() / 255
 
 
 def disturb(images: Images, generator: Generator) -> Images:
-    """Shift by up to two pixels, soften half of the images, add noise of up to 0.1: so do generated posters look."""
+    """Shift by up to two pixels, blur half of the images, add noise of up to 0.1, to resemble generated posters."""
     shift = torch.randint(-2, 3, (2,), generator=generator).tolist()
     moved = torch.roll(images, shift, dims=(2, 3))
     soft = torch.nn.functional.avg_pool2d(moved, 3, stride=1, padding=1, count_include_pad=False)

@@ -1,6 +1,6 @@
-"""Muon (Jordan et al. 2024): momentum made orthogonal for weight matrices, in float32.
+"""Muon (Jordan et al. 2024): orthogonalised momentum for weight matrices, in float32.
 
-torch's own runs its iteration in bfloat16, which CPUs without AVX-512 emulate some hundred times slower.
+torch's own version iterates in bfloat16, which CPUs without AVX-512 emulate about a hundred times slower.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
 def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
-    """Bring the singular values of (..., m, n) matrices near to 1 by Newton-Schulz iteration."""
+    """Bring the singular values of (..., m, n) matrices close to 1 by Newton-Schulz iteration."""
     a, b, c = COEFFICIENTS
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.mT if tall else matrices
@@ -48,6 +48,6 @@ class Muon(torch.optim.Optimizer):
             buffer: Tensor = self.state[parameter].setdefault("momentum", torch.zeros_like(parameter))
             buffer.lerp_(parameter.grad, 1 - momentum)
             directions.append(parameter.grad.lerp(buffer, momentum))
-        scale = 0.2 * max(parameters[0].shape) ** 0.5  # Moonlight's match to AdamW's step (arXiv:2502.16982)
+        scale = 0.2 * max(parameters[0].shape) ** 0.5  # Moonlight's scaling to AdamW's step (arXiv:2502.16982)
         for parameter, direction in zip(parameters, orthogonalise(torch.stack(directions)), strict=True):
             parameter.mul_(1 - lr * weight_decay).sub_(direction, alpha=lr * scale)

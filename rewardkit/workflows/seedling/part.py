@@ -1,4 +1,4 @@
-"""One part of seedling learns: its run folder, and the loop over its updates, which goes on where it was stopped."""
+"""Train one part of seedling: its run folder, and the loop over its updates, which resumes where it stopped."""
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -23,13 +23,13 @@ class PartConfig:
     updates: int
     batch_size: int
     posters: int = 0
-    """Number of posters to train on; the rewriter's language model sees none."""
+    """Number of posters to train on; the rewriter's language model uses none."""
     seed: int = 0
     device: str = "cpu"
     save_every: int = 250
 
     def generator(self, step: int) -> Generator:
-        """Of an update: it depends on the seed and the update's number only."""
+        """Generator of an update, which depends only on the seed and the update's number."""
         return Generator().manual_seed(self.seed * 1_000_003 + step)
 
     def __str__(self) -> str:
@@ -46,10 +46,10 @@ def train_part(
     each: Callable[[int], None] = lambda step: None,
     generators: Mapping[str, Generator] | None = None,
 ) -> dict[str, Any]:
-    """Do the updates that are left; return the numbers of the last one.
+    """Run the remaining updates; return the metrics of the last.
 
-    `each` is called after a checkpoint. `generators` are those that run on from one update to the next; a checkpoint
-    holds their states.
+    `each` is called after a checkpoint. `generators` are those with state across updates; a checkpoint
+    contains their states.
     """
     run, running = begin(config), generators or {}
     newest = run.latest()
@@ -75,7 +75,7 @@ def train_part(
 
 
 def begin(config: PartConfig) -> Run:
-    """Open the part's run; one that was begun with other options is removed first."""
+    """Open the part's run; a run with other options is removed first."""
     begun = config.out / "config.toml"
     if begun.is_file() and begun.read_text(encoding="utf-8") != to_toml(config):
         shutil.rmtree(config.out)

@@ -2,7 +2,7 @@
 
 Rectified flow: `x_sigma = (1 - sigma) x_0 + sigma noise`, the target is `noise - x_0` (Liu et al. 2022,
 arXiv:2209.03003), noise levels are logit-normal (arXiv:2403.03206). The text encoders start from random weights and
-learn with the transformer, as Seedream tunes its LLM on text-image pairs. Exported weights are a moving average.
+are trained with the transformer, as Seedream tunes its LLM on text-image pairs. Exported weights are an EMA.
 """
 
 from collections.abc import Callable
@@ -32,11 +32,11 @@ from rewardkit.workflows.seedling.muon import Muon
 from rewardkit.workflows.seedling.part import PartConfig, train_part
 
 EMPTY_SHARE = 0.05
-"""Share of prompts left empty, for guidance."""
+"""Fraction of prompts dropped, for guidance."""
 
 
 def build_pipeline(vae: SeedlingVAE) -> SeedlingPipeline:
-    """Put a trained VAE together with a transformer and text encoders of random weights."""
+    """Combine a trained VAE with a transformer and text encoders with random weights."""
     tokenizer = build_tokenizer(sample_captions(4000))
     return SeedlingPipeline(
         transformer=SeedlingTransformer(),
@@ -91,7 +91,7 @@ def base_loss(pipeline: SeedlingPipeline, latents: Tensor, captions: list[str], 
     prompts = ["" if gone else caption for caption, gone in zip(captions, empty.tolist(), strict=True)]
     sigma = torch.sigmoid(torch.randn(len(latents), generator=generator)).to(latents)
     noise = torch.randn(latents.shape, generator=generator).to(latents)
-    noisy = torch.lerp(latents, noise, sigma.view(-1, 1, 1, 1))  # `noised` rounds otherwise
+    noisy = torch.lerp(latents, noise, sigma.view(-1, 1, 1, 1))  # `noised` rounds differently
     conditioning = pipeline.encode_prompt(prompts, pad_to_multiple_of=8)
     velocity = pipeline.transformer(noisy, sigma, **conditioning, return_dict=False)[0]
     return flow_loss(velocity, latents, noise)
@@ -99,7 +99,7 @@ def base_loss(pipeline: SeedlingPipeline, latents: Tensor, captions: list[str], 
 
 @torch.no_grad()
 def encode_posters(vae: SeedlingVAE, posters: PosterSet, device: torch.device) -> Tensor:
-    """Encode every poster once to standardised latents, kept as float16."""
+    """Encode every poster once to standardised latents, stored as float16."""
     index = torch.arange(len(posters.pixels)).split(256)
     batches = [vae.posterior(posters.images(i).to(device) * 2 - 1).mean for i in index]
     return torch.cat([vae.standardise(batch).half().cpu() for batch in batches])
@@ -117,5 +117,5 @@ def build_optimizers(modules: nn.ModuleDict) -> dict[str, torch.optim.Optimizer]
 
 
 def rate(step: int, steps: int) -> float:
-    """Warm up over 200 updates, stay, and fall to a hundredth over the last third."""
+    """Warm up over 200 updates, stay constant, and decay to a hundredth over the last third."""
     return min(1.0, (step + 1) / 200, max(0.01, (steps - step) / (steps / 3)))

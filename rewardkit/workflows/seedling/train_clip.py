@@ -1,10 +1,10 @@
-"""Train seedling's CLIP on posters: contrast with captions, and read the text from the patch tokens.
+"""Train seedling's CLIP on posters: a contrastive loss with captions, and reading the text from the patch tokens.
 
-The second objective is what makes a text-rendering judge possible on top: a contrastive loss alone tells words of the
-training captions apart, while letters must be readable for a misspelling to show. The reader itself is thrown away.
-For the contrast to need every attribute, and not the text alone, posters come in families that differ by one thing; and
-one linear map must tell the attributes from the embedding of a poster and of its caption alike. Without it the place of
-a figure, which no other attribute hints at, was not learned in 1,200 updates.
+The second objective makes a text reward on these features possible: a contrastive loss alone distinguishes words of the
+training captions, but single letters must be readable to detect a misspelling. The reader itself is discarded. So that
+the contrastive loss needs every attribute, and not only the text, posters come in families that differ in one
+attribute; and one linear map must predict the attributes from the embedding of a poster and of its caption. Without it
+the position of a figure, which is independent of all other attributes, was not learned in 1,200 updates.
 """
 
 from collections.abc import Sequence
@@ -27,11 +27,11 @@ from rewardkit.workflows.seedling.part import PartConfig, train_part
 
 CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 SLOTS = 6
-"""Letters that the reader looks for; the texts of training posters are shorter."""
+"""Number of letters that the reader predicts; the texts of training posters are shorter."""
 
 
 class Reader(nn.Module):
-    """Read letters from patch tokens: one query for each place in the line."""
+    """Read letters from patch tokens: one query for each position in the line."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -46,36 +46,36 @@ class Reader(nn.Module):
 
 
 class Attributes(nn.Module):
-    """Tell what a scene holds from an embedding of unit length, be it of a poster or of a caption."""
+    """Predict the attributes of a scene from the unit-length embedding of a poster or of a caption."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.tell = nn.Linear(dim, sum(map(len, CHOICES.values())))
+        self.predict = nn.Linear(dim, sum(map(len, CHOICES.values())))
 
     def forward(self, embedding: Tensor, wanted: Tensor) -> Scalar:
-        """Mean cross-entropy over the attributes; `wanted` numbers the choice of each, (B, attributes)."""
-        logits = self.tell(embedding * embedding.shape[-1] ** 0.5).split([len(c) for c in CHOICES.values()], dim=-1)
+        """Mean cross-entropy over the attributes; `wanted` has the index of each choice, (B, attributes)."""
+        logits = self.predict(embedding * embedding.shape[-1] ** 0.5).split([len(c) for c in CHOICES.values()], dim=-1)
         losses = [nn.functional.cross_entropy(one, wanted[:, i]) for i, one in enumerate(logits)]
         return torch.stack(losses).mean()
 
 
 def number(scenes: Sequence[Scene]) -> Tensor:
-    """Number the choices of whole scenes, (B, attributes)."""
+    """Indices of the choices of whole scenes, (B, attributes)."""
     return torch.tensor([[list(c).index(getattr(scene, name)) for name, c in CHOICES.items()] for scene in scenes])
 
 
 def spell(texts: list[str | None]) -> Tensor:
-    """Number the letters of each text, 0 for none: (B, SLOTS)."""
+    """Indices of the letters of each text, 0 for none: (B, SLOTS)."""
     rows = [[CHARACTERS.index(letter) + 1 for letter in (text or "")] for text in texts]
     return torch.tensor([row + [0] * (SLOTS - len(row)) for row in rows])
 
 
 FAMILY = 4
-"""Posters in a row that differ from the first of them by one thing apiece (see `PosterSet.render`)."""
+"""Size of a family: posters that differ from its first in one attribute (see `PosterSet.render`)."""
 
 
 def train_clip(posters: PosterSet, folder: Path, config: PartConfig) -> float:
-    """Train from scratch, write an open_clip folder, and return the share of letters that the reader gets right.
+    """Train from scratch, write an open_clip folder, and return the fraction of letters that the reader gets right.
 
     Posters must come in families of `FAMILY`.
     """
@@ -101,12 +101,12 @@ def train_clip(posters: PosterSet, folder: Path, config: PartConfig) -> float:
         captions_embedded = clip.encode_text(tokenizer(captions).to(config.device), normalize=True)
         wanted, letters = number(scenes).to(config.device), spell([s.text for s in scenes]).to(config.device)
         contrast = contrast_loss(seen, captions_embedded, clip.logit_scale.exp())
-        telling = attributes(seen, wanted) + attributes(captions_embedded, wanted)
+        described = attributes(seen, wanted) + attributes(captions_embedded, wanted)
         reading, right = reading_loss(reader(patches), letters)
-        learner.update(contrast + telling + reading)
+        learner.update(contrast + described + reading)
         with torch.no_grad():
             clip.logit_scale.clamp_(0, 4.6)
-        losses = {"contrast": contrast.item(), "attributes": telling.item(), "reading": reading.item()}
+        losses = {"contrast": contrast.item(), "attributes": described.item(), "reading": reading.item()}
         return losses | {"letters": right}
 
     last = train_part(config, learner, update)
@@ -115,7 +115,7 @@ def train_clip(posters: PosterSet, folder: Path, config: PartConfig) -> float:
 
 
 def family_batch(count: int, batch_size: int, generator: torch.Generator) -> Tensor:
-    """Choose whole families at random."""
+    """Sample whole families."""
     first = torch.randint(count // FAMILY, (batch_size // FAMILY,), generator=generator) * FAMILY
     return (first[:, None] + torch.arange(FAMILY)).flatten()
 
@@ -128,13 +128,13 @@ def look(clip: CLIP, images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def contrast_loss(seen: Tensor, captions_embedded: Tensor, scale: Tensor) -> Scalar:
-    """Tell each image's caption from those of the others, and each caption's image (arXiv:2103.00020)."""
+    """Contrastive loss between images and captions (arXiv:2103.00020)."""
     logits = scale * seen @ captions_embedded.T
     same = torch.arange(len(seen), device=seen.device)
     return (nn.functional.cross_entropy(logits, same) + nn.functional.cross_entropy(logits.T, same)) / 2
 
 
 def reading_loss(read: Tensor, letters: Tensor) -> tuple[Scalar, float]:
-    """Cross-entropy of the letters read, (B, SLOTS, characters), and the share of letters that were right."""
+    """Cross-entropy of the predicted letters, (B, SLOTS, characters), and the fraction of correct letters."""
     loss = nn.functional.cross_entropy(read.flatten(0, 1), letters.flatten())
     return loss, (read.argmax(-1) == letters)[letters > 0].float().mean().item()

@@ -1,8 +1,8 @@
-"""Train the small language model that the rewriter starts from: it knows the world's captions and can fill one in.
+"""Train the small language model that the rewriter starts from: it knows the captions and can complete one.
 
-Half of its texts are bare captions, half are turns of chat in which a short prompt is answered by a long one whose
-unsaid attributes are chosen at random. It is the stand-in for an instruct LLM: able to rewrite, with no idea yet of
-what makes a good picture. That is for SFT and SimPO to teach.
+Half of its texts are plain captions, half are chats in which a short prompt is answered by a long one whose missing
+attributes are chosen at random. It stands in for an instruct LLM: it can rewrite, but does not know what makes a good
+image, which SFT and SimPO teach it.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ from rewardkit.workflows.seedling.part import PartConfig, train_part
 
 
 def training_text(generator: Generator, tokenizer: PreTrainedTokenizerFast) -> str:
-    """One text: a bare caption, or a short prompt answered by a long one."""
+    """One text: a plain caption, or a short prompt answered by a long one."""
     scene = random_scene(generator)
     language = pick(LANGUAGES, generator)
     long, short = long_caption(scene, language, generator), short_caption(shorten(scene, generator), language)
@@ -33,7 +33,7 @@ def training_text(generator: Generator, tokenizer: PreTrainedTokenizerFast) -> s
 
 
 def train_rewriter(folder: Path, config: PartConfig) -> float:
-    """Train from scratch, write a transformers folder, and return the last loss in nats a token."""
+    """Train from scratch, write a transformers folder, and return the last loss in nats per token."""
     torch.manual_seed(config.seed)
     tokenizer = build_tokenizer(sample_captions(4000))
     model = build_rewriter(tokenizer).to(config.device)

@@ -1,4 +1,4 @@
-"""Train seedling's VAE on posters: L1 and squared error on pixels and on their edges, and a light pull to the prior."""
+"""Train seedling's VAE on posters: L1 and squared error on pixels and on edges, and a small KL to the prior."""
 
 import torch
 from torch import Generator, Tensor, nn
@@ -14,7 +14,7 @@ KL_WEIGHT = 2e-4
 
 
 def train_vae(posters: PosterSet, config: PartConfig) -> SeedlingVAE:
-    """Train from scratch and measure the latents' mean and deviation per channel."""
+    """Train from scratch and measure the latents' mean and standard deviation per channel."""
     torch.manual_seed(config.seed)
     vae = SeedlingVAE().to(config.device)
     optimizer = torch.optim.AdamW(vae.parameters(), weight_decay=1e-2, betas=(0.9, 0.95))
@@ -36,7 +36,7 @@ def train_vae(posters: PosterSet, config: PartConfig) -> SeedlingVAE:
 
 
 def vae_loss(vae: SeedlingVAE, images: Images, noise: Generator) -> Scalar:
-    """Reconstruction from sampled latents, of pixels and of their differences to the neighbours, plus the KL."""
+    """Reconstruction loss of sampled latents on pixels and differences of neighbouring pixels, plus the KL."""
     target = images * 2 - 1
     latents = vae.posterior(target)
     restored: Tensor = vae.decoder(latents.sample(noise))
@@ -47,12 +47,12 @@ def vae_loss(vae: SeedlingVAE, images: Images, noise: Generator) -> Scalar:
 
 
 def distance(a: Tensor, b: Tensor) -> Scalar:
-    """L1 keeps edges sharp, the square keeps large errors rare."""
+    """L1 plus squared error: L1 keeps edges sharp, the square makes large errors rare."""
     return nn.functional.l1_loss(a, b) + nn.functional.mse_loss(a, b)
 
 
 @torch.no_grad()
 def measure_latents(vae: SeedlingVAE, images: Images) -> None:
-    """Write the latents' statistics into the VAE's config: the transformer sees unit variance per channel."""
+    """Write the latents' statistics into the VAE's config, so that latents have unit variance per channel."""
     latents = torch.cat([vae.posterior(batch * 2 - 1).mean for batch in images.split(256)])
     vae.register_to_config(latents_mean=latents.mean((0, 2, 3)).tolist(), latents_std=latents.std((0, 2, 3)).tolist())
