@@ -214,7 +214,7 @@ def test_richhf_refuses_what_is_missing_or_cut(richhf: Callable[..., Path], pick
     with pytest.raises(UserError, match="in the middle of record 1"):
         read_records(path)
     path.write_bytes(framed(b"\xff" * 20))
-    with pytest.raises(UserError, match=r"record 1 is no tf\.Example"):
+    with pytest.raises(UserError, match=r"record 1 is not a tf\.Example"):
         read_records(path)
 
 

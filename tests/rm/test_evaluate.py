@@ -156,7 +156,7 @@ def test_a_json_file_gets_the_board_alone(tmp_path: Path) -> None:
 
 def test_what_is_missing_or_broken_is_named(make_pairs: MakePairs, tmp_path: Path) -> None:
     config = EvalRmConfig(models=(BRIGHT,), data=(make_pairs(count=4),))
-    with pytest.raises(UserError, match="nothing to measure"):
+    with pytest.raises(UserError, match="nothing to evaluate"):
         evaluate(EvalRmConfig())
     with pytest.raises(UserError, match="no pairs"):
         evaluate(replace(config, data=()))

@@ -65,7 +65,7 @@ def test_noise_has_the_stated_rate() -> None:
 
 def test_noise_on_an_axis_nobody_labels_is_refused(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text("")
-    with pytest.raises(UserError, match="no labeller judges 'text'"):
+    with pytest.raises(UserError, match="names 'text', which no labeller judges"):
         label(tmp_path / "rows.jsonl", tmp_path / "out.jsonl", ["colourfulness"], {"text": 0.1}, seed=0)
 
 
