@@ -43,7 +43,7 @@ def train_among(
     """Train on this process's shard; the main process writes."""
     began = time.monotonic()
     check(config)
-    readings = readings or [read_aloud(path, single(config.axes)) for path in config.data]
+    readings = readings or [read_aloud(path, single(config.axes), config.columns) for path in config.data]
     records = [record for reading in readings for record in reading.records]
     axes = chosen_axes(config.axes, records)
     check_members(config.members, axes)

@@ -14,6 +14,9 @@ class Task:
     data: tuple[Path, ...]
     """Preference pairs: files, folders, globs or hub ids (hub:OWNER/NAME@SPLIT), in our format or that of a public
     set (docs/data.md)."""
+    columns: tuple[str, ...] = ()
+    """Which column of the data is which, if they are not recognised: prompt=text first=left second=right label=vote. A
+    label is P(first is better), or names the better image."""
     out: Path
     """Run folder; the trained model is written to its sub-folder rm."""
     encoder: str = "seedling"

@@ -13,7 +13,7 @@ from rewardkit.io.files import write_json
 
 def check(config: CheckConfig) -> None:
     """Check preference pairs before training on them."""
-    readings = [read_source(path, config.axis) for path in config.data]
+    readings = [read_source(path, config.axis, config.columns) for path in config.data]
     records = [record for reading in readings for record in reading.records]
     pictures = look(records, config.images)
     report: dict[str, Any] = {
@@ -51,7 +51,7 @@ def images_report(records: Sequence[PreferenceRecord], pictures: Pictures, depth
 
 
 def found_leaks(config: CheckConfig, records: Sequence[PreferenceRecord], pictures: Pictures) -> dict[str, Any]:
-    others = [record for path in config.against for record in read_source(path, config.axis).records]
+    others = [record for path in config.against for record in read_source(path, config.axis, config.columns).records]
     other_pictures = look(others, "none" if config.images == "none" else "hash")
     return leaks(records, others, pictures, other_pictures)
 

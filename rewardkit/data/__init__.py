@@ -4,7 +4,7 @@
 `read_pairs` and `write_pairs` are for files of our own (see `own`).
 """
 
-from rewardkit.data.formats.own import labels, probability, read_pairs, to_record, to_row, write_pairs
+from rewardkit.data.formats.own import read_pairs, to_row, write_pairs
 from rewardkit.data.read import Reading, Record, as_reading, read_aloud, read_records, read_source
 from rewardkit.data.records.cells import CellImage
 from rewardkit.data.records.record import (
@@ -30,8 +30,6 @@ __all__ = [
     "Skipped",
     "as_reading",
     "axes_of",
-    "labels",
-    "probability",
     "read_aloud",
     "read_pairs",
     "read_records",
@@ -39,7 +37,6 @@ __all__ = [
     "read_source",
     "shared_images",
     "split",
-    "to_record",
     "to_row",
     "write_pairs",
 ]

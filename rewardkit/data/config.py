@@ -49,6 +49,9 @@ class CheckConfig:
     """Files, folders, globs or hub ids (hub:OWNER/NAME@SPLIT[:N]) of pairs."""
     against: tuple[Path, ...] = ()
     """Another split to check against: prompts and images in both are reported as leaks."""
+    columns: tuple[str, ...] = ()
+    """Which column of the data is which, if they are not recognised: prompt=text first=left second=right label=vote. A
+    label is P(first is better), or names the better image."""
     axis: str | None = None
     """Name of the axis if the data does not name one."""
     images: Depth = "decode"

@@ -8,11 +8,15 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rewardkit.data.formats import FORMATS
-from rewardkit.data.formats.format import Format
+from rewardkit.data.formats import FORMATS, hpdv3, own
+from rewardkit.data.formats.format import Format, Reader
+from rewardkit.data.formats.own import OWN
+from rewardkit.data.formats.usual import OURS, VERDICTS, by_hand, check_not_editing, find_columns, listed
 from rewardkit.data.hub import PREFIX, read_hub
 from rewardkit.data.records.record import PreferenceRecord, RankedRecord
 from rewardkit.data.records.rows import SUFFIXES, Row, read_rows
@@ -20,6 +24,8 @@ from rewardkit.data.records.skipped import Skipped
 from rewardkit.errors import UserError
 
 SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation"}
+SAVED = ("state.json", "dataset_dict.json")
+"""What `save_to_disk` of datasets writes beside its Arrow files."""
 SPLIT_WORD = re.compile(r"(?:^|[^a-z])(train|validation|valid|val|dev|test)(?:$|[^a-z])")
 
 
@@ -45,24 +51,24 @@ class Reading:
         return [*self.lists, *(record.listed() for record in self.alone)]
 
 
-def read_records(source: Path | str, axis: str | None = None) -> list[PreferenceRecord]:
+def read_records(source: Path | str, axis: str | None = None, columns: Sequence[str] = ()) -> list[PreferenceRecord]:
     """Read the pairs of a source, and print one line about what was left out; the images are not opened.
 
     `axis` names what was judged if the set does not say it (default: `preference`, or an error for files in
     our format). Raises `UserError` naming the missing column or the bad row.
     """
-    return read_aloud(source, axis).records
+    return read_aloud(source, axis, columns).records
 
 
-def read_aloud(source: Path | str, axis: str | None = None) -> Reading:
+def read_aloud(source: Path | str, axis: str | None = None, columns: Sequence[str] = ()) -> Reading:
     """Read a source as `read_records` does, with its lists."""
-    reading = read_source(source, axis)
+    reading = read_source(source, axis, columns)
     if reading.left_out.count:
         print(f"{source}: {reading.left_out.summary()}")
     return reading
 
 
-def read_source(source: Path | str, axis: str | None = None) -> Reading:
+def read_source(source: Path | str, axis: str | None = None, columns: Sequence[str] = ()) -> Reading:
     """Read the pairs and lists of a source, with its format and what was left out."""
     files = (Path(source),) if str(source).startswith(PREFIX) else files_of(source)
     records: list[PreferenceRecord] = []
@@ -74,20 +80,23 @@ def read_source(source: Path | str, axis: str | None = None) -> Reading:
         rows = rows_of(file)
         first = next(rows, None)
         if first is None:
-            raise UserError(f"{file} has no pairs; it needs one row per pair with prompt, first, second and a label")
-        format = format_of(first)
+            continue
+        format, read = reader_of(first, columns)
         found[format.name] = tuple(first.values)
-        for record in format.read(counted(itertools.chain([first], rows), left_out), axis, left_out):
+        every = check_not_editing(counted(itertools.chain([first], rows), left_out))
+        for record in read(every, axis, left_out):
             if isinstance(record, RankedRecord):
                 lists.append(record)
                 records.extend(record.pairs())
             else:
                 records.append(record)
                 alone.append(record)
+    if not found:
+        raise UserError(f"{source} has no pairs; it needs one row per pair with prompt, first, second and a label")
     if not records:
         raise UserError(f"{source} has no pairs; {left_out.summary() or 'its lists have one image each'}")
-    columns = tuple(dict.fromkeys(name for names in found.values() for name in names))
-    return Reading(str(source), ", ".join(found), columns, files, records, alone, lists, left_out)
+    met = tuple(dict.fromkeys(name for names in found.values() for name in names))
+    return Reading(str(source), ", ".join(found), met, files, records, alone, lists, left_out)
 
 
 Record = PreferenceRecord | RankedRecord
@@ -116,17 +125,37 @@ def counted(rows: Iterator[Row], left_out: Skipped) -> Iterator[Row]:
         yield row
 
 
-def format_of(row: Row) -> Format:
-    """Detect the format of a row; raise `UserError` if it matches none, or lacks a column that its format needs."""
-    columns = tuple(map(str, row.values))
-    best = max(FORMATS, key=lambda one: one.likeness(columns))
-    if best.likeness(columns) < 0.5:
-        known = "; ".join(f"{one.name}: {', '.join(one.required)}" for one in FORMATS)
-        raise UserError(f"{row.file} has no known format. It has {', '.join(columns)}. Known formats: {known}")
-    for name in best.required:
-        if name not in columns:
-            raise UserError(f"{row.where} has no column {name!r}, which {best.name} needs; it has {', '.join(columns)}")
-    return best
+def reader_of(row: Row, given: Sequence[str]) -> tuple[Format, Reader]:
+    """Detect the format of a row and its reader: from --columns, the columns of a public set, or the usual names.
+
+    Raises `UserError` if it matches none, or lacks a column its format needs.
+    """
+    if given:
+        return OWN, partial(own.read, columns=by_hand(given, row))
+    names = tuple(map(str, row.values))
+    best = max(FORMATS, key=lambda one: one.likeness(names))
+    alike = best.likeness(names) >= 0.5
+    # HPDv3 is known by path1 and path2 alone, and path1 is the better; a column that names the winner says otherwise.
+    usual = find_columns(row) if not alike or best is OWN or (best is hpdv3.FORMAT and set(names) & VERDICTS) else None
+    if usual:
+        return OWN, partial(own.read, columns=usual if usual.foreign else OURS)
+    if alike:
+        missing = next((name for name in best.required if name not in names), None)
+        if missing:
+            raise UserError(f"{row.where} has no column {missing!r}, which {best.name} needs; it has {listed(row)}")
+        return best, best.read
+    nearest = sorted(FORMATS, key=lambda one: -nearness(one, names))[:2]
+    raise UserError(
+        f"{row.file} has no known format. It has {listed(row)}. The nearest formats: "
+        f"{'; '.join(f'{one.name}: ' + ', '.join(one.required) for one in nearest)}. Rename the columns, or name them "
+        "with --columns prompt=COLUMN first=COLUMN second=COLUMN label=COLUMN"
+    )
+
+
+def nearness(format: Format, names: Sequence[str]) -> float:
+    """How like the names of a file are to those a format needs, from 0 to 1; our own comes first among equals."""
+    best = [max(SequenceMatcher(None, one, name.lower()).ratio() for name in names) for one in format.required]
+    return sum(best) / len(best)
 
 
 def files_of(source: Path | str) -> tuple[Path, ...]:
@@ -149,6 +178,11 @@ def files_in(folder: Path) -> tuple[Path, ...]:
     """Choose the files of a folder: pairs.jsonl, or all with one ending and of one split."""
     if (folder / "pairs.jsonl").is_file():
         return (folder / "pairs.jsonl",)
+    if any((folder / name).is_file() for name in SAVED):
+        raise UserError(
+            f"{folder} was saved by save_to_disk of datasets; write it as Parquet: "
+            f"datasets.load_from_disk({str(folder)!r}).to_parquet(FILE), a file a split"
+        )
     for place in (folder, folder / "data"):
         for suffixes in ((".tfrecord",), (".parquet",), tuple(SUFFIXES)):
             found = sorted(p for p in place.glob("[!.]*") if p.suffix.lower() in suffixes and p.is_file())

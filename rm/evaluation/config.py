@@ -24,6 +24,9 @@ class EvalRmConfig:
     """A single reward model: its folder, or the name of any reward."""
     data: tuple[Path, ...] = ()
     """Files, folders, globs or hub ids of pairs that were not trained on, in our format or that of a public set."""
+    columns: tuple[str, ...] = ()
+    """Which column of the data is which, if they are not recognised: prompt=text first=left second=right label=vote. A
+    label is P(first is better), or names the better image."""
     models: tuple[str, ...] = ()
     """Reward models to compare on a leaderboard, by name, folder or "module:Class", or NAME=one of these."""
     scores: tuple[Path, ...] = ()

@@ -42,7 +42,7 @@ def evaluate(config: EvalRmConfig) -> None:
 def one(config: EvalRmConfig) -> None:
     """Evaluate one judge and print one line per axis."""
     reward = load_reward(str(config.model), config.device)
-    records = [record for path in config.data for record in read(path, config.axes)]
+    records = [record for path in config.data for record in read(path, config.axes, config.columns)]
     scores = {axis: name for name, axis in reward.axes.items()}
     axes = measured_axes(config.axes, tuple(scores), records)
     ceilings = read_ceilings(config.gold, records, axes, config.temperature) if config.gold else {}
@@ -78,7 +78,7 @@ def rank(config: EvalRmConfig) -> None:
     specs = [*([str(config.model)] if config.model else []), *config.models]
     if specs:
         named = zip(source_names(config.data), config.data, strict=True)
-        sets = {name: read(path, config.axes) for name, path in named}
+        sets = {name: read(path, config.axes, config.columns) for name, path in named}
         gather_rewards(gathered, specs, sets, config.axes, config.batch_size, str(pick_device(config.device)))
         gathered.skipped.enforce(config.max_bad)
     if config.scores:
@@ -117,8 +117,8 @@ def generator(config: EvalRmConfig) -> torch.Generator:
     return torch.Generator().manual_seed(config.seed)
 
 
-def read(path: Path, axes: Sequence[str]) -> list[PreferenceRecord]:
-    return read_records(path, axes[0] if len(axes) == 1 else None)
+def read(path: Path, axes: Sequence[str], columns: Sequence[str]) -> list[PreferenceRecord]:
+    return read_records(path, axes[0] if len(axes) == 1 else None, columns)
 
 
 def line(axis: str, figure: dict[str, Any]) -> str:

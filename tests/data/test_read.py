@@ -40,7 +40,7 @@ def test_hidden_files_are_passed_over(tmp_path: Path, pickapic: Pick) -> None:
 
 def test_unknown_things_are_refused_by_name(tmp_path: Path, write_json: Callable[[str, Any], Path]) -> None:
     with pytest.raises(
-        UserError, match=r"has no known format\. It has a, b\. Known formats: rewardkit: prompt, first, second"
+        UserError, match=r"no known format\. It has a, b\. The nearest formats: .*: .*; .*--columns prompt=COLUMN"
     ):
         read_records(write_json("x.json", [{"a": 1, "b": 2}]))
     with pytest.raises(UserError, match="for a set on the hub write hub:owner/name"):

@@ -72,7 +72,7 @@ def test_a_bad_row_is_named(tmp_path: Path, change: dict[str, Any], message: str
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text("prompt,first,label_text\nx,a,1\n")
-    with pytest.raises(UserError, match="no column 'second'; it has prompt, first, label_text"):
+    with pytest.raises(UserError, match="no column 'second'"):
         read_pairs(tmp_path / "p.csv")
 
 

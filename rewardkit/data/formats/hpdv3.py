@@ -36,7 +36,7 @@ def read(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iterator[P
             prompt,
             first,
             second,
-            {axis_of(row.file.stem, axis): votes[0] / sum(votes) if votes else 1.0},
+            {axis_of(row.file.stem, axis): label_of(row, votes)},
             group=prompt,
             source=row.text("source") or NAME,
             votes=votes,
@@ -45,6 +45,13 @@ def read(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iterator[P
             version=row.file.stem,
         )
         yield record.swapped() if turn(prompt, *paths) else record
+
+
+def label_of(row: Row, votes: tuple[float, float] | None) -> float:
+    """The fraction of votes, 0.5 where the file says that the pair is a tie, else 1."""
+    if row.values.get("tie_case") in (True, 1, "1", "true", "True"):
+        return 0.5
+    return votes[0] / sum(votes) if votes else 1.0
 
 
 def votes_of(row: Row) -> tuple[float, float] | None:

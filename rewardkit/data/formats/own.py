@@ -1,22 +1,25 @@
 """Our own format of pairs: one row per pair with `prompt`, `first`, `second`, and a label.
 
-A label is the probability that `first` is better: 1, 0, 0.5 for a tie, or a fraction of votes. It is in the column
-`label` (one axis, named by a column `axis` or by the caller) or in `label_AXIS` (any number of axes; an empty cell
-means not judged). An image is a path relative to the file or, in Parquet, the encoded image itself. Optional columns:
-`group` (pairs of one group stay in one split; default: the prompt), `source`, `version`, `confidence`, and for each
-image `votes_first`, `model_first`, `id_first` and the same for `second`.
+A label is the probability that `first` is better: 1, 0, 0.5 for a tie, or a fraction of votes; `label` says which words
+and other numbers are understood, and `usual` which other column names. It is in the column `label` (one axis, named by a
+column `axis` or by the caller) or in `label_AXIS` (any number of axes; an empty cell means not judged). An image is a
+path relative to the file or, in Parquet, the encoded image itself. Optional columns: `group` (pairs of one group stay in
+one split; default: the prompt), `source`, `version`, `confidence`, and for each image `votes_first`, `model_first`,
+`id_first` and the same for `second`.
 """
 
 import hashlib
 import json
-import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rewardkit.data.formats.format import Format
-from rewardkit.data.records.record import ImageRef, PreferenceRecord
+from rewardkit.data.formats.label import Labels
+from rewardkit.data.formats.usual import OURS, Columns, listed
+from rewardkit.data.records.record import OVERALL, ImageRef, PreferenceRecord, turn
 from rewardkit.data.records.rows import Row, read_rows
 from rewardkit.data.records.skipped import Skipped
 from rewardkit.errors import UserError
@@ -39,24 +42,36 @@ def read_pairs(path: Path | str, axis: str | None = None) -> list[PreferenceReco
     return records
 
 
-def read(rows: Iterable[Row], axis: str | None, left_out: Skipped) -> Iterator[PreferenceRecord]:
-    """Convert every row to a record; none is left out."""
-    for row in rows:
-        yield to_record(row, axis)
+def read(
+    rows: Iterable[Row], axis: str | None, left_out: Skipped, columns: Columns = OURS
+) -> Iterator[PreferenceRecord]:
+    """Convert every row to a record; pairs whose columns give the verdict are swapped or not by a hash.
+
+    Numbers are understood once all have been seen: 1 and 2 are sides only where a 2 occurs.
+    """
+    known: dict[str, Labels] = {}
+    records = [to_record(columns.rename(row) if columns.names else row, axis, columns, known) for row in rows]
+    scales = {name: scale for name, labels in known.items() if (scale := labels.scale())}
+    for record in records:
+        if scales:
+            scaled = {name: scales[name](value) if name in scales else value for name, value in record.label.items()}
+            record = replace(record, label=scaled)
+        yield record.swapped() if columns.decided and turn(record.prompt, record.first, record.second) else record
 
 
 OWN = Format("rewardkit", REQUIRED, telling=("first", "second"), read=read)
 
 
-def to_record(row: Row, axis: str | None) -> PreferenceRecord:
-    """Check one row and make it a record; raise `UserError` naming file and row."""
+def to_record(row: Row, axis: str | None, columns: Columns, known: dict[str, Labels]) -> PreferenceRecord:
+    """Check one row and make it a record, numbers of its labels as they are; raise `UserError` naming file and row."""
     prompt = row.prompt()
     votes = row.number_of("votes_first"), row.number_of("votes_second")
+    first, second = row.image("first"), row.image("second")
     return PreferenceRecord(
         prompt,
-        row.image("first"),
-        row.image("second"),
-        labels(row.values, row.where, axis),
+        first,
+        second,
+        labels(row, axis, columns, known),
         group=row.text("group") or prompt or str(row.values["first"]),
         source=row.text("source"),
         votes=None if votes[0] is None or votes[1] is None else (votes[0], votes[1]),
@@ -67,31 +82,34 @@ def to_record(row: Row, axis: str | None) -> PreferenceRecord:
     )
 
 
-def labels(row: Mapping[str, Any], where: str, axis: str | None) -> dict[str, float]:
+def labels(row: Row, axis: str | None, columns: Columns, known: dict[str, Labels]) -> dict[str, float]:
     """Read the labels of a row, by axis."""
-    found = {key.removeprefix(LABEL_PREFIX): row[key] for key in row if str(key).startswith(LABEL_PREFIX)}
-    if "label" in row:
-        name = row.get("axis") or axis
+    values = row.values
+    found = {key.removeprefix(LABEL_PREFIX): values[key] for key in values if str(key).startswith(LABEL_PREFIX)}
+    if "label" in values or columns.decided:
+        name = values.get("axis") or axis or (OVERALL if columns.foreign else None)
         if not name:
-            raise UserError(f"{where}: the axis of column 'label' is unknown; add a column 'axis', or pass one axis")
-        found[str(name)] = row["label"]
+            raise UserError(
+                f"{row.where}: the axis of column 'label' is unknown; add a column 'axis', or pass one axis"
+            )
+        found[str(name)] = "first" if columns.decided else values["label"]
     if not found:
-        raise UserError(f"{where} has no label; add a column 'label' or label_AXIS (like label_text), from 0 to 1")
-    return {name: probability(value, f"{where}, label of {name}") for name, value in found.items() if not empty(value)}
-
-
-def empty(value: object) -> bool:
-    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
-
-
-def probability(value: object, where: str) -> float:
-    try:
-        number = float(str(value))
-    except ValueError:
-        number = math.nan
-    if not 0 <= number <= 1:
-        raise UserError(f"{where} is {value!r}; it must be P(first is better), from 0 to 1, and 0.5 for a tie")
-    return number
+        raise UserError(
+            f"{row.where} has no label; it has {listed(row)}. Add a column 'label' or label_AXIS (like label_text), "
+            "from 0 to 1, or name it with --columns label=COLUMN"
+        )
+    called = {our: name for name, our in columns.names.items()}
+    names = [
+        {row.text(what), row.text(f"model_{what}"), called.get(what, ""), called.get(f"model_{what}", "")} - {""}
+        for what in ("first", "second")
+    ]
+    read_values = {}
+    for name, value in found.items():
+        column = called.get("label", name) if columns.names_winner else name
+        of_axis = known.setdefault(name, Labels(column, columns.sides, columns.names_winner))
+        read_values[name] = of_axis.read(value, row.where, (names[0], names[1]))
+    tie = str(values.get("tie_case", "")).strip().casefold() in ("true", "1", "1.0", "yes", "tie")
+    return {name: 0.5 if tie else value for name, value in read_values.items() if value is not None}
 
 
 def write_pairs(path: Path, records: Iterable[PreferenceRecord]) -> int:
