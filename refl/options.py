@@ -85,7 +85,7 @@ class Stability:
     ema: float = 0.95
     """Decay of the moving average of the weights. The average is what is sampled and saved; 0 uses the last weights."""
     pretrain: Path | None = None
-    """Real images with prompts: a folder with prompts.jsonl or metadata.jsonl, or such a .jsonl file. Their
+    """Real images with prompts: a folder with prompts.jsonl, metadata.jsonl or metadata.csv, or such a file. Their
     flow-matching loss is added to the loss of the rewards."""
     pretrain_weight: float = 1.0
     """Weight of that loss."""

@@ -57,6 +57,8 @@ def read(path: Path) -> tuple[Item, ...]:
         raise UserError(f"{path} names no image that is there; paths are taken from the folder it is in")
     for name in found.missing[:1]:
         print(f"{path}: {len(found.missing)} images are not there and left out, {name} for one")
+    for name in found.unmatched[:1]:
+        print(f"{path}: {len(found.unmatched)} images have no prompt and are left out, {name} for one")
     return found.items
 
 

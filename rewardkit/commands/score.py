@@ -5,10 +5,11 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from rewardkit.data.image_folder import Item, read_image_folder
+from rewardkit.data.image_folder import Item, caption_file, read_image_folder
 from rewardkit.errors import UserError
 from rewardkit.io.files import write_text
 from rewardkit.io.jsonl import write_rows
+from rewardkit.io.named import find_named
 from rewardkit.io.text import read_text
 from rewardkit.report.text import aligned
 from rewardkit.rewards.calibration import on_scale
@@ -39,7 +40,8 @@ def score(config: ScoreConfig) -> None:
 def find_items(config: ScoreConfig) -> list[Item]:
     """Pair every image with its prompt or prompts; a path that is not there stops here."""
     items: list[Item] = []
-    for path in config.images:
+    for given in config.images:
+        path = find_named(Path(), str(given))
         if path.is_dir():
             items += folder_items(path, config)
         elif path.is_file():
@@ -63,11 +65,10 @@ def folder_items(folder: Path, config: ScoreConfig) -> list[Item]:
 
 
 def file_prompt(path: Path) -> str:
-    text = path.with_suffix(".txt")
-    if not text.is_file():
-        raise UserError(
-            f'{path} has no prompt; give one with --prompt "..." or write it to {text.name} beside the image'
-        )
+    text = caption_file(path)
+    if text is None:
+        name = path.with_suffix(".txt").name
+        raise UserError(f'{path} has no prompt; give one with --prompt "..." or write it to {name} beside the image')
     return read_text(text).strip()
 
 

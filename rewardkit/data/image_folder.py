@@ -2,14 +2,16 @@
 
 Four layouts are supported; the first that fits is used:
 
-1. `prompts.jsonl` (or `metadata.jsonl`) in the folder, as `rewardkit generate` writes it: a row has the image's name
-   (`image`, `file_name`, `file` or `path`) and its prompt (`prompt`, `caption` or `text`); other columns are tags.
+1. `prompts.jsonl` in the folder, as `rewardkit generate` writes it, or `metadata.jsonl`, `.csv` or `.tsv`: a row has
+   the image's name (`image`, `file_name`, `file` or `path`) and its prompt (`prompt`, `caption` or `text`); other
+   columns are tags.
 2. A prompt file given in addition to the folder: image names are matched to its prompts, or else, if the counts agree,
    the images in order of their names.
-3. `NAME.txt` next to `NAME.png`, with the prompt inside.
+3. `NAME.txt` or `NAME.caption` next to `NAME.png`, with the prompt inside.
 4. The file's name is the prompt, as in the images of many papers.
 """
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,10 +20,13 @@ from typing import Any
 from rewardkit.errors import UserError
 from rewardkit.images import list_images
 from rewardkit.images.files import is_image_name
+from rewardkit.io.named import find_named
 from rewardkit.io.text import read_text
 from rewardkit.prompts import Prompt, read_prompts
 
-LISTS = ("prompts.jsonl", "metadata.jsonl")
+LISTS = ("prompts.jsonl", "metadata.jsonl", "metadata.csv", "metadata.tsv")
+CAPTIONS = (".txt", ".caption")
+"""Endings of a text file beside an image that holds its prompt; the first that is there counts."""
 CONTACT_SHEET = "grid.png"
 IMAGE_KEYS = ("image", "file_name", "file", "path")
 
@@ -45,7 +50,7 @@ class ImageFolder:
     missing: tuple[str, ...] = ()
     """Files that are listed but missing, and prompts without an image."""
     unmatched: tuple[str, ...] = ()
-    """Images without a prompt, left out."""
+    """Images without a prompt, or with an empty one, left out."""
 
 
 def read_image_folder(folder: Path, prompts: Path | None = None) -> ImageFolder:
@@ -58,7 +63,7 @@ def read_image_folder(folder: Path, prompts: Path | None = None) -> ImageFolder:
         found = from_list(listed)
     elif prompts:
         found = from_prompts(images, read_prompts(prompts), prompts.name)
-    elif any(image.with_suffix(".txt").is_file() for image in images):
+    elif any(caption_file(image) for image in images):
         found = from_text_files(images)
     else:
         found = from_names(images)
@@ -72,10 +77,10 @@ def read_image_folder(folder: Path, prompts: Path | None = None) -> ImageFolder:
 
 def from_list(listed: Path) -> ImageFolder:
     """Use a list of rows in the folder; images that are not listed are left out and counted."""
-    rows = [listed_item(listed, prompt) for prompt in read_prompts(listed)]
-    named = {item.path for item in rows}
+    rows = [listed_item(listed, prompt) for prompt in read_prompts(listed, empty_too=True)]
+    named = {item.path for item in rows if item.prompt}
     return ImageFolder(
-        tuple(item for item in rows if item.path.is_file()),
+        tuple(item for item in rows if item.path.is_file() and item.prompt),
         f"prompts from {listed.name}",
         missing=tuple(item.path.name for item in rows if not item.path.is_file()),
         unmatched=tuple(image.name for image in images_in(listed.parent) if image not in named),
@@ -97,13 +102,26 @@ def listed_item(listed: Path, prompt: Prompt) -> Item:
         )
     nested = prompt.tags.get("tags")
     tags = nested if isinstance(nested, dict) else prompt.tags
-    return Item(listed.parent / prompt.tags[key], prompt.text, {name: tags[name] for name in tags if name != key})
+    return Item(
+        find_named(listed.parent, prompt.tags[key]), prompt.text, {name: tags[name] for name in tags if name != key}
+    )
 
 
 def from_prompts(images: Sequence[Path], prompts: Sequence[Prompt], source: str) -> ImageFolder:
     """Match images to prompts by name if names are prompts, else in order if the counts agree."""
-    by_name = {as_name(prompt.text): prompt for prompt in prompts}
+    by_name: dict[str, Prompt] = {}
+    alike: dict[str, Prompt] = {}
+    for prompt in prompts:
+        first = by_name.setdefault(as_name(prompt.text), prompt)
+        if first.text != prompt.text:
+            alike.setdefault(as_name(prompt.text), prompt)
     matched = {image: by_name[name] for image in images if (name := as_name(image.stem)) in by_name}
+    for image in matched:
+        if other := alike.get(as_name(image.stem)):
+            raise UserError(
+                f"{image} may be of two prompts of {source}: {by_name[as_name(image.stem)].text!r} and {other.text!r}; "
+                "put a prompts.jsonl beside the images"
+            )
     if not matched and len(images) == len(prompts):
         matched = dict(zip(images, prompts, strict=True))
         how = f"prompts from {source}, in the order of the file names"
@@ -124,17 +142,22 @@ def from_prompts(images: Sequence[Path], prompts: Sequence[Prompt], source: str)
 
 
 def as_name(text: str) -> str:
-    """Reduce a prompt to what a file name can contain (up to 60 letters and digits), to match the two."""
-    return "".join(letter for letter in text.casefold() if letter.isalnum())[:60]
+    """Reduce a prompt to what a file name can contain (letters and digits), to match the two."""
+    return "".join(letter for letter in unicodedata.normalize("NFC", text).casefold() if letter.isalnum())
 
 
 def from_text_files(images: Sequence[Path]) -> ImageFolder:
-    texts = {image: image.with_suffix(".txt") for image in images}
+    prompts = {image: read_text(text).strip() if (text := caption_file(image)) else "" for image in images}
     return ImageFolder(
-        tuple(Item(image, read_text(text).strip()) for image, text in texts.items() if text.is_file()),
+        tuple(Item(image, prompt) for image, prompt in prompts.items() if prompt),
         "prompts from a text file beside each image",
-        unmatched=tuple(image.name for image, text in texts.items() if not text.is_file()),
+        unmatched=tuple(image.name for image, prompt in prompts.items() if not prompt),
     )
+
+
+def caption_file(image: Path) -> Path | None:
+    """Find the text file beside an image."""
+    return next((path for ending in CAPTIONS if (path := image.with_suffix(ending)).is_file()), None)
 
 
 def from_names(images: Sequence[Path]) -> ImageFolder:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from rewardkit.errors import UserError
 from rewardkit.io.files import write_bytes
+from rewardkit.io.text import say
 
 OneImage = Float[Tensor, "3 height width"]
 """RGB in [0, 1]."""
@@ -52,6 +53,9 @@ Ghostscript, whatever the name of the file) or contain no pixels.
 
 SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 """Endings that `list_images` treats as images."""
+
+NOT_READ = frozenset((".heic", ".heif", ".svg", ".eps", ".pdf", ".jxl", ".exr", ".hdr", ".cr2", ".nef", ".dng"))
+"""Endings of images that cannot be read."""
 
 MAX_PIXELS = 50_000_000
 """A larger image is refused before its pixels are decoded: a few kilobytes can contain a billion of them."""
@@ -248,15 +252,34 @@ def is_image_name(name: str) -> bool:
 def list_images(folder: Path | str) -> list[Path]:
     """List a folder's images in natural order: `2.png` before `10.png`.
 
-    Raises `UserError` if there is no such folder, or no image in it.
+    What is left out (links to nothing, images in sub-folders) is counted in one line. Raises `UserError` if there is no
+    such folder, or no image in it.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"no folder at {folder}; check the path")
-    found = [path for path in folder.iterdir() if is_image_name(path.name) and path.is_file()]
+    named = [path for path in folder.iterdir() if is_image_name(path.name)]
+    found = [path for path in named if path.is_file()]
+    left_out = _left_out(folder, named)
     if not found:
-        raise UserError(f"no images in {folder}; it needs files ending in .png, .jpg, .webp or the like")
+        raise UserError(
+            f"no images in {folder}; it needs files ending in .png, .jpg, .webp or the like"
+            + (f" (left out: {left_out})" if left_out else "")
+        )
+    if left_out:
+        say(f"{folder}: left out: {left_out}")
     return sorted(found, key=_counted)
+
+
+def _left_out(folder: Path, named: list[Path]) -> str:
+    """Count what a folder holds beside its images that a user may take for some."""
+    folders = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    kinds = {
+        "links that lead nowhere": [path for path in named if path.is_symlink() and not path.exists()],
+        "images in sub-folders": [path for sub in folders for path in sub.iterdir() if is_image_name(path.name)],
+        "files of formats that are not read": [path for path in folder.iterdir() if path.suffix.lower() in NOT_READ],
+    }
+    return ", ".join(f"{len(paths)} {what} ({min(paths).name})" for what, paths in kinds.items() if paths)
 
 
 def _counted(path: Path) -> tuple[list[tuple[int, str]], str]:

@@ -24,11 +24,12 @@ class Prompt:
     tags: dict[str, Any] = field(default_factory=dict)
 
 
-def read_prompts(path: Path | str, column: str | None = None) -> list[Prompt]:
+def read_prompts(path: Path | str, column: str | None = None, empty_too: bool = False) -> list[Prompt]:
     """Read the prompts of a .txt (one per line), .jsonl, .csv or .tsv file; the other columns become tags.
 
     `column` names the column of the prompt (default: prompt, caption or text, ignoring case). Raise `UserError`, naming
-    the file and, if possible, the line, for unreadable input, for an empty prompt, and for a file without prompts.
+    the file and, if possible, the line, for unreadable input, for an empty prompt (unless `empty_too`), and
+    for a file without prompts.
     """
     path = as_path(path, "the file of prompts")
     readers = {".txt": _lines, ".jsonl": _jsonl, ".csv": read_table, ".tsv": read_table}
@@ -37,7 +38,7 @@ def read_prompts(path: Path | str, column: str | None = None) -> list[Prompt]:
     rows = list(readers[path.suffix.lower()](path))
     if not rows:
         raise UserError(f"{path} has no prompts; write one per line")
-    return [_prompt(path, number, row, column) for number, row in rows]
+    return [_prompt(path, number, row, column, empty_too) for number, row in rows]
 
 
 def as_prompts(source: Path | str | Sequence[str | Prompt]) -> list[Prompt]:
@@ -54,10 +55,12 @@ def as_prompts(source: Path | str | Sequence[str | Prompt]) -> list[Prompt]:
     return prompts
 
 
-def _prompt(path: Path, number: int, row: Mapping[str, Any], column: str | None) -> Prompt:
+def _prompt(path: Path, number: int, row: Mapping[str, Any], column: str | None, empty_too: bool) -> Prompt:
     key = _column(path, row, column)
     text = row[key]
-    if not isinstance(text, str) or not text.strip():
+    if empty_too and (text is None or (isinstance(text, str) and not text.strip())):
+        text = ""
+    elif not isinstance(text, str) or not text.strip():
         raise UserError(f"{path}, line {number}: {key!r} has no prompt ({shown(text)}); fill it in or delete the line")
     as_prompt(text, f"{path}, line {number}: {key!r}")
     return Prompt(text.strip(), {name: value for name, value in row.items() if name != key})

@@ -11,6 +11,7 @@ from rewardkit.data.records.record import ImageRef
 from rewardkit.data.records.tfrecord import read_tfrecord
 from rewardkit.errors import UserError
 from rewardkit.io.jsonl import read_objects
+from rewardkit.io.named import find_named
 from rewardkit.io.table import read_table
 from rewardkit.io.text import read_text
 from rewardkit.prompts.checks import as_prompt, shown
@@ -76,7 +77,7 @@ def number(value: object, where: str) -> float:
 
 def find(base: Path, name: str, *folders: str) -> Path:
     """Find a file under a folder or its `folders`; if it does not exist, the plain path for the error message."""
-    places = [base / name, *(base / folder / name for folder in folders)]
+    places = [find_named(base, name), *(find_named(base / folder, name) for folder in folders)]
     return next((place for place in places if place.is_file()), places[0]) if folders else places[0]
 
 
