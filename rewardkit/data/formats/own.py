@@ -1,10 +1,10 @@
 """Our own format of pairs: one row per pair with `prompt`, `first`, `second`, and a label.
 
 A label is the probability that `first` is better: 1, 0, 0.5 for a tie, or a fraction of votes; `label` says which words
-and other numbers are understood, and `usual` which other column names. It is in the column `label` (one axis, named by a
-column `axis` or by the caller) or in `label_AXIS` (any number of axes; an empty cell means not judged). An image is a
-path relative to the file or, in Parquet, the encoded image itself. Optional columns: `group` (pairs of one group stay in
-one split; default: the prompt), `source`, `version`, `confidence`, and for each image `votes_first`, `model_first`,
+and other numbers are understood, and `usual` which other column names. It is in the column `label` (one axis, named by
+a column `axis` or by the caller) or in `label_AXIS` (any number of axes; an empty cell means not judged). An image is a
+path relative to the file or, in Parquet, the encoded image itself. Optional columns: `group` (pairs of one group stay
+in one split; default: the prompt), `source`, `version`, `confidence`, and for each image `votes_first`, `model_first`,
 `id_first` and the same for `second`.
 """
 
