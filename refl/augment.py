@@ -1,7 +1,7 @@
-"""Blur, shift and dust an image before a reward sees it, so that the reward is harder to game.
+"""Augment an image by blur, shift and noise before it is scored, so that the reward is harder to game.
 
-A reward network has patterns of single pixels that it likes for no reason a person would share. Seen through a small
-random change every time, they pay less than what survives the change.
+Reward networks score some pixel patterns high that mean nothing to people. Under small random augmentations such
+patterns gain less than changes that survive the augmentation.
 """
 
 import torch
@@ -12,7 +12,7 @@ from rewardkit.training.batch_shard import BatchShard
 from rewardkit.types import Images
 
 SHIFT, BLUR, NOISE = 1 / 32, 0.6, 0.02
-"""At strength 1: share of the side, pixels, and standard deviation on the [0, 1] scale."""
+"""At strength 1: fraction of the side, pixels, and standard deviation on the [0, 1] scale."""
 
 
 def augment(
@@ -20,7 +20,7 @@ def augment(
 ) -> Images:
     """Shift each image by up to 1/32 of its side, blur it by up to 0.6 pixels and add noise of up to 0.02.
 
-    Differentiable; strength 0 gives the images back. They may be a `share` of a batch, several times over.
+    Differentiable; strength 0 returns the images unchanged. They may be a `share` of a batch, repeated several times.
     """
     if strength == 0:
         return images
@@ -34,7 +34,7 @@ def augment(
 
 
 def blur(images: Images, sigmas: torch.Tensor) -> Images:
-    """Blur each image by a Gaussian of its own width in pixels (3 taps: meant for widths below 1)."""
+    """Blur each image with a Gaussian of its own width in pixels (3 taps: meant for widths below 1)."""
     side = torch.exp(-0.5 / sigmas.clamp_min(1e-3).square())
     taps = torch.stack([side, torch.ones_like(side), side], 1) / (1 + 2 * side)[:, None]
     batch, _, height, width = images.shape

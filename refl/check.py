@@ -1,4 +1,4 @@
-"""Which options of `rewardkit refl` make no run."""
+"""Checks of the options of `rewardkit refl`."""
 
 from refl.config import ReflConfig
 from refl.objectives.objective import new_objective
@@ -8,7 +8,7 @@ from rewardkit.training.tracker import installed
 
 
 def check(config: ReflConfig) -> None:
-    """Refuse numbers that make no run, before anything is loaded."""
+    """Refuse invalid options, before anything is loaded."""
     installed(config.tracker)
     positive = ("updates", "batch_size", "steps", "save_every", "guard_every", "patience")
     for name in positive:
@@ -21,13 +21,13 @@ def check(config: ReflConfig) -> None:
     if config.balance and not objective.differentiates:
         raise UserError(f"balance weighs gradients of rewards, and {config.objective} uses none; leave --balance out")
     if config.tune_text and not config.text_encoders:
-        raise UserError("tune_text trains the text encoders, so they must stay; leave --no-text-encoders out")
+        raise UserError("tune_text trains the text encoders, so they must stay in memory; leave --no-text-encoders out")
     check_devices(config)
     if config.judges and config.guard_images < 2:
         raise UserError(f"guard_images must be 2 or more, for an interval; got {config.guard_images}")
 
 
 def check_devices(config: ReflConfig) -> None:
-    """Refuse a device that is not here."""
+    """Refuse a device that does not exist."""
     for name in filter(None, (config.device, config.reward_device)):
         pick_device(name)

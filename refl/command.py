@@ -1,8 +1,8 @@
-"""`rewardkit refl`: fine-tune a base with a LoRA through rewards, from prompts alone.
+"""`rewardkit refl`: fine-tune a base with a LoRA through rewards, from prompts only.
 
-Every random choice of an update is drawn from `run.generator(step, stream)`, so that a run killed at any moment resumes
-to the same weights. Of several processes each learns from its share of an update's images, and the main one writes.
-Left out on purpose: offloading.
+All randomness of an update comes from `run.generator(step, stream)`, so that a run killed at any moment resumes
+to the same weights. With several processes each computes its shard of an update's images, and the main process writes.
+Offloading is deliberately not supported.
 """
 
 import time
@@ -48,7 +48,7 @@ def train(config: ReflConfig) -> None:
 
 
 def train_parts(config: ReflConfig, parts: Parts) -> None:
-    """Train on parts that are named or handed in; of several processes the main one prints."""
+    """Train on parts that are named or passed as objects; only the main process prints."""
     if config.plan:
         check(config)
         show_plan(config)
@@ -59,7 +59,7 @@ def train_parts(config: ReflConfig, parts: Parts) -> None:
 
 
 def train_among(config: ReflConfig, parts: Parts, world: Processes) -> None:
-    """Train on this process's share of the work; the main process writes."""
+    """Train on this process's shard; the main process writes."""
     check(config)
     began = time.monotonic()
     session = begin(config, world, parts)
@@ -83,7 +83,7 @@ def train_among(config: ReflConfig, parts: Parts, world: Processes) -> None:
 
 
 def update(session: Session) -> tuple[dict[str, float], dict[str, float]]:
-    """Descend once and let the judges look; return what to log, and what to show beside the bar."""
+    """Run one update and, when it is due, a check of the guard; return what to log and what the progress bar shows."""
     texts, share = batch(session), session.share
     own = texts[share.rows]
     outcome = learn(session, chain(session, own), own)
@@ -98,7 +98,7 @@ def update(session: Session) -> tuple[dict[str, float], dict[str, float]]:
 
 
 def batch(session: Session) -> list[str]:
-    """Prompts of this update, over all processes; where images are compared, each stands there several times."""
+    """Prompts of this update, over all processes; repeated if images of a prompt are compared."""
     config, run, copies = session.config, session.run, session.share.unit
     chosen = order.batch(
         session.learner.step, config.batch_size // copies, len(session.texts),
@@ -108,7 +108,7 @@ def batch(session: Session) -> list[str]:
 
 
 def learn(session: Session, chain: Chain, texts: Sequence[str]) -> Outcome:
-    """Loss of this update, by the objective asked for."""
+    """Loss of this update, by the chosen objective."""
 
     def augmented(images: Images) -> Images:
         return augment(images, chain.random("augment"), session.config.augment, session.share)
@@ -118,7 +118,7 @@ def learn(session: Session, chain: Chain, texts: Sequence[str]) -> Outcome:
 
 
 def chain(session: Session, texts: Sequence[str]) -> Chain:
-    """Draw the noise of this update, and set up guidance."""
+    """Sample the noise of this update, and set up guidance."""
     config, base, step, share = session.config, session.base, session.learner.step, session.share
     generator = session.run.generator(step, "noise")
     noise = share.own(lambda count: base.noise(count, generator))
@@ -141,7 +141,7 @@ def chain(session: Session, texts: Sequence[str]) -> Chain:
 
 
 def metrics(judges: Panel, outcome: Outcome, texts: Sequence[str]) -> tuple[dict[str, float], dict[str, float]]:
-    """Means over the images that each reward speaks about; a reward that speaks about none is left out."""
+    """Means over the images that each reward applies to; a reward that applies to none is left out."""
     gates, scores = judges.gates(texts), judges.normalise(outcome.raw)
     logged = {"loss": outcome.loss.item(), "kl": outcome.kl.item()}
     shown = {}
@@ -154,7 +154,7 @@ def metrics(judges: Panel, outcome: Outcome, texts: Sequence[str]) -> tuple[dict
 
 
 def look(session: Session) -> None:
-    """Let the judges look at the averaged weights, where it is time and they have not yet."""
+    """Check the averaged weights with the judges, if a check is due and not yet done."""
     monitor, step = session.monitor, session.learner.step
     if monitor is None or not monitor.due(step):
         return
@@ -165,17 +165,17 @@ def look(session: Session) -> None:
 
 
 def stopped(session: Session) -> bool:
-    """Whether the guard has seen enough."""
+    """Whether the guard stops the run."""
     return session.monitor is not None and session.monitor.verdict.stop
 
 
 def state(session: Session) -> dict[str, dict[str, Tensor]]:
-    """What a checkpoint holds."""
+    """Save a checkpoint."""
     return session.learner.state() | (session.monitor.state() if session.monitor else {})
 
 
 def finish(session: Session) -> None:
-    """Write the LoRA: the averaged weights, or those that stood best with the judges where the guard says so."""
+    """Write the LoRA: the averaged weights, or the best by the judges if the guard decides so."""
     config, learner, monitor = session.config, session.learner, session.monitor
     restored = monitor.best if monitor is not None and monitor.verdict.stands != monitor.verdict.step else {}
     with learner.averaged(), new_folder(config.out / "lora") as folder:
@@ -188,14 +188,14 @@ def finish(session: Session) -> None:
 
 
 def draw_where_due(session: Session, last: bool) -> None:
-    """Draw a grid of samples every so many updates, and after the last."""
+    """Generate a sample grid every `grid_every` updates, and after the last."""
     every = session.config.grid_every
     if every and (session.learner.step % every == 0 or last):
         draw_grid(session)
 
 
 def draw_grid(session: Session) -> None:
-    """Draw the same prompts from the same noise with the averaged weights, to see what changes."""
+    """Generate the sample grid with the averaged weights, always from the same prompts and noise."""
     config, count = session.config, min(GRID_IMAGES, len(session.texts))
     if not config.grid_every:
         return

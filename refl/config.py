@@ -1,4 +1,4 @@
-"""Options of `rewardkit refl` put together, as its --help orders them; imports no torch."""
+"""All options of `rewardkit refl`, in the order of --help; imports no torch."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Free the text encoders once every prompt of a run has been read: on large models they are much of the memory."""
+"""Free the text encoders once every prompt of a run is encoded: in large models they take much of the memory."""
 
 from collections.abc import Iterable
 
@@ -9,9 +9,9 @@ from rewardkit.diffusion.prompt_cache import PromptCache
 
 
 def free_text_encoders(base: Base, device: torch.device, prompts: Iterable[str]) -> PromptCache:
-    """Read the prompts and the empty one, drop the pipeline's text encoders; return the embeddings, on the CPU.
+    """Encode the prompts and the empty prompt, free the text encoders; return the embeddings, on the CPU.
 
-    From then on the base encodes nothing, and the cache raises `UserError` for any other prompt.
+    Afterwards the base cannot encode, and the cache raises `UserError` for any other prompt.
     """
     cache = PromptCache(base, limit=None)
     for prompt in dict.fromkeys(["", *prompts]):

@@ -90,8 +90,8 @@ class Stability:
     pretrain_weight: float = 1.0
     """Weight of that loss."""
     augment: float = 1.0
-    """Strength of the small shifts, blur and noise applied to an image before it is scored; 0 means none. Objectives
-    that compare images do without."""
+    """Strength of the small shifts, blur and noise applied to an image before it is scored; 0 means none. Not used by
+    objectives that compare images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,13 +117,13 @@ class Machine:
     """Devices, precision and memory."""
 
     device: str = "auto"
-    """Device: auto (the GPU where there is one), cpu, cuda, cuda:1 or mps."""
+    """Device: auto (the GPU if there is one), cpu, cuda, cuda:1 or mps."""
     reward_device: str = ""
     """Device for rewards and judges, for example a second GPU; same as `device` by default."""
     dtype: DTypeName = "auto"
     """Precision of the base: auto is bfloat16 on a GPU, float32 on a CPU. LoRA, decoder and rewards stay in float32."""
     shard: bool = False
-    """Shard the frozen weights of the base over the processes (FSDP2): less memory each, more communication."""
+    """Shard the frozen weights of the base across processes (FSDP2): less memory per process, more communication."""
     save_memory: Saving = "none"
     """Gradient checkpointing, which saves memory and costs time: in the decoder, or in the decoder and the denoiser
     (all). The gradients are the same."""

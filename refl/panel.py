@@ -1,4 +1,4 @@
-"""The rewards a run descends: loaded by name, weighted, and normalised once on the base model's own images."""
+"""The trained rewards of a run: loaded by name, weighted, and normalised once on the base model's own images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -27,7 +27,7 @@ def load_panel(
 ) -> Panel:  # fmt: skip
     """Load rewards, with weights and targets by score name or by axis.
 
-    Raise `UserError` for a reward without a gradient where one is needed, as all objectives do but those that compare.
+    Raise `UserError` for a reward without a gradient, unless the objective compares images and needs none.
     """
     if not given:
         raise UserError("no reward given; name one or more, like: --rewards runs/rm colourfulness")
@@ -35,8 +35,8 @@ def load_panel(
     blind = [reward.name for reward in rewards if not reward.differentiable]
     if blind and differentiable:
         raise UserError(
-            f"reward {blind[0]!r} is not differentiable, and this objective descends its gradient; "
-            "train on it by --objective nft, or give it to --judges"
+            f"reward {blind[0]!r} is not differentiable, and this objective needs its gradient; "
+            "train on it with --objective nft, or pass it to --judges"
         )
     panel = Panel(rewards)
     weight, target = by_score(weights, panel, "weights"), by_score(targets, panel, "targets")
@@ -47,7 +47,7 @@ def load_panel(
 
 
 def by_score(settings: Mapping[str, Setting], panel: Panel, option: str) -> dict[str, Setting]:
-    """Give every score its setting; an axis speaks for every score on it, a score's own name comes first."""
+    """Map settings to scores; an axis applies to every score on it, and a score's own name has precedence."""
     known = sorted({*panel.axes, *panel.axes.values()})
     for key in settings:
         if key not in known:
@@ -59,9 +59,9 @@ def by_score(settings: Mapping[str, Setting], panel: Panel, option: str) -> dict
 def fit(
     panel: Panel, sampler: Sampler, prompts: Sequence[str], world: Processes = ALONE, *, descend: bool = True
 ) -> Panel:
-    """Freeze every reward's z-score on images that the base draws of these prompts; processes draw a share each.
+    """Freeze every reward's z-score on images of the base for these prompts; each process generates a shard.
 
-    Raises `UserError` for a reward to `descend` whose gradient at all these images is zero: it would teach nothing.
+    Raises `UserError` for a reward in `descend` whose gradient is zero at all these images, as nothing can be learned.
     """
     flat = set(panel.axes) if descend else set()
 
@@ -80,16 +80,16 @@ def fit(
 
 
 def write(panel: Panel, path: Path) -> None:
-    """Keep weights, targets, means and spreads beside the run."""
+    """Save weights, targets, means and standard deviations in the run folder."""
     write_json(path, panel.state())
 
 
 def read(panel: Panel, path: Path) -> Panel:
-    """Take the frozen means and spreads of an earlier start of the run; weights and targets stay as now given."""
+    """Load the frozen means and standard deviations of an earlier start; weights and targets are the current ones."""
     state: Mapping[str, Mapping[str, float]] = read_object(path, "start in another folder")
     if set(state) != set(panel.axes):
         raise UserError(
-            f"{path} is about {', '.join(state)}, and this run asks for {', '.join(panel.axes)}; "
+            f"{path} is for {', '.join(state)}, but this run has {', '.join(panel.axes)}; "
             "resume with the same rewards, or start in another folder"
         )
     parts = {name: replace(panel.part(name), mean=state[name]["mean"], std=state[name]["std"]) for name in panel.axes}

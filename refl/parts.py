@@ -1,4 +1,4 @@
-"""What a run is made of: named in its config, as by the command, or handed in as objects, as by a notebook."""
+"""The parts of a run: named in its config, as by the command, or passed as objects, as by a notebook."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ GivenRewards = Sequence[str | Path | AnyReward]
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """The parts of a run; each is loaded when it is needed, so that a mistake in the first costs nothing."""
+    """The parts of a run; each is loaded when needed, so that an error in the first is cheap."""
 
     prompts: GivenPrompts
     rewards: GivenRewards
@@ -38,7 +38,7 @@ class Parts:
         )  # fmt: skip
 
     def read(self) -> dict[str, list[Prompt]]:
-        """All prompts, by what to call where they are from; those to train on first."""
+        """All prompts by the name of their source, the training prompts first."""
         sources = [self.prompts, *([] if self.guard_prompts is None else [self.guard_prompts])]
         names = ["the list of prompts", "the list of held-out prompts"]
         return {
@@ -47,21 +47,21 @@ class Parts:
         }
 
     def load_base(self, device: torch.device, dtype: torch.dtype) -> Base:
-        """The base; raise `UserError` for an object that is none, or that carries a LoRA."""
+        """The base; raise `UserError` for an object that is not a base, or that already has a LoRA."""
         if isinstance(self.base, str):
             return load_base(self.base, str(device), dtype)
         if not isinstance(self.base, Base):
             raise UserError(f"the base must be a name, a folder or what load_base returns; got {self.base!r}")
         if lora.named_parameters(self.base.denoiser):
-            raise UserError("this base carries a LoRA already; load it anew, and name that LoRA as `start` to go on")
+            raise UserError("this base already has a LoRA; load it again, and pass that LoRA as `start` to continue")
         return self.base
 
     def keep(self, folder: Path) -> None:
-        """Write prompts that came as a list into the run's folder, where its config says they are."""
+        """Write a list of prompts to the file in the run folder that its config names."""
         for source, name in ((self.prompts, PROMPTS), (self.guard_prompts, GUARD_PROMPTS)):
             if source is not None and not isinstance(source, str | Path):
                 write_rows(folder / name, [{**prompt.tags, "prompt": prompt.text} for prompt in as_prompts(source)])
 
 
 PROMPTS, GUARD_PROMPTS = "prompts.jsonl", "guard_prompts.jsonl"
-"""Where prompts that came as a list are kept."""
+"""File for prompts that were passed as a list."""

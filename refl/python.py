@@ -1,4 +1,4 @@
-"""`refl.train(...)`: a run of ReFL from Python, its parts named or handed in as objects."""
+"""`refl.train(...)`: a run of ReFL from Python, with parts by name or as objects."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,8 +21,8 @@ def train(
     """Fine-tune a LoRA on a base through rewards; return the folder of the LoRA.
 
     Prompts are a file or a list of texts; rewards and judges are names, folders or objects; the base is a name, a
-    folder or an object, which carries the LoRA afterwards. `options` are the fields of `ReflConfig` (docs/refl.md).
-    Raises `UserError` for what makes no run.
+    folder or an object, which has the LoRA afterwards. `options` are the fields of `ReflConfig` (docs/refl.md).
+    Raises `UserError` for invalid input.
     """
     for name, given in (("rewards", rewards), ("judges", judges)):
         if isinstance(given, str | Path) or not isinstance(given, Sequence):
@@ -44,10 +44,10 @@ def train(
 
 
 def place(prompts: GivenPrompts, kept: Path) -> Path:
-    """The file that a run's config names: that of the prompts, or the one that keeps a list."""
+    """The file that a run's config names: the prompts' file, or the file for a list."""
     return Path(prompts) if isinstance(prompts, str | Path) else kept
 
 
 def called(reward: Any) -> str:
-    """What a run's config calls a reward."""
+    """The name of a reward in a run's config."""
     return str(reward) if isinstance(reward, str | Path) else loaded(reward).name

@@ -50,10 +50,11 @@ def glance(
         items.append(
             Card(label, signed(found.value), f"standard deviations\n{interval(found)}, n {found.n}", good=good)
         )
-    said = monitor.verdict
-    why = "the newest" if said.stands == said.step else "scored best by the judges"
-    items.append(Card("Weights kept", f"update {said.stands}", f"{why}\n{'stopped by the guard' if said.stop else ''}"))
-    return Section("At a glance", [cards(items), text(f"Guard: {said.sentence}.")])
+    verdict = monitor.verdict
+    why = "the newest" if verdict.stands == verdict.step else "scored best by the judges"
+    note = f"{why}\n{'stopped by the guard' if verdict.stop else ''}"
+    items.append(Card("Weights kept", f"update {verdict.stands}", note))
+    return Section("At a glance", [cards(items), text(f"Guard: {verdict.sentence}.")])
 
 
 def rewards(rows: list[dict[str, Any]]) -> Section:
@@ -74,7 +75,7 @@ def series(rows: list[dict[str, Any]], name: str) -> Series:
 
 
 def judged(monitor: Monitor) -> Section:
-    """The judges beside the trained reward, over the checks and at the end, and the probes."""
+    """The judges and the trained reward, over the checks and at the end, and the probes."""
     checks = monitor.checks
     start, end = checks[0], checks[-1]
 

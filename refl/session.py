@@ -1,4 +1,4 @@
-"""What a run holds: the base with its LoRA, the rewards with their frozen scale, the judges, the last checkpoint."""
+"""The state of a run: the base with its LoRA, the rewards with their frozen scale, the judges, the last checkpoint."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -36,60 +36,60 @@ from rewardkit.training.run import Run
 from rewardkit.types import Conditioning, Images, Latents, NoiseLevels
 
 FIT_IMAGES = 64
-"""Base images that the rewards' means and spreads are frozen on."""
+"""Number of base images on which the rewards' means and standard deviations are frozen."""
 
 GUARD_SEED = 7919
-"""Added to the seed, so that the judges' noise is none that anything else uses."""
+"""Added to the seed, so that the judges' noise is used nowhere else."""
 
 GUARD_ENCODER = "seedling"
-"""Its features say how alike images are; it ships with the package."""
+"""Its features measure the diversity of images; it ships with the package."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """What an update needs and none changes (the learner and the watch apart)."""
+    """What an update needs; only the learner and the monitor change."""
 
     config: ReflConfig
     run: Run
     base: Base
     sampler: Sampler
-    """Generates with the weights as they are now, for the grids."""
+    """Generates sample grids with the current weights."""
     panel: Panel
     texts: list[str]
     learner: Learner
     cache: prompt_cache.Prompts
     empty: Conditioning
-    """The empty prompt as the base reads it."""
+    """The encoded empty prompt."""
     share: BatchShard
     """This process's part of every batch."""
     monitor: Monitor | None
-    """Where judges ride along."""
+    """The guard; None without judges."""
     real: pretrain.RealImages | None = None
-    """Where real images are trained on as well."""
+    """The pre-training loss; None without real images."""
     own: prompt_cache.PromptCache | None = None
-    """Prompts as the base reads them."""
+    """Embeddings of prompts by the base."""
 
     @cached_property
     def objective(self) -> Objective:
-        """How this run learns from its rewards."""
+        """The objective of this run."""
         return new_objective(self.config)
 
     @cached_property
     def sigmas(self) -> NoiseLevels:
-        """The chain's noise levels; a scheduler is slow to build, for small bases a hundredth of a step."""
+        """The noise levels, cached: for small bases building a scheduler takes a hundredth of a step."""
         return self.base.sigmas(self.config.steps)
 
     def decode(self, latents: Latents) -> Images:
-        """Decode what is trained on, within the memory asked for."""
+        """Decode with the chosen memory saving."""
         if self.config.save_memory == "none":
             return self.base.decode(latents)
         return decode_by_image(self.base.decode, latents)
 
 
 def begin(config: ReflConfig, world: Processes | None = None, parts: Parts | None = None) -> Session:
-    """Load everything, put the LoRA on, freeze the rewards' scale, and take up the last checkpoint.
+    """Load everything, add the LoRA, freeze the rewards' scale, and restore the last checkpoint.
 
-    What `parts` hold stands in the place of what the config names.
+    Objects in `parts` replace what the config names.
     """
     world, parts = world or processes(config.device), parts or Parts.named(config)
     objective = new_objective(config)
@@ -104,9 +104,9 @@ def begin(config: ReflConfig, world: Processes | None = None, parts: Parts | Non
     trained = gated(trained, config.gates, prompts)
     judges = load_judges(parts.judges, trained, device)
     base = parts.load_base(world.device, pick_dtype(config.dtype, world.device))
-    encoders(base, config.tune_text)  # a base without any is refused before a folder is made
+    encoders(base, config.tune_text)  # refuse a base without text encoders before a folder is made
     if config.shard and world.count == 1:
-        raise UserError("shard spreads weights over processes and there is one; start several, or leave --shard out")
+        raise UserError("shard needs several processes, but there is only one; start several, or leave --shard out")
     run = Run.start(config.out, config, resume=config.resume, tracker=config.tracker, writes=world.is_main)
     if world.is_main:
         parts.keep(run.folder)
@@ -143,7 +143,7 @@ def sampling(config: ReflConfig) -> SamplingConfig:
 
 
 def adapters(config: ReflConfig, base: Base, run: Run) -> dict[str, nn.Parameter]:
-    """Put the LoRA on the denoiser, and on the text encoders where asked; take up that of an earlier run."""
+    """Add the LoRA to the denoiser, and optionally to the text encoders; load that of an earlier run."""
     text = encoders(base, config.tune_text)
     parameters = lora.attach_all(
         base.denoiser, text, rank=config.rank, alpha=config.alpha or float(config.rank),
@@ -156,7 +156,7 @@ def adapters(config: ReflConfig, base: Base, run: Run) -> dict[str, nn.Parameter
 
 
 def load_judges(given: GivenRewards, trained: Panel, device: torch.device) -> Panel | None:
-    """Load what is never trained on; raise `UserError` for a judge that is."""
+    """Load the judges; raise `UserError` for a judge that is also trained on."""
     if not given:
         return None
     judges = Panel(load_rewards(given, device), device=device)
@@ -169,7 +169,7 @@ def load_judges(given: GivenRewards, trained: Panel, device: torch.device) -> Pa
 def build_monitor(
     config: ReflConfig, sampler: Sampler, trained: Panel, judges: Panel, prompts: Sequence[str], world: Processes
 ) -> Monitor:
-    """Let the judges see these prompts at every look, with noise of their own."""
+    """Build the monitor, which scores these prompts at every check, with separate noise."""
     encoder = load_encoder(GUARD_ENCODER).to(world.device)
     subject = HeldOut(sampler.seeded(config.seed + GUARD_SEED), trained, judges, encoder, prompts, world)
     return Monitor(subject, config.patience if config.guard else 0, config.updates, config.guard_every)
@@ -178,7 +178,7 @@ def build_monitor(
 def scaled(
     trained: Panel, sampler: Sampler, texts: Sequence[str], config: ReflConfig, path: Path, world: Processes
 ) -> Panel:
-    """Freeze the z-scores on the base's own images, or read what an earlier start of the run froze."""
+    """Freeze the z-scores on the base's own images, or load those of an earlier start of the run."""
     if all(world.gather(config.resume and path.is_file())):  # asked of all before any writes it
         return panel.read(trained, path)
     descend = new_objective(config).differentiates

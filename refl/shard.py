@@ -1,7 +1,7 @@
-"""Spread the denoiser's frozen weights over processes: each keeps a part and borrows a block while it computes it.
+"""Shard the denoiser's frozen weights across processes: each keeps a part and gathers a block while computing it.
 
-This is FSDP2 (`torch.distributed.fsdp.fully_shard`). The LoRA stays whole everywhere, and its gradients are added as
-they are without sharding. All processes must ask the denoiser equally often, or they wait for each other for ever.
+This is FSDP2 (`torch.distributed.fsdp.fully_shard`). The LoRA stays whole everywhere, and its gradients are summed as
+without sharding. All processes must call the denoiser equally often, or they wait for each other forever.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,7 +21,7 @@ def shard(denoiser: nn.Module, whole: Iterable[nn.Parameter], world: Processes) 
 
 
 def blocks(network: nn.Module) -> Iterator[nn.Module]:
-    """The modules of a network's lists: what is computed one after another."""
+    """The modules in a network's module lists, which are computed one after another."""
     for child in network.children():
         if isinstance(child, nn.ModuleList):
             yield from child

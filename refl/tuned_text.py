@@ -1,7 +1,7 @@
-"""Text encoders that learn with the denoiser, as Seedream tunes its DiT and its LLM together (arXiv:2503.07703, 4.3).
+"""Text encoders trained with the denoiser, as Seedream tunes its DiT and its LLM together (arXiv:2503.07703, 4.3).
 
-Prompts are read anew, with a graph, at every update; the base's own reading, which the distance to it needs, never
-changes and is kept.
+Prompts are encoded again, with a graph, at every update; the base's own embeddings, which the KL penalty needs, never
+change and are cached.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from rewardkit.types import Conditioning
 
 
 def tunable(base: Base) -> TunableText:
-    """The base, where its text encoders take an adapter; raise `UserError` where they do not."""
+    """The base, if its text encoders can have an adapter; else raise `UserError`."""
     if not isinstance(base, TunableText):
         raise UserError(
             f"{type(base).__name__} has no text encoder that stock diffusers or rewardkit loads an adapter for; leave "
@@ -28,13 +28,13 @@ def tunable(base: Base) -> TunableText:
 
 
 def encoders(base: Base, wanted: bool) -> Mapping[str, nn.Module]:
-    """The text encoders that learn, by their names in the pipeline; none where not wanted."""
+    """The text encoders to train, by their names in the pipeline; none if not requested."""
     return tunable(base).tunable_text_encoders if wanted else {}
 
 
 @dataclass(frozen=True)
 class LivePrompts:
-    """Reads prompts with the encoders as they now are, keeping the graph."""
+    """Encodes prompts with the current encoders, with a graph."""
 
     base: TunableText
 
@@ -44,7 +44,7 @@ class LivePrompts:
 
 @dataclass(frozen=True)
 class OwnReading:
-    """Reads prompts as the base did before anything was learnt."""
+    """Encodes prompts with the original encoders of the base."""
 
     base: Base
 

@@ -1,4 +1,4 @@
-"""What a run cannot learn, or did not: a reward that scores all images the same, and updates without a gradient."""
+"""Warnings about rewards that score all images the same, and about updates without a gradient."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,13 +10,13 @@ def constant(panel: Panel, images: int) -> list[str]:
     """A line for every reward that scored all images of the base the same."""
     return [
         f"reward {name!r} gives {panel.part(name).mean:.4g} to all {images} images of the base; nothing can be learnt "
-        "from it until it tells images apart"
+        "from it until its scores differ"
         for name in panel.constant
     ]
 
 
 def unlearnt(panel: Panel, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A line for every reward that never told two images apart, and one where no update had a gradient.
+    """A line for every reward whose scores never differed, and one if no update had a gradient.
 
     `rows` are those of metrics.jsonl.
     """
@@ -24,13 +24,13 @@ def unlearnt(panel: Panel, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = [f"nothing was learnt from reward {name!r}: it gave every image the same score" for name in still]
     if rows and not any(row.get("grad_norm") for row in rows):
         lines.append(
-            "nothing was learnt: the gradient was zero at every update, so the LoRA is as it was at the start; look at "
-            "the rewards, and raise --targets where they are past them"
+            "nothing was learnt: the gradient was zero at every update, so the LoRA is unchanged; check "
+            "the rewards, and raise --targets if they are past them"
         )
     return lines
 
 
 def steady(value: float, rows: Sequence[Mapping[str, Any]], column: str) -> bool:
-    """Whether a column holds this value alone, as far as it is filled."""
+    """Whether all values in a column, without empty ones, are this value."""
     seen = [row[column] for row in rows if row.get(column) is not None]
     return all(abs(each - value) <= FLAT * max(1.0, abs(value)) for each in seen)

@@ -1,6 +1,6 @@
 """Post-train text-to-image models to what people prefer.
 
-The names below load on first use, so that `import rewardkit` (and `rewardkit --help`) needs no torch.
+The names below are imported on first use, so that `import rewardkit` (and `rewardkit --help`) needs no torch.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""What a command turns into one line: what a user can fix (exit status 2), and a stop by a signal; near-miss hints."""
+"""Errors that a command shows as one line: what a user can fix (exit code 2), a stop by a signal; near-miss hints."""
 
 import difflib
 from collections.abc import Iterable
@@ -14,16 +14,16 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, update: int, signal_number: int) -> None:
         super().__init__(f"interrupted at update {update}")
         self.exit_status = 128 + signal_number
-        """What shells report for a process that this signal ended."""
+        """The exit code of shells for a process that this signal ended."""
 
 
 def first_line(error: BaseException) -> str:
-    """What a library's error says, in its first line; its type's name where it says nothing."""
+    """The first line of a library's error; its type's name if it is empty."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Name the nearest known word, else list them all: the second half of an error message."""
+    """Name the closest known word, or list all: the second half of an error message."""
     names = sorted(known)
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if near:

@@ -23,7 +23,7 @@ CLOSER = 4
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The base under training, and what measures it on held-out prompts."""
+    """The base in training, and its measurement on held-out prompts."""
 
     sampler: Sampler
     panel: Panel
@@ -34,7 +34,7 @@ class HeldOut:
     """Its features measure the diversity of the images."""
     prompts: Sequence[str]
     world: Processes = ALONE
-    """Each process generates and scores a share; all get all results."""
+    """Each process generates and scores a shard; all get all results."""
 
     def measure(self) -> dict[str, Tensor]:
         """Generate with the current weights; return raw scores and probes, float64, one number per image."""
@@ -44,9 +44,9 @@ class HeldOut:
 
     def ask(self, images: Images, prompts: Sequence[str]) -> dict[str, Tensor]:
         """Scores and probes of a batch, and the features for the diversity."""
-        raw, said = self.panel.raw(images, prompts), self.judges.raw(images, prompts)
+        raw, judged = self.panel.raw(images, prompts), self.judges.raw(images, prompts)
         found = {TRAINED: self.panel.total(raw, prompts), FEATURES: self.encoder.image(images).pooled}
-        found |= {f"judge/{name}": value for name, value in said.items()}
+        found |= {f"judge/{name}": value for name, value in judged.items()}
         found |= {f"probe/{name}": value for name, value in probe(images).items()}
         return {name: value.float() for name, value in found.items()}
 
@@ -76,7 +76,7 @@ class Monitor:
         return self.steps[-1] < step and (step % self.every == 0 or step == self.last or step >= soon)
 
     def look(self, step: int, adapter: Mapping[str, Tensor]) -> None:
-        """Check the weights that the base now holds; keep them if they are the best so far."""
+        """Check the current weights of the base; keep them if they are the best so far."""
         self.steps.append(step)
         self.measured.append(self.subject.measure())
         self.verdict = self.decide()

@@ -1,7 +1,7 @@
-"""AlignProp (Prabhudesai et al. 2023, arXiv:2310.03739): a graph through the last K steps of the chain, K drawn anew.
+"""AlignProp (Prabhudesai et al. 2023, arXiv:2310.03739): a graph through the last K steps, for a random K.
 
-A fixed number of late steps trains the details of an image alone; a graph through all steps costs the most memory, and
-its gradient can explode. A random truncation trains every step at times, with about half the passes on average. For a
+A fixed number of late steps trains only the details of an image; a graph through all steps costs the most memory, and
+its gradient can explode. A random truncation trains every step sometimes, with about half the passes on average. For a
 given K it is DRaFT-K.
 """
 
@@ -16,12 +16,12 @@ from refl.objectives.draft_k import DraftK
 
 @dataclass(frozen=True, kw_only=True)
 class AlignProp(GradientObjective):
-    """Sample to the end; the first step with a graph is drawn for every update."""
+    """Sample to the end; the first step with a graph is random in every update."""
 
     window: tuple[float, float] = (0.0, 1.0)
-    """Shares of the chain between which the first step with a graph is drawn; the paper's are 0 and 1."""
+    """Range of the first step with a graph, as fractions of the chain; 0 and 1 in the paper."""
     kl: float = 0.0
-    """The paper has none."""
+    """The paper has no penalty."""
 
     def check(self, steps: int, batch_size: int, tune_text: bool) -> None:
         bounds(steps, self.window)
@@ -34,6 +34,6 @@ class AlignProp(GradientObjective):
 
 
 def depth(steps: int, window: tuple[float, float], generator: torch.Generator) -> int:
-    """Draw how many of the last steps carry a graph, evenly over the first of them that lie in the window."""
+    """Sample the number of last steps with a graph, uniformly such that the first of them is in the window."""
     first, end = bounds(steps, window)
     return int(torch.randint(steps - end + 1, steps - first + 1, (), generator=generator, device=generator.device))

@@ -1,4 +1,4 @@
-"""Descend the rewards through the image: decode an objective's estimate, score it, and stay near the base."""
+"""Back-propagate rewards through the image: decode an objective's estimate, score it, and add the KL penalty."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ from rewardkit.types import Scores
 
 @dataclass(frozen=True, kw_only=True)
 class GradientObjective(Objective):
-    """An objective that differentiates the rewards: a way to an estimate of the image that has a graph."""
+    """An objective that differentiates the rewards, by an estimate of the image with a graph."""
 
     differentiates: ClassVar[bool] = True
 
     balance: bool = False
-    """Give every reward a gradient of equal norm at the pixels, times its weight."""
+    """Scale every reward's gradient at the pixels to the same norm, times its weight."""
 
     @abstractmethod
     def estimate(self, chain: Chain) -> Estimate:
-        """Estimate the images of a batch; the graph holds `passes` passes of the denoiser at most."""
+        """Estimate the images of a batch; the graph has at most `passes` passes of the denoiser."""
 
     def loss(self, batch: Batch) -> Outcome:
-        """Loss of one batch; its graph holds the passes of the estimate, the decoder and the rewards."""
+        """Loss of one batch; its graph has the passes of the estimate, the decoder and the rewards."""
         estimate = self.estimate(batch.chain)
         rounds = len(estimate.latents) // len(batch.prompts)
         prompts = list(batch.prompts) * rounds
@@ -38,5 +38,5 @@ class GradientObjective(Objective):
 
 
 def averaged(raw: dict[str, Scores], rounds: int) -> dict[str, Tensor]:
-    """Mean over the rounds of a batch; one a prompt again."""
+    """Mean over the rounds of a batch: one value per prompt."""
     return {name: torch.stack(value.chunk(rounds)).mean(0) for name, value in raw.items()}

@@ -1,6 +1,6 @@
-"""Give every reward of a panel a pull of equal strength on the pixels, so that none starves beside a steep one.
+"""Give every reward of a panel a gradient of equal norm at the pixels, so that no steep reward dominates.
 
-A z-score makes the values of rewards comparable, not their slopes. In the manner of GradNorm (Chen et al. 2018,
+A z-score makes the values of rewards comparable, but not their gradients. As in GradNorm (Chen et al. 2018,
 arXiv:1711.02257), but at the pixels, where a gradient costs one pass through the reward and none through the denoiser.
 """
 
@@ -16,10 +16,10 @@ from rewardkit.types import Images, Scalar, Scores
 def balanced(
     panel: Panel, raw: Mapping[str, Scores], prompts: Sequence[str], images: Images, share: BatchShard | None = None
 ) -> Scalar:
-    """The panel's loss in value; in gradient, a sum of parts whose norms at the pixels are as their weights.
+    """The panel's loss in value; its gradient is a sum of parts with norms at the pixels proportional to their weights.
 
-    The mean norm stays what it was, so the learning rate keeps its meaning. A part past its target stays out. Norms are
-    those over the whole batch, of which the images may be one process's `share`.
+    The mean norm is preserved, so the learning rate keeps its meaning. A part past its target has no gradient. Norms
+    are over the whole batch, of which the images may be one process's `share`.
     """
     loss = panel.loss(raw, prompts)
     pulls = torch.stack([pull(panel.loss({name: value}, prompts), images) for name, value in raw.items()])

@@ -1,4 +1,4 @@
-"""One batch's way from noise to image, and what an objective keeps of it: an estimate of the image with a graph."""
+"""Sampling of one batch from noise to image, and the result for an objective: an image estimate with a graph."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -21,25 +21,25 @@ class GradStep:
     noisy: Latents
     sigma: PerImage
     velocity: Latents
-    """Velocity predicted there."""
+    """The velocity predicted there."""
 
 
 @dataclass(frozen=True)
 class Chain:
-    """A batch before anything is drawn: its velocities, its noise, and where its randomness comes from."""
+    """A batch before sampling: its velocity functions, its noise, and its random generators."""
 
     prefix: Velocity
-    """Used where there is no graph."""
+    """The velocity without a graph."""
     window: Velocity
-    """Used where there is one."""
+    """The velocity with a graph."""
     noise: Latents
     sigmas: NoiseLevels
     random: Callable[[str], torch.Generator]
     """A generator for each named stream of this update."""
     own: Velocity | None = None
-    """As `window`, from the base's own reading of the prompts, where text encoders learn too."""
+    """As `window`, with the base's conditioning, if text encoders are trained too."""
     share: BatchShard | None = None
-    """Which images of the update's these are; all where not given."""
+    """Which images of the update these are; default: all."""
 
     @property
     def steps(self) -> int:
@@ -50,39 +50,39 @@ class Chain:
         return self.share or BatchShard(len(self.noise))
 
     def fresh(self, like: Latents, generator: torch.Generator) -> Latents:
-        """Normal noise for these images, the same for each whichever process has it."""
+        """Normal noise for these images, independent of which process has them."""
         shape, device = like.shape[1:], generator.device
         return self.part.own(lambda count: torch.randn(count, *shape, generator=generator, device=device)).to(like)
 
     def grad_step(self, noisy: Latents, sigma: Tensor) -> GradStep:
-        """Predict with a graph; `sigma` is one number, or one an image."""
+        """Predict with a graph; `sigma` is one number, or one per image."""
         sigma = sigma.expand(len(noisy))
         return GradStep(noisy, sigma, self.window(noisy, sigma))
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What an objective hands to the decoder and the rewards."""
+    """The result of an objective for the decoder and the rewards."""
 
     latents: Latents
-    """Clean latents with a graph: one an image, or several rounds of the batch one after another."""
+    """Clean latents with a graph: one per image, or several rounds of the batch one after another."""
     graph_steps: Sequence[GradStep]
 
 
 def late_step(steps: int, window: tuple[float, float], generator: torch.Generator) -> int:
-    """Draw the step that carries the graph, evenly from a window given as shares of the chain.
+    """Sample the step with the graph uniformly from a window, given as fractions of the chain.
 
-    (0.75, 1.0) of 40 steps draws from steps 30 to 39, as ReFL does.
+    (0.75, 1.0) of 40 steps samples from steps 30 to 39, as ReFL does.
     """
     first, end = bounds(steps, window)
     return int(torch.randint(first, end, (), generator=generator, device=generator.device))
 
 
 def bounds(steps: int, window: tuple[float, float]) -> tuple[int, int]:
-    """First step of a window and the step after its last; raise `UserError` for a window that is none."""
+    """First step of a window and the step after its last; raise `UserError` for an invalid window."""
     low, high = window
     if not 0 <= low < high <= 1:
-        raise UserError(f"window must be two shares of the chain, 0 <= start < end <= 1; got {low} {high}")
+        raise UserError(f"window must be two fractions of the chain, 0 <= start < end <= 1; got {low} {high}")
     return math.floor(low * steps + 1e-9), math.ceil(high * steps - 1e-9)
 
 
@@ -93,16 +93,16 @@ def check_grad_steps(grad_steps: int, steps: int) -> None:
 
 
 def check_noises(noises: int) -> None:
-    """Raise `UserError` for an image that is noised less than once."""
+    """Raise `UserError` for less than one noise per image."""
     if noises < 1:
         raise UserError(f"noises must be 1 or more; got {noises}")
 
 
 def distance(graph_steps: Sequence[GradStep], velocity: Velocity, denoiser: nn.Module) -> Scalar:
-    """Mean squared distance to the base's velocity over the visits, with a gradient on our side alone.
+    """Mean squared distance to the base's velocity over the steps with a graph, with a gradient only on our side.
 
     Two Gaussian steps of equal variance differ by a KL proportional to `|v - v_ref|^2` (Fan et al. 2023,
-    arXiv:2305.16381, 4.2); the constant is left to the weight.
+    arXiv:2305.16381, 4.2); the constant is absorbed by the weight.
     """
     squared = [
         (each.velocity - base_velocity(velocity, each.noisy, each.sigma, denoiser)).square() for each in graph_steps
@@ -112,6 +112,6 @@ def distance(graph_steps: Sequence[GradStep], velocity: Velocity, denoiser: nn.M
 
 @torch.no_grad()
 def base_velocity(velocity: Velocity, latents: Latents, sigma: PerImage, denoiser: nn.Module) -> Latents:
-    """What the base model says here."""
+    """The base model's velocity at this step."""
     with reference(denoiser):
         return velocity(latents, sigma)

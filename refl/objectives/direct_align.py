@@ -1,10 +1,10 @@
-"""Direct-Align (Shen et al. 2025, arXiv:2509.06942): noise that is known can be taken out again, at any level of it.
+"""Direct-Align (Shen et al. 2025, arXiv:2509.06942): known noise can be removed exactly, at any noise level.
 
-A finished image is noised with noise that we keep. One step from sigma down to sigma' carries the graph; what noise is
-left is then `sigma' * noise`, exactly, so it is subtracted instead of guessed:
+A finished image is noised with noise that we keep. One step from sigma down to sigma' has the graph; the remaining
+noise is then exactly `sigma' * noise`, so it is subtracted instead of estimated:
 `x0 = (x_sigma' - sigma' * noise) / (1 - sigma')`. The estimate is sharp even from nearly pure noise, where one step of
-ReFL is a blur, and so the early steps, which lay out the image, can be trained too. Written from the paper's idea.
-Left out: its relative reward between two prompts, and its inversion branch (one step up instead of down).
+ReFL gives a blur, so early steps, which determine the layout, can be trained too. Implemented from the paper.
+Not implemented: its relative reward between two prompts, and its inversion branch (one step up instead of down).
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class DirectAlign(GradientObjective):
     """Recover the image from one step."""
 
     window: tuple[float, float] = (0.0, 1.0)
-    """Shares of the chain between which the step is drawn."""
+    """Range of the step, as fractions of the chain."""
 
     def check(self, steps: int, batch_size: int, tune_text: bool) -> None:
         bounds(steps, self.window)

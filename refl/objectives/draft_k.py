@@ -9,12 +9,12 @@ from rewardkit.diffusion.sampling import sample
 
 @dataclass(frozen=True, kw_only=True)
 class DraftK(GradientObjective):
-    """Sample to the end; memory grows with the steps that have a graph, and never with the steps before."""
+    """Sample to the end; memory grows only with the steps that have a graph."""
 
     grad_steps: int = 2
     """Steps with a graph, the paper's K."""
     kl: float = 0.0
-    """It would block late steps: at low noise a step moves the image little for the same distance in velocity."""
+    """A penalty would block late steps: at low noise a step changes the image little for the same velocity change."""
 
     def check(self, steps: int, batch_size: int, tune_text: bool) -> None:
         check_grad_steps(self.grad_steps, steps)

@@ -1,7 +1,7 @@
-"""DRaFT-LV (Clark et al. 2023, arXiv:2309.17400): the last step alone, its gradient averaged over several noises.
+"""DRaFT-LV (Clark et al. 2023, arXiv:2309.17400): only the last step, its gradient averaged over several noises.
 
-One image is drawn whole, then noised again to the level of the last step as often as asked: the gradient of K = 1 with
-less variance, for the price of a few passes and not of a few chains.
+An image is generated, then re-noised `noises` times to the level of the last step: the gradient of K = 1 with
+less variance, at the cost of a few passes instead of a few chains.
 """
 
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ class DraftLv(GradientObjective):
     """Estimate every image several times, round after round of the batch."""
 
     noises: int = 2
-    """Estimates of an image."""
+    """Estimates per image."""
     kl: float = 0.0
-    """It would block the last step, as it does those of draft-k."""
+    """A penalty would block the last step, as for draft-k."""
 
     def check(self, steps: int, batch_size: int, tune_text: bool) -> None:
         check_noises(self.noises)

@@ -1,9 +1,9 @@
-"""DRTune (Wu et al. 2024, arXiv:2405.00760): train early steps too, but never through the denoiser's input.
+"""DRTune (Wu et al. 2024, arXiv:2405.00760): train early steps too, but with a detached denoiser input.
 
-Of the steps up to an early stop, an even subset of K carries a graph. The denoiser sees its input detached, so that the
-gradient flows along the sum of the steps and not through one network into the next: it cannot explode, and K passes
-are all the memory it takes. The image is estimated at the stop at once. Ours: the subset is counted back from the stop,
-which the paper draws apart from it; so the step of the estimate is always among the trained.
+Of the steps up to an early stop, K evenly spaced steps have a graph. The input of the denoiser is detached, so that the
+gradient flows along the sum of the steps and not through one pass into the next: it cannot explode, and memory is K
+passes. The image is estimated at the stop. Unlike in the paper, which samples stop and steps separately, the steps are
+counted back from the stop, so that the step of the estimate is always trained.
 """
 
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ from rewardkit.diffusion.sampling import clean
 
 @dataclass(frozen=True, kw_only=True)
 class DRTune(GradientObjective):
-    """Stop at a step that is drawn, and train steps up to it."""
+    """Stop at a random step, and train steps up to it."""
 
     window: tuple[float, float] = (0.5, 1.0)
-    """Shares of the chain between which the stop is drawn."""
+    """Range of the stop, as fractions of the chain."""
     grad_steps: int = 2
     """Steps with a graph, the paper's K."""
 

@@ -1,14 +1,14 @@
-"""Flow-GRPO (Liu et al. 2025, arXiv:2505.05470): policy gradient, for rewards without one, on noisy steps.
+"""Flow-GRPO (Liu et al. 2025, arXiv:2505.05470): policy gradient on stochastic steps, for any reward.
 
-A flow's chain has no chance in it, so some of its steps are made those of the stochastic equation that has the same
-images at every noise level,
+Sampling of a flow is deterministic, so some steps follow the stochastic differential equation that has the same
+marginal distribution at every noise level,
 
     x' = x + (v + s^2 / (2 sigma) (x + (1 - sigma) v)) d + s sqrt(-d) e,    s = a sqrt(sigma / (1 - sigma)),
 
-with `d` the step (negative) and `e` normal noise. A step is then a Gaussian, and the likelihood of those whose images
-stand above others of their prompt is raised. As in the paper's fast variant only a few neighbouring steps are noisy;
-images of a prompt start from one noise and part ways there. Every batch is drawn and learnt from once, so the ratio of
-new to old likelihood is 1, its clipping has nothing to do, and its gradient is that of the log-likelihood.
+with `d` the step (negative) and `e` normal noise. A step is then a Gaussian, and the likelihood of steps whose images
+score above others of their prompt is raised. As in the paper's fast variant only a few consecutive steps are
+stochastic; images of a prompt start from the same noise and diverge there. Every rollout is used for one update, so the
+ratio of new to old likelihood is 1, clipping has no effect, and the gradient is that of the log-likelihood.
 """
 
 from collections.abc import Sequence
@@ -24,12 +24,12 @@ from rewardkit.errors import UserError
 from rewardkit.types import Latents, PerImage, Scalar
 
 SPREAD = 0.7
-"""How noisy a noisy step is: `a` above (the paper's)."""
+"""Noise scale of a stochastic step: `a` above (the paper's value)."""
 
 
 @dataclass(frozen=True)
 class SdeStep:
-    """A noisy step that was taken."""
+    """A stochastic step of a rollout."""
 
     start: Latents
     end: Latents
@@ -40,12 +40,12 @@ class SdeStep:
 
 @dataclass(frozen=True, kw_only=True)
 class FlowGrpo(ComparingObjective):
-    """Make neighbouring steps noisy, and the noise of the better images of a prompt more likely."""
+    """Sample consecutive steps stochastically, and make the noise of a prompt's better images more likely."""
 
     grad_steps: int = 2
-    """Noisy steps, which carry a graph."""
+    """Stochastic steps, which have a graph."""
     kl: float = 0.01
-    """About the paper's; its gradient is weak."""
+    """Close to the paper's value, because the gradient of the objective is weak."""
 
     def check(self, steps: int, batch_size: int, tune_text: bool) -> None:
         super().check(steps, batch_size, tune_text)
@@ -72,9 +72,9 @@ class FlowGrpo(ComparingObjective):
 
 
 def begin(steps: int, window: tuple[float, float], grad_steps: int, generator: torch.Generator) -> int:
-    """Draw where the noisy steps begin; the chain's last step, whose noise would stay in the image, is never one.
+    """Sample where the stochastic steps begin; the last step, whose noise would stay in the image, is never stochastic.
 
-    Raise `UserError` where the window has no room for them.
+    Raise `UserError` if the window is too short for them.
     """
     first, end = bounds(steps, window)
     end = min(end, steps - 1)
@@ -87,11 +87,13 @@ def begin(steps: int, window: tuple[float, float], grad_steps: int, generator: t
 
 
 def sde_steps(chain: Chain, latents: Latents, steps: Sequence[int]) -> list[SdeStep]:
-    """Take noisy steps one after another; every image has noise of its own."""
+    """Take the stochastic steps, with separate noise for every image."""
     taken = []
     for i in steps:
         sigma, following = chain.sigmas[i], chain.sigmas[i + 1]
-        spread = SPREAD * (sigma / (1 - chain.sigmas[max(i, 1)])).sqrt()  # at sigma 1, where it is endless, the next
+        spread = (
+            SPREAD * (sigma / (1 - chain.sigmas[max(i, 1)])).sqrt()
+        )  # the next sigma at sigma 1, where it is infinite
         mean = centre(latents, chain.window(latents, sigma.expand(len(latents))), sigma, following, spread)
         noise = chain.fresh(latents, chain.random(f"noisy step {i}"))
         end = mean + (spread * (sigma - following).sqrt()).to(mean) * noise
@@ -101,7 +103,7 @@ def sde_steps(chain: Chain, latents: Latents, steps: Sequence[int]) -> list[SdeS
 
 
 def centre(latents: Latents, velocity: Latents, sigma: Scalar, following: Scalar, spread: Scalar) -> Latents:
-    """Where a noisy step goes without its noise."""
+    """Mean of a stochastic step."""
     drift = velocity + spread.to(velocity).square() / (2 * sigma.to(velocity)) * (
         latents + (1 - sigma).to(velocity) * velocity
     )
@@ -109,7 +111,7 @@ def centre(latents: Latents, velocity: Latents, sigma: Scalar, following: Scalar
 
 
 def log_likelihood(step: SdeStep, velocity: Latents) -> PerImage:
-    """Log density of the step taken, a mean over the latent's numbers; without what does not depend on `velocity`."""
+    """Log density of a step, averaged over latent elements, up to terms that do not depend on `velocity`."""
     off = step.end - centre(step.start, velocity, step.sigma, step.following, step.spread)
     variance = step.spread.square() * (step.sigma - step.following)
     return -(off.square() / (2 * variance).to(off)).mean((1, 2, 3))

@@ -1,4 +1,4 @@
-"""Images of one prompt beside each other, for objectives that compare rewards and differentiate none."""
+"""Groups of images of one prompt, for objectives that compare rewards instead of differentiating them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from rewardkit.types import PerImage, Scores
 
 @dataclass(frozen=True, kw_only=True)
 class ComparingObjective(Objective):
-    """An objective that compares the images of a prompt, which stand in a row; rewards need no gradient."""
+    """An objective that compares the images of a prompt, which are consecutive; rewards need no gradient."""
 
     differentiates: ClassVar[bool] = False
 
     window: tuple[float, float] = (0.0, 1.0)
-    """Shares of the chain between which steps are drawn."""
+    """Range of the steps, as fractions of the chain."""
     group: int = 4
     """Images of each prompt."""
 
@@ -38,12 +38,12 @@ class ComparingObjective(Objective):
 
 
 def rewards(panel: Panel, raw: Mapping[str, Scores], prompts: Sequence[str]) -> Scores:
-    """The panel's loss of each image alone, negated: weights, gates and targets count as they do everywhere."""
+    """The negative panel loss of each image: weights, gates and targets count as everywhere else."""
     alone = ({name: value[i : i + 1] for name, value in raw.items()} for i in range(len(prompts)))
     return -torch.stack([panel.loss(each, [prompt]) for each, prompt in zip(alone, prompts, strict=True)])
 
 
 def advantages(rewards: Scores, group: int) -> PerImage:
-    """How far each image stands above the mean of its prompt's, in standard deviations over the whole batch."""
+    """Advantage of each image over the mean of its prompt, in standard deviations over the whole batch."""
     centred = rewards.view(-1, group) - rewards.view(-1, group).mean(1, keepdim=True)
     return (centred / centred.std().clamp_min(1e-6)).flatten()

@@ -1,14 +1,14 @@
 """DiffusionNFT (Zheng et al. 2025, arXiv:2509.16117): policy improvement for rewards without a gradient.
 
-Nothing is differentiated but the velocity at a noised image of our own (the forward process). A good image is
-one to move towards, a bad one one to move away from: with `v_old` that of the policy which drew the images, `beta` how
-far apart the two stand,
+Only the velocity at a re-noised image (the forward process) is differentiated. Training moves towards good images and
+away from bad images: with `v_old` the velocity of the policy that generated the images and `beta` the distance between
+the two velocities,
 
-    v_plus  = (1 - beta) v_old + beta v        fits images as far as they are good (r),
-    v_minus = (1 + beta) v_old - beta v        fits images as far as they are bad (1 - r),
+    v_plus  = (1 - beta) v_old + beta v        fits images weighted by how good they are (r),
+    v_minus = (1 + beta) v_old - beta v        fits images weighted by how bad they are (1 - r),
 
-and what is good (r in [0, 1]) is said among images of the same prompt. The old policy is the moving average of the
-weights. Left out: several updates on one set of drawn images.
+where r in [0, 1] is relative to images of the same prompt. The old policy is the moving average of the
+weights. Not implemented: several updates on one set of rollouts.
 """
 
 from dataclasses import dataclass
@@ -24,22 +24,22 @@ from rewardkit.errors import UserError
 from rewardkit.types import Latents, PerImage, Scalar, Scores
 
 BETA = 1.0
-"""How far the good and the bad velocity stand from the old one (the paper takes 1 or 0.1)."""
+"""Distance of the good and the bad velocity from the old one (1 or 0.1 in the paper)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Nft(ComparingObjective):
-    """Move towards the good images of a prompt and away from the bad ones; the averaged weights draw them."""
+    """Move towards the good images of a prompt and away from the bad images; the averaged weights generate them."""
 
     noises: int = 2
-    """Times that every image is noised, each to a level of its own."""
+    """Number of noises per image, each at its own noise level."""
 
     def check(self, steps: int, batch_size: int, tune_text: bool) -> None:
         super().check(steps, batch_size, tune_text)
         check_noises(self.noises)
         if tune_text:
             raise UserError(
-                "nft compares with the policy before, whose reading of the prompts is not kept; leave --tune-text out"
+                "nft compares with the old policy, whose prompt embeddings are not kept; leave --tune-text out"
             )
 
     def passes(self, steps: int) -> int:
@@ -62,14 +62,14 @@ class Nft(ComparingObjective):
 
 
 def optimality(rewards: Scores, group: int) -> PerImage:
-    """How good each image is among those of its prompt, in [0, 1]: half, plus or minus up to one standard deviation."""
+    """How good each image is for its prompt, in [0, 1]: half, plus or minus up to one standard deviation."""
     return 0.5 + 0.5 * advantages(rewards, group).clamp(-1, 1)
 
 
 def noising(
     chain: Chain, drawn: Latents, window: tuple[float, float], generator: torch.Generator
 ) -> tuple[Latents, PerImage, Latents]:
-    """Noise each image to a level of its own; return it, the level, and the velocity that leads back."""
+    """Noise each image to its own noise level; return it, the level, and the target velocity."""
     ends, device = bounds(chain.steps, window), generator.device
     steps = chain.part.own(lambda count: torch.randint(*ends, (count,), generator=generator, device=device))
     sigma = chain.sigmas[steps.to(chain.sigmas.device)]
@@ -81,7 +81,7 @@ def noising(
 def contrast(
     grad_step: GradStep, before_update: Latents, target: Latents, good: PerImage, beta: float = BETA
 ) -> Scalar:
-    """Fit the good velocity to images that are good and the bad one to those that are bad."""
+    """Fit the good velocity to good images and the bad velocity to bad images."""
     towards = misfit(before_update + beta * (grad_step.velocity - before_update), target, grad_step.sigma)
     away = misfit(before_update - beta * (grad_step.velocity - before_update), target, grad_step.sigma)
     good = good.to(towards)
@@ -89,6 +89,6 @@ def contrast(
 
 
 def misfit(velocity: Latents, target: Latents, sigma: PerImage) -> Tensor:
-    """Squared error of the image estimate over its own mean absolute error, which weighs all noise levels alike."""
+    """Squared error of the image estimate over its mean absolute error, which weights all noise levels equally."""
     error = sigma.to(velocity).view(-1, 1, 1, 1) * (velocity - target)
     return error.square().mean((1, 2, 3)) / error.detach().abs().mean((1, 2, 3)).clamp_min(1e-5)

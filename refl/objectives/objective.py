@@ -1,4 +1,4 @@
-"""What an objective is: the loss of one update, and what the rest of a run must know of it."""
+"""The objective interface: the loss of one update, and what the rest of a run needs to know."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -18,29 +18,29 @@ from rewardkit.types import Images, Latents, Scalar, Scores
 
 @dataclass(frozen=True)
 class Batch:
-    """What an objective gets for one update."""
+    """The input of an objective for one update."""
 
     chain: Chain
     prompts: Sequence[str]
-    """One an image."""
+    """One per image."""
     decode: Callable[[Latents], Images]
     panel: Panel
     denoiser: nn.Module
     augment: Callable[[Images], Images] = lambda images: images
-    """Small random changes of an image before it is scored."""
+    """Small random augmentation of an image before it is scored."""
     averaged: Callable[[], AbstractContextManager[None]] = nullcontext
-    """Within it the denoiser has the moving average of its weights."""
+    """Context in which the denoiser has the moving average of its weights."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one batch said."""
+    """The result of one batch."""
 
     loss: Scalar
     raw: Mapping[str, Scores]
-    """Raw rewards, one a prompt."""
+    """Raw rewards, one per prompt."""
     kl: Scalar
-    """Mean squared distance to the base's velocity where the graph is."""
+    """Mean squared distance to the base's velocity at the steps with a graph."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,11 +60,11 @@ class Objective(ABC):
 
     @abstractmethod
     def check(self, steps: int, batch_size: int, tune_text: bool) -> None:
-        """Raise `UserError` where an update of `batch_size` images, each of `steps` sampling steps, cannot be made."""
+        """Raise `UserError` if no update of `batch_size` images with `steps` sampling steps is possible."""
 
     @abstractmethod
     def passes(self, steps: int) -> int:
-        """Passes of the denoiser with a graph in one update, the most there can be; `plan` counts with it."""
+        """Maximum number of denoiser passes with a graph in one update, used by `plan`."""
 
     @abstractmethod
     def loss(self, batch: Batch) -> Outcome:
@@ -81,7 +81,7 @@ class Objective(ABC):
 
 
 def new_objective(options: Method) -> Objective:
-    """Make the objective that is asked for; an option that is not given, or has no field there, changes nothing."""
+    """Build the chosen objective; options that are not given, or that it does not have, are ignored."""
     module, _, name = TABLE[options.objective].partition(":")
     kind: type[Objective] = getattr(import_module(module), name)
     given = {field.name: getattr(options, field.name, None) for field in fields(kind)}
@@ -89,6 +89,6 @@ def new_objective(options: Method) -> Objective:
 
 
 def of_all(outcome: Outcome, share: BatchShard) -> Outcome:
-    """What the whole batch said, from what each process's share of it did; the loss has no graph then."""
+    """The result of the whole batch, from the shards of all processes; the loss then has no graph."""
     loss, kl = (outcome.loss.new_tensor(share.mean(value.item())) for value in (outcome.loss, outcome.kl))
     return Outcome(loss, {name: share.whole(value) for name, value in outcome.raw.items()}, kl)

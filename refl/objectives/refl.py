@@ -1,6 +1,6 @@
 """ReFL for rectified flow (Xu et al. 2023, arXiv:2304.05977): a graph at one random late step.
 
-Sample without a graph down to a late step m, take that one step with a graph, and estimate the image behind it at once:
+Sample without a graph down to a late step m, take that step with a graph, and estimate the image directly:
 `x0 = x - sigma * v`. The steps after m are never computed. Its pre-training loss is `refl.pretrain`.
 """
 
@@ -16,7 +16,7 @@ class Refl(GradientObjective):
     """Estimate the image from one step of the chain."""
 
     window: tuple[float, float] = (0.2, 0.8)
-    """Shares of the chain between which the step is drawn; the paper's are 0.75 and 1."""
+    """Range of the step, as fractions of the chain; 0.75 and 1 in the paper."""
 
     def check(self, steps: int, batch_size: int, tune_text: bool) -> None:
         bounds(steps, self.window)

@@ -1,6 +1,6 @@
 """The objectives and the options that they read, for the command line; nothing here imports torch.
 
-An objective is a class in a file of its own (`refl.objectives.objective`), loaded when it is asked for.
+An objective is a class in its own file (see `refl.objectives.objective`), imported when it is used.
 """
 
 from dataclasses import dataclass
@@ -27,11 +27,11 @@ class Method:
     objective: ObjectiveName = "refl"
     """How rewards reach the weights. Through one step (refl), the last steps (draft-k), a random number of the last
     steps (alignprop), the last step with several noises (draft-lv), a step from known noise (direct-align), or steps
-    with a detached input (drtune). For rewards without a gradient: by comparing images of a prompt, noised again (nft)
-    or sampled with noisy steps (flow-grpo)."""
+    with a detached input (drtune). For rewards without a gradient: by comparing images of a prompt, re-noised (nft)
+    or sampled with stochastic steps (flow-grpo)."""
     window: tuple[float, float] | None = None
-    """Part of the sampling chain from which an objective draws its steps, as two fractions. By default 0.2 0.8 for
-    refl, 0.5 1 for drtune, and 0 1 for alignprop, direct-align, nft and flow-grpo; the others draw none."""
+    """Part of the sampling chain from which an objective samples its steps, as two fractions. By default 0.2 0.8 for
+    refl, 0.5 1 for drtune, and 0 1 for alignprop, direct-align, nft and flow-grpo; unused by the others."""
     window_guidance: Literal["off", "detached", "graph"] = "detached"
     """Guidance in the steps with a gradient: none (off), a gradient through the conditional branch only (detached), or
     through both branches (graph)."""

@@ -1,1 +1,1 @@
-"""The command line, and the commands that have no room of their own."""
+"""The command line, and the commands that have no package of their own."""

@@ -1,4 +1,4 @@
-"""`rewardkit pairs check`: what a set of preference pairs holds, and what is wrong with it."""
+"""`rewardkit pairs check`: the content and the problems of a set of preference pairs."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -28,11 +28,11 @@ def check(config: CheckConfig) -> None:
     print("\n".join(lines(report)))
     if config.out:
         write_json(config.out, report)
-        print(f"all of it in {config.out}")
+        print(f"full report in {config.out}")
 
 
 def described(reading: Reading) -> dict[str, Any]:
-    """Say what a source is."""
+    """Describe a source."""
     return {
         "source": reading.source,
         "format": reading.format,
@@ -57,7 +57,7 @@ def found_leaks(config: CheckConfig, records: Sequence[PreferenceRecord], pictur
 
 
 def counter(encoder: str) -> tuple[Callable[[str], int], int]:
-    """Give how to count the tokens of a prompt, start and end among them, and how many the text tower reads."""
+    """Return a counter of a prompt's tokens, including start and end, and the limit of the text tower."""
     import open_clip
 
     if encoder == "clip":
@@ -74,7 +74,7 @@ def counter(encoder: str) -> tuple[Callable[[str], int], int]:
 
 
 def lines(report: Mapping[str, Any]) -> Iterator[str]:
-    """Say a report in a few lines; what is wrong begins with an exclamation mark."""
+    """Format a report in a few lines; problems begin with an exclamation mark."""
     for one in report["data"]:
         lists = f" from {one['lists']:,} lists" if one["lists"] else ""
         yield f"{one['source']}: {one['format']}, {one['rows']:,} rows, {one['pairs']:,} pairs{lists}"
@@ -87,7 +87,7 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
     prompts = report["prompts"]
     yield f"prompts: {prompts['prompts']:,}, the longest of {prompts['longest']} tokens"
     if prompts["over"]:
-        yield f"! {prompts['over']:,} prompts ({percent(prompts['over_share'])}) pass {prompts['limit']} tokens: cut"
+        yield f"! {prompts['over']:,} prompts ({percent(prompts['over_share'])}) exceed {prompts['limit']} tokens"
     if prompts["empty"]:
         yield f"! {prompts['empty']:,} prompts are empty"
     yield from image_lines(report["images"])
@@ -103,30 +103,30 @@ def axis_lines(axis: str, figure: Mapping[str, Any]) -> Iterator[str]:
         f"{figure['ties']:,} ties ({percent(figure['tie_share'])}), {figure['soft']:,} soft labels"
     )
     if place["n"]:
-        note = ": not half (by luck in one set of twenty)" if biased else ""
+        note = ": not half (by chance in one set of twenty)" if biased else ""
         yield f"{'! ' if biased else '  '}first preferred in {percent(place)} of {place['n']:,}{note}"
 
 
 def repeat_lines(figures: Mapping[str, int]) -> Iterator[str]:
     found = [f"{count:,} {what.replace('_', ' ')}" for what, count in figures.items() if count]
-    yield f"! {', '.join(found)}" if found else "no pair comes twice"
+    yield f"! {', '.join(found)}" if found else "no repeated pairs"
 
 
 def image_lines(figures: Mapping[str, Any]) -> Iterator[str]:
     bad = [
         f"{len(figures[kind]):,} {kind} ({figures[kind][0]} ...)" for kind in ("missing", "corrupt") if figures[kind]
     ]
-    fine = "not looked at" if figures["read"] == "none" else "all there"
+    fine = "not checked" if figures["read"] == "none" else "all readable"
     yield f"images: {figures['images']:,}, {fine}" if not bad else f"! images: {figures['images']:,}, {'; '.join(bad)}"
 
 
 def leak_lines(figures: Mapping[str, Any]) -> Iterator[str]:
     counts = {what.replace("_", " "): len(figures[what]) for what in ("prompts", "images_by_name", "images_by_content")}
-    said = ", ".join(f"{count:,} {what}" for what, count in counts.items())
+    found = ", ".join(f"{count:,} {what}" for what, count in counts.items())
     if any(counts.values()):
-        yield f"! leaks: {said} stand in both splits; {figures['pairs_touched']:,} pairs are touched"
+        yield f"! leaks: {found} are in both splits; {figures['pairs_touched']:,} pairs are affected"
     else:
-        yield "no prompt and no image stands in both splits"
+        yield "no prompt and no image is in both splits"
 
 
 def percent(share: Mapping[str, float]) -> str:

@@ -1,4 +1,4 @@
-"""What the options of any command have in common, checked before it loads or writes anything.
+"""Checks of the options that commands share, before anything is loaded or written.
 
 Imports no torch for a CPU.
 """
@@ -16,7 +16,7 @@ EITHER = ("eval-rm",)
 
 
 def check(name: str, options: Any) -> None:
-    """Check numbers, devices and the output of a command; raise `UserError` for the first that cannot be."""
+    """Check numbers, devices and the output of a command; raise `UserError` for the first invalid option."""
     check_numbers(options)
     for field in ("device", "reward_device"):
         device = getattr(options, field, "")
@@ -33,7 +33,7 @@ def check(name: str, options: Any) -> None:
 
 
 def check_out(name: str, out: Path) -> None:
-    """Refuse an output that is of the other kind, too long, or in a place that cannot be written to."""
+    """Refuse an output of the wrong kind, with a name that is too long, or in a folder that is not writable."""
     try:
         there = next(path for path in (out, *out.absolute().parents) if os.path.lexists(path))
         out.is_dir()
@@ -47,7 +47,7 @@ def check_out(name: str, out: Path) -> None:
         if name not in (*FILES, *EITHER) and not out.is_dir():
             raise UserError(f"--out is a file ({out}); name a folder")
     elif not there.is_dir():
-        raise UserError(f"--out cannot be {out}: {there} is a file; choose another place")
+        raise UserError(f"--out cannot be {out}: {there} is a file; choose another path")
     folder = there if there.is_dir() else there.parent
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise UserError(f"--out cannot be {out}: no right to write in {folder}; choose another place")
+        raise UserError(f"--out cannot be {out}: no permission to write in {folder}; choose another path")

@@ -21,13 +21,13 @@ from rewardkit.io.lock import locked
 NOTE = "Options can also come from a TOML file (--config FILE.toml, one key per option); the command line overrides it."
 
 CLOSED_PIPE = 141
-"""What shells report where a signal ends a process that writes to a closed pipe."""
+"""Exit code of shells for a process that writes to a closed pipe."""
 
 
 def entry() -> None:
-    """Run the process: the console script. Ends quietly where the reader of its output is gone, as after `| head`."""
+    """Run the process: the console script. Ends quietly if its output pipe is closed, as after `| head`."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal of another encoding shows ? for what it has no letter for
+        if isinstance(stream, io.TextIOWrapper):  # terminals of another encoding show ? for unknown characters
             stream.reconfigure(errors="replace")
     status = main()
     try:
@@ -35,15 +35,15 @@ def entry() -> None:
     except BrokenPipeError:
         status = CLOSED_PIPE
     if status == CLOSED_PIPE:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python flushes once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python would flush again at exit
     sys.exit(status)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status.
 
-    0: done; 2: something the user can mend; 130 or 143: interrupted; 141: nobody reads the output any more.
-    Set REWARDKIT_TRACEBACK=1 to see where an error that is shown as one line came from.
+    0: done; 2: an error that the user can fix; 130 or 143: interrupted; 141: the output pipe is closed.
+    REWARDKIT_TRACEBACK=1 shows the traceback of an error that is printed as one line.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -58,21 +58,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"rewardkit: {one_line(error)}", file=sys.stderr)
         return 2
     except Interrupted as stop:
-        print(f"rewardkit: {stop}; go on with: {resume_command(words)}", file=sys.stderr)
+        print(f"rewardkit: {stop}; resume with: {resume_command(words)}", file=sys.stderr)
         return stop.exit_status
     except KeyboardInterrupt:
         print("rewardkit: interrupted", file=sys.stderr)
         return 130
-    except SystemExit:  # argparse's way out of --help
+    except SystemExit:  # argparse exits this way after --help
         return 0
 
 
 def one_line(error: UserError | OSError) -> str:
-    """Say an error in one line; raise it again when it is neither a full disk nor about a file the user named."""
+    """Format an error as one line; re-raise it if it is neither a full disk nor about a file that the user named."""
     if isinstance(error, UserError):
         return " ".join(str(error).split())
     if error.errno in NO_SPACE:
-        return f"no space left on the disk{f' for {error.filename}' if error.filename else ''}; free some and go on"
+        return f"no space left on the disk{f' for {error.filename}' if error.filename else ''}; free some and resume"
     if (
         isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError)
         and error.filename
@@ -82,14 +82,14 @@ def one_line(error: UserError | OSError) -> str:
 
 
 def reader_is_gone() -> bool:
-    """Whether standard output is a pipe that nobody reads any more."""
+    """Whether standard output is a closed pipe."""
     poll = select.poll()
     poll.register(sys.stdout, 0)
     return bool(poll.poll(0))
 
 
 def run(words: list[str]) -> int:
-    """Find the command the words begin with, build its config from the rest, and call it."""
+    """Find the command that the words begin with, build its config from the rest, and call it."""
     if not words or words[0] in ("-h", "--help", "help"):
         print(overview())
         return 0 if words else 2
@@ -110,17 +110,17 @@ def run(words: list[str]) -> int:
         return 0
     if group and not words[1:]:
         raise UserError(f"which {name} command? {', '.join(sorted(group))} (see rewardkit {name} --help)")
-    said = " ".join(words[:2]) if group else name
-    raise UserError(f"no command {said!r}; {did_you_mean(said, group or COMMANDS)} (see rewardkit --help)")
+    typed = " ".join(words[:2]) if group else name
+    raise UserError(f"no command {typed!r}; {did_you_mean(typed, group or COMMANDS)} (see rewardkit --help)")
 
 
 def command_name(words: Sequence[str]) -> str:
-    """The first two words where they name a command, else the first."""
+    """The first two words if they name a command, else the first."""
     return " ".join(words[:2]) if " ".join(words[:2]) in COMMANDS else words[0]
 
 
 def resume_command(words: Sequence[str]) -> str:
-    """The line that goes on with an interrupted command; one without a `resume` option goes on by itself."""
+    """The command line that resumes an interrupted command; without a `resume` option, the same line."""
     kind = resolve_name(COMMANDS[command_name(words)].options)
     added = ["--resume"] if hasattr(kind, "resume") and "--resume" not in words else []
     return shlex.join(["rewardkit", *words, *added])
@@ -136,7 +136,7 @@ def call(name: str, words: list[str]) -> int:
 
 
 def alone(name: str, options: Any, words: Sequence[str]) -> AbstractContextManager[None]:
-    """Keep other commands out of the folder that a command writes to; of several processes the first does so."""
+    """Lock the folder that a command writes to; with several processes, the first one locks it."""
     out = getattr(options, "out", None)
     if out is None or name in (*FILES, *EITHER) or os.environ.get("RANK", "0") != "0":
         return nullcontext()
@@ -152,7 +152,7 @@ def read(name: str, words: Sequence[str]) -> Any:
 
 
 def description(name: str, kind: type) -> str:
-    """What a command's --help begins with: what it does, where else options come from, a line to copy."""
+    """The beginning of a command's --help: what it does, other sources of options, an example."""
     return f"{inspect.getdoc(kind)}\n\n{NOTE}\n\nExample:\n    {COMMANDS[name].example}"
 
 

@@ -1,4 +1,4 @@
-"""Completion of commands, options and their choices by the TAB key, as a script for a shell."""
+"""TAB completion of commands, options and choices, as a script for a shell."""
 
 from pathlib import Path
 from pkgutil import resolve_name
@@ -14,7 +14,7 @@ from rewardkit.errors import UserError
 
 
 def completion(shell: str) -> str:
-    """A script for a shell to source; raises `UserError` for a shell that is not known."""
+    """A script for a shell to source; raises `UserError` for an unsupported shell."""
     if shell not in shtab.SUPPORTED_SHELLS:
         raise UserError(f"no completion for {shell!r}; known: {', '.join(shtab.SUPPORTED_SHELLS)}")
     root = Parser(prog="rewardkit")
@@ -30,7 +30,7 @@ def completion(shell: str) -> str:
 
 
 def complete(child: Parser, kind: Any) -> None:
-    """Add the flags of a config, with what may follow each: a file, or one of some choices."""
+    """Add the flags of a config with their values: a file, or one of some choices."""
     types = hints(kind)
     for action in add_fields(child, kind):
         hint, _ = optional(types[action.dest])

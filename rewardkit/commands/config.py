@@ -1,6 +1,6 @@
 """A command's options: a frozen dataclass, filled from TOML files and from flags that override them.
 
-The words after a flag are read as the value that TOML would hold, and one check refuses both.
+The words after a flag are parsed to the value that TOML would have, so both are checked by the same code.
 """
 
 import dataclasses
@@ -19,20 +19,20 @@ T = TypeVar("T")
 
 
 def parse(kind: type[T], words: Sequence[str], *, prog: str, description: str) -> T:
-    """Build a config from command-line words; `--config FILE.toml` may stand anywhere among them, more than once.
+    """Build a config from command-line words; `--config FILE.toml` may occur anywhere, more than once.
 
-    Raises `UserError` for what cannot be read, is unknown (with the near name), is of the wrong type or is missing;
-    leaves through `SystemExit` for `--help`.
+    Raises `UserError` for unreadable, unknown (with the closest name), mistyped or missing options;
+    exits through `SystemExit` for `--help`.
     """
     try:
         given, others = parser(kind, prog, description).parse_known_args([dashed(word) for word in words])
         refuse(others, kind)
-        said = vars(given)
+        flags_given = vars(given)
         values: dict[str, Any] = {}
-        for file in said.pop("config"):
+        for file in flags_given.pop("config"):
             values |= from_file(read_toml(Path(file)), kind, file)
         types = hints(kind)
-        for name, value in said.items():
+        for name, value in flags_given.items():
             values[name] = checked(spoken(value, types[name]), types[name], flag(name), value)
         refuse_missing(kind, values)
     except UserError as error:
@@ -41,19 +41,19 @@ def parse(kind: type[T], words: Sequence[str], *, prog: str, description: str) -
 
 
 def dashed(word: str) -> str:
-    """A flag with dashes for underscores; other words as they are."""
+    """Replace underscores by dashes in a flag; return other words unchanged."""
     name, equals, value = word.partition("=")
     return f"{name.replace('_', '-')}{equals}{value}" if word.startswith("--") else word
 
 
 def refuse(others: Sequence[str], kind: Any) -> None:
-    """Refuse the first word that no flag takes, an unknown flag before a stray word."""
+    """Refuse unexpected words: first an unknown flag, then a stray value."""
     for word in others:
         if word.startswith("-"):
             name = word.partition("=")[0].lstrip("-")
             raise UserError(f"unknown option --{name}; {suggestion(name, flags(kind))}")
     if others:
-        raise UserError(f"unexpected {others[0]!r}; every value follows its option, like --out runs/a")
+        raise UserError(f"unexpected {others[0]!r}; write every value after its option, like --out runs/a")
 
 
 def refuse_missing(kind: Any, values: Mapping[str, Any]) -> None:
@@ -65,7 +65,7 @@ def refuse_missing(kind: Any, values: Mapping[str, Any]) -> None:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file; raise `UserError` naming it when it is missing or not TOML."""
+    """Read a TOML file; raise `UserError` naming it if it is missing or not TOML."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -75,7 +75,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def from_file(table: Mapping[str, Any], kind: Any, file: str) -> dict[str, Any]:
-    """The fields that a TOML table gives; raise `UserError` for an unknown key or a wrong type, naming both."""
+    """The fields in a TOML table; raise `UserError` for an unknown key or a wrong type, naming file and key."""
     known, values = hints(kind), {}
     for key, value in table.items():
         name = key.replace("-", "_")
@@ -85,9 +85,9 @@ def from_file(table: Mapping[str, Any], kind: Any, file: str) -> dict[str, Any]:
     return values
 
 
-def checked(value: Any, hint: Any, where: str, said: Any) -> Any:
-    """The value of a field; raise `UserError` where it has the wrong type."""
+def checked(value: Any, hint: Any, where: str, typed_value: Any) -> Any:
+    """The value of a field; raise `UserError` if it has the wrong type."""
     try:
         return typed(value, hint)
     except ValueError:
-        raise UserError(f"{where} must be {described(hint)}; got {said!r}") from None
+        raise UserError(f"{where} must be {described(hint)}; got {typed_value!r}") from None

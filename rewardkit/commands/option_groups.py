@@ -1,7 +1,7 @@
-"""A command of many options shows them in sections: its config inherits from a dataclass a section.
+"""A command with many options shows them in sections: its config inherits from one dataclass per section.
 
-Fields, flags and TOML keys stay flat; only `--help` is set out by section. A section's heading is its class's name, the
-docstring the line below. Dataclasses take fields from the last base first, so the bases are listed from last to first.
+Fields, flags and TOML keys are flat; only `--help` is grouped by section. A section's heading is its class's name, with
+the docstring below. Dataclasses collect fields from the last base first, so the bases are listed from last to first.
 """
 
 import dataclasses
@@ -23,6 +23,6 @@ def hints(kind: Any) -> dict[str, Any]:
 
 
 def explanations(kind: Any) -> dict[str, str]:
-    """What stands below each field of a section, in one line."""
+    """The docstring of each field of a section, as one line."""
     words = {one.arg_name: one.description for one in docstring_parser.parse_from_object(kind).params}
     return {name: " ".join((text or "").split()) for name, text in words.items()}

@@ -1,4 +1,4 @@
-"""The flags of a config, as `argparse` takes them: one for each field, in sections, explained by their docstrings."""
+"""The flags of a config for `argparse`: one for each field, in sections, with the fields' docstrings as help."""
 
 import argparse
 import dataclasses
@@ -12,17 +12,17 @@ from rewardkit.errors import UserError
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line instead of leaving with a usage."""
+    """Raises a one-line error instead of printing the usage and exiting."""
 
     def error(self, message: str) -> NoReturn:
-        said = message.removeprefix("argument ")
-        option, _, wrong = said.partition(": ")
-        dash = f"; a value that begins with a dash is given as {option}=VALUE" if wrong.startswith("expected") else ""
-        raise UserError(f"{said}{dash}")
+        problem = message.removeprefix("argument ")
+        option, _, wrong = problem.partition(": ")
+        dash = f"; write a value that begins with a dash as {option}=VALUE" if wrong.startswith("expected") else ""
+        raise UserError(f"{problem}{dash}")
 
 
 def parser(kind: Any, prog: str, description: str) -> Parser:
-    """Flags for the fields of a config; what is not typed is not in the namespace. Values stay words."""
+    """Flags for the fields of a config; missing flags are not in the namespace. Values remain strings."""
     made = Parser(
         prog=prog, description=description, usage=f"{prog} [-h] [OPTIONS]", allow_abbrev=False,
         argument_default=argparse.SUPPRESS, formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -51,12 +51,12 @@ def add_section(group: Any, kind: Any) -> Iterator[argparse.Action]:
     """Add a flag for every field of a section."""
     types, explained = hints(kind), explanations(kind)
     for field in dataclasses.fields(kind):
-        said = f"{explained.get(field.name, '')} {default_of(field)}".strip().replace("%", "%%")
-        yield group.add_argument(flag(field.name), dest=field.name, help=said, **taken(types[field.name]))
+        text = f"{explained.get(field.name, '')} {default_of(field)}".strip().replace("%", "%%")
+        yield group.add_argument(flag(field.name), dest=field.name, help=text, **taken(types[field.name]))
 
 
 def taken(hint: Any) -> dict[str, Any]:
-    """How many words a flag takes, and which."""
+    """Number of words and choices of a flag."""
     hint, _ = optional(hint)
     origin, inner = get_origin(hint), get_args(hint)
     if hint is bool:
@@ -69,7 +69,7 @@ def taken(hint: Any) -> dict[str, Any]:
 
 
 def default_of(field: dataclasses.Field[Any]) -> str:
-    """What an option is when it is left out."""
+    """The default of an option, for --help."""
     if is_required(field):
         return "(required)"
     default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()

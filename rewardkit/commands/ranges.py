@@ -1,4 +1,4 @@
-"""What numbers an option may have: the same for an option's name in every command, and never one that is not finite."""
+"""Allowed ranges of numeric options, the same for an option's name in every command; all must be finite."""
 
 import dataclasses
 import math
@@ -36,18 +36,18 @@ RANGES: dict[str, tuple[int | float, int | float]] = {
 
 ABOVE_ZERO = ("clip", "epochs", "lr")
 BELOW_ONE = ("ema",)
-"""0 or more, and below 1: an average that never moves is no average."""
+"""At least 0 and below 1, because with 1 the average would never change."""
 
 
 def check_numbers(options: Any) -> None:
-    """Raise `UserError` for the first number of a command's options that makes no run."""
+    """Raise `UserError` for the first number of a command's options that is out of range."""
     for field in dataclasses.fields(options):
         for where, number in numbers(field.name, getattr(options, field.name)):
             complain(field.name, where, number)
 
 
 def numbers(name: str, value: Any) -> Iterator[tuple[str, int | float]]:
-    """Yield the numbers of an option and what to call each: `--window`, or `--weights text` in a mapping."""
+    """Yield the numbers of an option with their names: `--window`, or `--weights text` in a mapping."""
     option = f"--{name.replace('_', '-')}"
     if isinstance(value, Mapping):
         yield from ((f"{option} {key}", one) for key, one in value.items() if is_number(one))
@@ -62,7 +62,7 @@ def is_number(value: Any) -> bool:
 
 
 def complain(name: str, where: str, number: int | float) -> None:
-    """Raise `UserError` where a number is outside of what its option may have."""
+    """Raise `UserError` if a number is out of its option's range."""
     if not math.isfinite(number):
         raise UserError(f"{where} must be a finite number; got {number}")
     if name in ABOVE_ZERO and number <= 0:

@@ -1,4 +1,4 @@
-"""Options that had another name; the old one gets a hint on the command line and in a TOML file."""
+"""Renamed options: the old name gets a hint on the command line and in a TOML file."""
 
 from collections.abc import Iterable
 
@@ -18,15 +18,15 @@ RENAMED: dict[str, str] = {
 """Old name -> new name; it counts only for a command that has the new one and not the old one."""
 
 LONGEST = 200
-"""Letters of a list of known names that still help."""
+"""Maximum length of a list of known names in a message."""
 
 
 def suggestion(name: str, known: Iterable[str], dashes: str = "--") -> str:
-    """Say what an unknown option is called now, or which known one is near; list them where they are few."""
+    """Suggest the new name of an unknown option or the closest known one; list all if there are few."""
     names = set(known)
     new = RENAMED.get(name.replace("_", "-"), "")
     spelled = new if dashes else new.replace("-", "_")
     if spelled in names:
         return f"{dashes}{name} is now {dashes}{spelled}"
     near = did_you_mean(name, names)
-    return near if len(near) < LONGEST else "no name is near it"
+    return near if len(near) < LONGEST else "no option has a similar name"

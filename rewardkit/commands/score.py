@@ -1,4 +1,4 @@
-"""`rewardkit score`: score image files by any rewards."""
+"""`rewardkit score`: score image files with any rewards."""
 
 import csv
 import io
@@ -22,13 +22,13 @@ TABLE_ROWS = 20
 
 
 def score(config: ScoreConfig) -> None:
-    """Score images by one or more rewards."""
+    """Score images with one or more rewards."""
     check_out(config.out)
     items = find_items(config)
     rewards = on_scale(load_rewards(list(config.rewards), config.device), config.calibration)
     names = list(score_axes(rewards))
     rows = score_items(items, rewards, batch_size=config.batch_size, device=config.device)
-    if config.out:  # before anything is printed: the reader of a pipe may be gone
+    if config.out:  # before printing, because the output pipe may be closed
         write(rows, names, config.out)
     print(as_table(rows, names))
     bad = [row for row in rows if row.error]
@@ -38,7 +38,7 @@ def score(config: ScoreConfig) -> None:
 
 
 def find_items(config: ScoreConfig) -> list[Item]:
-    """Pair every image with its prompt or prompts; a path that is not there stops here."""
+    """Pair every image with its prompt or prompts; raise `UserError` for a missing path."""
     items: list[Item] = []
     for given in config.images:
         path = find_named(Path(), str(given))
@@ -99,13 +99,13 @@ def shorten(text: str, width: int) -> str:
 
 
 def check_out(out: Path | None) -> None:
-    """Refuse an unknown kind of file before the work, not after it."""
+    """Refuse an unknown file type before the work, not after it."""
     if out and out.suffix not in (".jsonl", ".csv"):
         raise UserError(f"scores are written as .jsonl or .csv; got {out.name}")
 
 
 def write(rows: Sequence[Scored], names: Sequence[str], out: Path) -> None:
-    """Write every row, whole or not at all; a score that does not apply is null (empty in CSV)."""
+    """Write all rows atomically; a score that does not apply is null (empty in CSV)."""
     records = [
         {"image": str(row.item.path), "prompt": row.item.prompt}
         | {name: row.scores.get(name) for name in names}

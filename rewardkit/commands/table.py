@@ -1,7 +1,8 @@
-"""The commands: where each one's function and options are, what it does, and a line to copy.
+"""The table of commands: function, options, description and example.
 
-Both are written as "module:object", so that this floor never imports `rm`, `refl` or `pe`. Options are imported to show
---help and to parse, and so that this is fast their modules import no torch; the function is imported when it runs.
+Function and options are "module:object" strings, so that `rewardkit` never imports `rm`, `refl` or `pe`. Options are
+imported to show --help and to parse, and so that this is fast their modules import no torch; the function is imported
+when it runs.
 """
 
 from typing import NamedTuple
@@ -23,7 +24,7 @@ COMMANDS: dict[str, Command] = {
     "demo": Command(
         "rewardkit.workflows.demo.command:demo",
         "rewardkit.workflows.demo.config:DemoConfig",
-        "everything once on the built-in base: reward models, policy, rewriter, report",
+        "the whole pipeline once on the built-in base: reward models, policy, rewriter, report",
         "rewardkit demo --out runs/demo",
     ),
     "posters": Command(
@@ -65,13 +66,13 @@ COMMANDS: dict[str, Command] = {
     "calibrate": Command(
         "rm.calibration.command:calibrate",
         "rm.calibration.config:CalibrateConfig",
-        "fit a reward's scores to a 1-5 scale and to true probabilities",
+        "fit a reward's scores to a 1-5 scale and to calibrated probabilities",
         "rewardkit calibrate --scores rated.jsonl --out runs/calibration.json",
     ),
     "score": Command(
         "rewardkit.commands.score:score",
         "rewardkit.rewards.config:ScoreConfig",
-        "score images against their prompts by any rewards",
+        "score images against their prompts with any rewards",
         "rewardkit score --images out.png --prompt 'a shop sign \"OPEN\"' --rewards ocr runs/rm/rm",
     ),
     "generate": Command(
@@ -125,7 +126,7 @@ COMMANDS: dict[str, Command] = {
     "rounds": Command(
         "rewardkit.workflows.rounds.command:rounds",
         "rewardkit.workflows.rounds.config:RoundsConfig",
-        "improve reward models and policy in turns: generate, mine, label, train, fine-tune",
+        "alternate between reward models and policy: generate, mine, label, train, fine-tune",
         "rewardkit rounds --prompts train.jsonl --held-out held_out.jsonl --data pairs.jsonl --labellers ocr",
     ),
     "seedling": Command(

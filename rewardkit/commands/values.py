@@ -1,4 +1,4 @@
-"""The values of options: what a field's type takes, from a TOML file or from the words after a flag."""
+"""Values of options: conversion of TOML values and command-line words to a field's type."""
 
 import types
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ SCALARS: dict[Any, tuple[tuple[type, ...], str]] = {
     str: ((str,), "a string"),
     Path: ((str,), "a path (a string)"),
 }
-"""Type of a field -> types that TOML may hold for it, and their name."""
+"""Type of a field -> its types in TOML, and their name."""
 
 
 def optional(hint: Any) -> tuple[Any, bool]:
@@ -24,9 +24,9 @@ def optional(hint: Any) -> tuple[Any, bool]:
 
 
 def typed(value: Any, hint: Any) -> Any:
-    """Turn a TOML value into that of a field: lists into tuples, integers into floats, strings into paths.
+    """Convert a TOML value to a field's type: lists to tuples, integers to floats, strings to paths.
 
-    TOML has no null: the string "none" is one where the field may be None. Raises `ValueError` where it does not fit.
+    TOML has no null: the string "none" means None if the field may be None. Raises `ValueError` for the wrong type.
     """
     hint, may_be_none = optional(hint)
     if may_be_none and isinstance(value, str) and value.lower() == "none":
@@ -43,7 +43,7 @@ def typed(value: Any, hint: Any) -> Any:
 
 
 def spoken(words: Any, hint: Any) -> Any:
-    """The TOML value that the words after a flag say; words that say none stay words, which `typed` refuses."""
+    """The TOML value of the words after a flag; other words remain strings, which `typed` refuses."""
     hint, _ = optional(hint)
     origin, inner = get_origin(hint), get_args(hint)
     if origin is tuple:
@@ -64,7 +64,7 @@ def number(word: str, kind: type[int] | type[float]) -> Any:
 
 
 def described(hint: Any) -> str:
-    """Say a type as a reader of TOML would."""
+    """Describe a type in terms of TOML."""
     hint, may_be_none = optional(hint)
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Literal:
@@ -79,7 +79,7 @@ def described(hint: Any) -> str:
 
 
 def metavar(hint: Any) -> str:
-    """Say a type as --help does."""
+    """Describe a type for --help."""
     hint, _ = optional(hint)
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Literal:
@@ -92,7 +92,7 @@ def metavar(hint: Any) -> str:
 
 
 def shown(default: Any) -> str:
-    """A default as it is typed; nothing where there is nothing to type."""
+    """A default as it is typed; empty if it cannot be typed."""
     if isinstance(default, dict):
         return shown([part for pair in default.items() for part in pair])
     if isinstance(default, Sequence) and not isinstance(default, str):

@@ -15,14 +15,14 @@ from rewardkit.types import Conditioning, Images, Latents, NoiseLevels, PerImage
 
 @runtime_checkable
 class Base(Protocol):
-    """A text-to-image model as the rest of the toolkit sees it; all its weights are frozen and in eval mode."""
+    """The interface of a text-to-image model; all its weights are frozen and in eval mode."""
 
     pipeline: Any
-    """The diffusers pipeline it stands on."""
+    """The diffusers pipeline it wraps."""
     denoiser: nn.Module
-    """The network an adapter is attached to."""
+    """The network that adapters are attached to."""
     image_size: int
-    """Height and width it draws by default, in pixels."""
+    """Default height and width of images, in pixels."""
     distilled_guidance: bool
     """Whether guidance is an input of the network (one pass) and not a second, unconditional pass."""
 
@@ -38,20 +38,20 @@ class Base(Protocol):
 
     @property
     def text_encoders(self) -> dict[str, nn.Module]:
-        """What reads prompts, by its name in the pipeline; empty once it is freed."""
+        """The text encoders, by name in the pipeline; empty once they are freed."""
         ...
 
     @property
     def lora_targets(self) -> tuple[str, ...]:
-        """Names of the layers a LoRA goes to by default."""
+        """Names of the layers that get a LoRA by default."""
         ...
 
     def encode(self, prompts: list[str]) -> Conditioning:
-        """Read the prompts, without a graph; the batch is the first dimension of every tensor."""
+        """Encode the prompts, without a graph; the batch is the first dimension of every tensor."""
         ...
 
     def text_shapes(self, tokens: int) -> dict[str, tuple[int, ...]]:
-        """Shapes of what `encode` gives for a prompt of so many tokens, without the batch; masks are named so."""
+        """Shapes of the result of `encode` for a prompt of `tokens` tokens, without the batch; masks by name."""
         ...
 
     def velocity(self, latents: Latents, sigma: PerImage, conditioning: Conditioning) -> Latents:
@@ -59,15 +59,15 @@ class Base(Protocol):
         ...
 
     def decode(self, latents: Latents) -> Images:
-        """Turn latents to images in [0, 1], differentiably (see `rewardkit.diffusion.latent.to_unit_range`)."""
+        """Decode latents to images in [0, 1], differentiably (see `rewardkit.diffusion.latent.to_unit_range`)."""
         ...
 
     def noise(self, count: int, generator: torch.Generator, size: int | None = None) -> Latents:
-        """Draw the latents at the first noise level for square images of `size` pixels."""
+        """Sample the latents at the first noise level for square images of `size` pixels."""
         ...
 
     def sigmas(self, steps: int, size: int | None = None) -> NoiseLevels:
-        """The `steps + 1` noise levels its scheduler takes, from 1 or just below it to 0."""
+        """The `steps + 1` noise levels of its scheduler, from 1 or just below to 0."""
         ...
 
 
@@ -76,7 +76,7 @@ class Family(Protocol):
     """A class of bases, for one class of diffusers pipelines."""
 
     def __call__(self, pipeline: Any) -> Base:
-        """Stand on a pipeline, whose weights are frozen."""
+        """Wrap a pipeline and freeze its weights."""
         ...
 
     def load(self, spec: str, device: torch.device, dtype: torch.dtype) -> Base:
@@ -88,40 +88,40 @@ class Family(Protocol):
         ...
 
     def of_parts(self, parts: Mapping[str, nn.Module]) -> Base:
-        """Stand on a pipeline of these networks, without tokenizers: everything but prompts can be computed."""
+        """Wrap a pipeline of these networks without tokenizers, which can do everything but encode prompts."""
         ...
 
 
 @runtime_checkable
 class OwnGuidance(Protocol):
-    """A base whose two passes of guidance are mixed in a way of its own."""
+    """A base with its own way to combine the two passes of guidance."""
 
     def guide(self, without: Latents, given: Latents, scale: float) -> Latents:
-        """Mix the unconditional and the conditional velocity."""
+        """Combine the unconditional and the conditional velocity."""
         ...
 
 
 @runtime_checkable
 class TunableText(Protocol):
-    """A base with text encoders that an adapter can be put on."""
+    """A base with text encoders that can have an adapter."""
 
     text_targets: tuple[str, ...]
-    """Names of their layers that it goes to."""
+    """Names of their layers that get the adapter."""
 
     @property
     def tunable_text_encoders(self) -> dict[str, nn.Module]:
-        """Those encoders, by their names in the pipeline."""
+        """These encoders, by name in the pipeline."""
         ...
 
     def encode_with_graph(self, prompts: list[str]) -> Conditioning:
-        """Do as `encode`, and let the gradient through."""
+        """The same as `encode`, with a graph."""
         ...
 
 
 @runtime_checkable
 class ImageEncoding(Protocol):
-    """A base that can be shown real images."""
+    """A base that can encode real images."""
 
     def image_latents(self, images: Images) -> Latents:
-        """Turn images to the latents that `decode` takes (their mean), without a graph."""
+        """Encode images to the latents that `decode` takes (their mean), without a graph."""
         ...

@@ -1,4 +1,4 @@
-"""Gradient checkpointing for any family: the graph keeps the inputs of a block and computes its inside again."""
+"""Gradient checkpointing for any family: the graph saves only the inputs of blocks and recomputes the rest."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ from rewardkit.types import Images, Latents
 
 
 def checkpoint_blocks(network: nn.Module) -> None:
-    """Switch it on for a diffusers network; raise `UserError` where the network has no such switch."""
+    """Enable it for a diffusers network; raise `UserError` if the network does not support it."""
     host: Any = network
     if not switchable(host):
         raise UserError(f"{type(network).__name__} has no gradient checkpointing; run without it")
@@ -26,12 +26,12 @@ def switchable(network: object) -> bool:
 
 
 def recompute(block: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Checkpoint one block; unlike diffusers' own default, with the keywords HunyuanImage gives its blocks."""
+    """Checkpoint one block; unlike diffusers' default, it passes the keywords that HunyuanImage gives its blocks."""
     return checkpoint(block, *args, use_reentrant=False, **kwargs)
 
 
 def decode_by_image(decode: Callable[[Latents], Images], latents: Latents) -> Images:
-    """Decode image by image, keeping only the latents of each; a single one is left to its decoder's own blocks."""
+    """Decode image by image, saving only the latents of each; a single image uses the decoder's own checkpointing."""
     if len(latents) == 1:
         return decode(latents)
     pieces: list[Tensor] = [recompute(decode, one) for one in latents.split(1)]
@@ -39,9 +39,9 @@ def decode_by_image(decode: Callable[[Latents], Images], latents: Latents) -> Im
 
 
 def save_memory(denoiser: nn.Module, decoder: nn.Module, saving: Saving) -> None:
-    """Checkpoint the blocks of what `saving` names; raise `UserError` for a denoiser that cannot.
+    """Checkpoint the blocks of the networks in `saving`; raise `UserError` for a denoiser that does not support it.
 
-    A decoder without blocks of its own to checkpoint has `decode_by_image` alone.
+    A decoder that cannot checkpoint its blocks uses only `decode_by_image`.
     """
     if saving == "all":
         checkpoint_blocks(denoiser)

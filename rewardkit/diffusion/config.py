@@ -7,7 +7,7 @@ from typing import Literal
 from rewardkit.training.device import DTypeName
 
 Saving = Literal["none", "decoder", "all"]
-"""Where memory is saved by computing twice: nowhere, in the image decoder, or in the denoiser as well."""
+"""Where activations are recomputed to save memory: nowhere, in the image decoder, or also in the denoiser."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,6 @@ class GenerateConfig:
     batch_size: int = 16
     """Images generated at once."""
     device: str = "auto"
-    """Device: auto (the GPU where there is one), cpu, cuda, cuda:1 or mps."""
+    """Device: auto (the GPU if there is one), cpu, cuda, cuda:1 or mps."""
     dtype: DTypeName = "auto"
     """Precision of the base: auto is bfloat16 on a GPU, float32 on a CPU."""

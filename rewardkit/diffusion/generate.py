@@ -1,4 +1,4 @@
-"""`rewardkit generate`: draw images of prompts with a base, and with LoRAs on it."""
+"""`rewardkit generate`: generate images from prompts with a base, optionally with LoRAs."""
 
 from pathlib import Path
 
@@ -15,11 +15,11 @@ from rewardkit.prompts import Prompt, read_prompts
 from rewardkit.training.device import pick_dtype
 
 SHEET = 64
-"""Most images on the contact sheet."""
+"""Maximum number of images on the contact sheet."""
 
 
 def generate(config: GenerateConfig) -> None:
-    """Generate images of prompts with a base, and with LoRAs on it."""
+    """Generate images from prompts with a base, optionally with LoRAs."""
     prompts = wanted(config)
     sampling = SamplingConfig(config.steps, config.guidance, config.seed, config.batch_size, config.size or None)
     base = load_base(config.base, config.device, pick_dtype(config.dtype, config.device))
@@ -36,9 +36,9 @@ def generate(config: GenerateConfig) -> None:
 
 
 def wanted(config: GenerateConfig) -> list[Prompt]:
-    """The prompts of the file or of the command line, one of the two."""
+    """The prompts from either the file or the command line."""
     if (config.prompts is None) == (not config.prompt):
-        raise UserError("give either --prompts FILE or --prompt TEXT, and not both")
+        raise UserError("give either --prompts FILE or --prompt TEXT, not both")
     prompts = [Prompt(text, {}) for text in config.prompt] if config.prompts is None else read_prompts(config.prompts)
     if not prompts:
         raise UserError(f"{config.prompts} holds no prompts; write one a line")
@@ -46,7 +46,7 @@ def wanted(config: GenerateConfig) -> list[Prompt]:
 
 
 def write_prompts(prompts: list[Prompt], paths: list[Path], seed: int, path: Path) -> None:
-    """One row an image; `seed` is that of its generator, for the same image from a stock pipeline."""
+    """One row per image; `seed` is that of its generator, to reproduce the image with a stock pipeline."""
     rows = [
         {**prompt.tags, "prompt": prompt.text, "image": image.name, "seed": image_seed(seed, index)}
         for index, (prompt, image) in enumerate(zip(prompts, paths, strict=True))
@@ -55,7 +55,7 @@ def write_prompts(prompts: list[Prompt], paths: list[Path], seed: int, path: Pat
 
 
 def contact_sheet(paths: list[Path], path: Path) -> None:
-    """Lay the images out on one sheet, none larger than 256 pixels."""
+    """Arrange the images on one sheet, none larger than 256 pixels."""
     images = torch.stack([load_image(each) for each in paths])
     shown = resize(images, 256) if images.shape[-1] > 256 else images
     save_image(grid(shown, columns=8 if len(paths) > 16 else 4), path)

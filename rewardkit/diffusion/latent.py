@@ -1,4 +1,4 @@
-"""What latent rectified-flow families share: noise levels, noise, and a decoder gradients pass through."""
+"""Functions shared by latent rectified-flow families: noise levels, noise, and a differentiable decoder."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from rewardkit.types import Images, Latents, NoiseLevels
 
 
 class UnitRange(torch.autograd.Function):
-    """Clamp to [0, 1] whose gradient is cut only where a descent step would leave the range even further."""
+    """Clamp to [0, 1] whose gradient is zero only where a descent step would move further out of the range."""
 
     @staticmethod
     def forward(ctx: Any, pixels: Tensor) -> Tensor:
@@ -26,9 +26,9 @@ class UnitRange(torch.autograd.Function):
 
 
 def to_unit_range(pixels: Images) -> Images:
-    """Clamp to [0, 1], and let pixels outside be pulled back.
+    """Clamp to [0, 1] with a gradient that can move outside pixels back.
 
-    A plain clamp gives such pixels no gradient at all: once over-exposed, a reward could never repair them.
+    With a plain clamp such pixels have no gradient: once over-exposed, a reward could never correct them.
     """
     clamped: Tensor = UnitRange.apply(pixels)  # type: ignore[no-untyped-call]
     return clamped
@@ -44,7 +44,7 @@ def decode_latents(vae: nn.Module, latents: Latents) -> Images:
 
 
 def encode_images(vae: nn.Module, images: Images) -> Latents:
-    """Encode images by a diffusers VAE (the mean, where it gives a distribution), and apply its shift and scale."""
+    """Encode images with a diffusers VAE (the mean of its distribution), and apply its shift and scale."""
     config: Any = vae.config
     found = vae.encode((2 * images - 1).to(next(vae.parameters())), return_dict=False)[0]  # type: ignore[operator]
     latents: Tensor = found if isinstance(found, Tensor) else found.mode()
@@ -54,12 +54,12 @@ def encode_images(vae: nn.Module, images: Images) -> Latents:
 def gaussian(
     count: int, shape: tuple[int, ...], generator: torch.Generator, device: torch.device, dtype: torch.dtype
 ) -> Latents:
-    """Standard normal latents, drawn where the generator lives (so that a CPU seed means the same on every device)."""
+    """Standard normal latents, sampled on the generator's device, so that a CPU seed is the same for every device."""
     return torch.randn(count, *shape, generator=generator, device=generator.device, dtype=dtype).to(device)
 
 
 def scheduler_sigmas(config: dict[str, Any], steps: int, tokens: int, sigmas: list[float] | None = None) -> NoiseLevels:
-    """Noise levels of a flow-matching Euler scheduler, shifted by the count of image tokens where it asks for it."""
+    """Noise levels of a flow-matching Euler scheduler, shifted by the number of image tokens if it requires it."""
     if steps < 1:
         raise UserError(f"sampling steps must be 1 or more; got {steps}")
     scheduler = FlowMatchEulerDiscreteScheduler.from_config(config)
@@ -71,14 +71,14 @@ def scheduler_sigmas(config: dict[str, Any], steps: int, tokens: int, sigmas: li
 
 
 def dynamic_shift(config: dict[str, Any], tokens: int) -> float:
-    """Shift of the noise levels, linear in the count of image tokens (Esser et al. 2024, arXiv:2403.03206, 5.3.2)."""
+    """Shift of the noise levels, linear in the number of image tokens (Esser et al. 2024, arXiv:2403.03206, 5.3.2)."""
     low, high = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
     bottom, top = config.get("base_shift", 0.5), config.get("max_shift", 1.15)
     return float(bottom + (top - bottom) * (tokens - low) / (high - low))
 
 
 def freeze(*modules: nn.Module | None) -> None:
-    """Put what exists of these modules in eval mode and out of reach of the optimizer."""
+    """Freeze these modules, if they exist, and put them in eval mode."""
     for module in modules:
         if module is not None:
             module.requires_grad_(False).eval()

@@ -1,4 +1,4 @@
-"""Load a base: a folder in diffusers format names its pipeline in `model_index.json`; that name picks the family."""
+"""Load a base: the pipeline class in a diffusers folder's `model_index.json` determines the family."""
 
 import importlib
 from pathlib import Path
@@ -41,7 +41,7 @@ def load_base(spec: str, device: str | torch.device = "cpu", dtype: torch.dtype 
 
 
 def family(spec: str, pipeline: str) -> Family:
-    """The class that adapts a pipeline class; raise `UserError` where no family does."""
+    """The class that adapts a pipeline class; raise `UserError` if there is none."""
     if pipeline not in FAMILIES:
         raise UserError(f"base {spec!r} is a {pipeline}, which is not supported; supported are {', '.join(FAMILIES)}")
     module, _, name = FAMILIES[pipeline].partition(":")
@@ -50,7 +50,7 @@ def family(spec: str, pipeline: str) -> Family:
 
 
 def pipeline_class(spec: str) -> str:
-    """Name of the pipeline class a diffusers folder or hub id declares."""
+    """Name of the pipeline class in a diffusers folder or hub id."""
     from diffusers import DiffusionPipeline
 
     if Path(spec).exists() and not (Path(spec) / "model_index.json").is_file():
@@ -65,9 +65,9 @@ def pipeline_class(spec: str) -> str:
         ) from error
     for name, part in config.items():
         if isinstance(part, list) and part[:1] == ["transformers"] and str(part[-1]).startswith("Auto"):
-            # Such a class reads from the folder which code to run, and asks on the terminal whether to.
+            # Such a class reads from the folder which code to run, and prompts on the terminal.
             raise UserError(
-                f"base {spec!r}: its {name} is a {part[-1]}, which may run code of the folder's own; name "
+                f"base {spec!r}: its {name} is a {part[-1]}, which may run code from the folder; name "
                 "the class itself in model_index.json"
             )
     return str(config.get("_class_name", "pipeline without a class name"))

@@ -1,7 +1,7 @@
-"""Put trained LoRA weights on a base, as stock diffusers would: folders with `pytorch_lora_weights.safetensors`.
+"""Load trained LoRA weights into a base, as stock diffusers does: folders with `pytorch_lora_weights.safetensors`.
 
-The file holds the adapters of one or more networks, each under its name in the pipeline: the transformer's, and those
-of text encoders where they were tuned too.
+The file has the adapters of one or more networks, each under its name in the pipeline: the transformer's, and those
+of text encoders if they were trained too.
 """
 
 import json
@@ -24,7 +24,7 @@ PREFIX = "transformer"
 
 
 def load_loras(base: Base, folders: str | Path | Sequence[str | Path], scales: Sequence[float] | None = None) -> None:
-    """Load every folder's adapter (or one folder's) and switch all of them on; the weights stay frozen.
+    """Load the adapter of one or several folders and activate all; the weights stay frozen.
 
     Raise `UserError` for a folder without the weights file, or for weights that fit another base.
     """
@@ -44,12 +44,12 @@ def load_loras(base: Base, folders: str | Path | Sequence[str | Path], scales: S
 
 
 def networks(base: Base) -> dict[str, nn.Module]:
-    """What an adapter can be put on, by its name in the file."""
+    """The networks that can have an adapter, by name in the file."""
     return {PREFIX: base.denoiser, **(base.tunable_text_encoders if isinstance(base, TunableText) else {})}
 
 
 def load(folder: Path, base: Base, name: str) -> None:
-    """Put one folder's adapters on, under a name."""
+    """Load one folder's adapters under a name."""
     denoiser: Any = base.denoiser
     denoiser.load_lora_adapter(str(folder), prefix=PREFIX, weight_name=WEIGHTS_NAME, adapter_name=name)
     tensors, config = read(folder / WEIGHTS_NAME)
@@ -70,7 +70,7 @@ def read(path: Path) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
 
 
 def check(folder: Path, base: Base) -> None:
-    """Refuse a folder that is no LoRA of this base before diffusers takes it for an empty one."""
+    """Refuse a folder that is not a LoRA for this base, which diffusers would treat as an empty LoRA."""
     path = folder / WEIGHTS_NAME
     if not path.is_file():
         raise UserError(f"no LoRA in {folder}: {WEIGHTS_NAME} is missing; give the folder that `rewardkit refl` wrote")

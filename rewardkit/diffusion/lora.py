@@ -1,6 +1,6 @@
-"""A LoRA on the denoiser and on text encoders (Hu et al. 2021, arXiv:2106.09685): attach, switch off, save.
+"""A LoRA on the denoiser and on text encoders (Hu et al. 2021, arXiv:2106.09685): attach, disable, save.
 
-Stock diffusers loads what is saved.
+Stock diffusers loads the saved files.
 """
 
 import json
@@ -29,8 +29,8 @@ def attach(
 ) -> dict[str, nn.Parameter]:
     """Add a LoRA to every layer whose name ends in one of `targets`; return its parameters by name.
 
-    It starts as the identity (B is zero). Its weights are float32 at least, whatever the base's dtype: updates of
-    1e-4 would round away in bfloat16. Nothing else of the denoiser takes a gradient.
+    It starts as the identity (B is zero). Its weights are at least float32, whatever the base's dtype: updates of
+    1e-4 would be rounded away in bfloat16. Nothing else in the denoiser gets a gradient.
     """
     if rank < 1:
         raise UserError(f"rank must be 1 or more; got {rank}")
@@ -40,7 +40,7 @@ def attach(
     try:
         host.add_adapter(config, adapter_name=ADAPTER)
     except ValueError as error:
-        raise UserError(f"no LoRA can be put on {', '.join(targets)}: {first_line(error)}") from error
+        raise UserError(f"no LoRA can be added to {', '.join(targets)}: {first_line(error)}") from error
     for name, parameter in named_parameters(denoiser).items():
         parameter.data = parameter.data.to(torch.promote_types(parameter.dtype, torch.float32))
         initialise(name, parameter, rank, generator)
@@ -48,7 +48,7 @@ def attach(
 
 
 def initialise(name: str, parameter: nn.Parameter, rank: int, generator: torch.Generator) -> None:
-    """A from N(0, 1/rank^2), B zero; drawn from `generator`, so that the global seed plays no part."""
+    """Initialise A from N(0, 1/rank^2) and B to zero, with `generator`, independent of the global seed."""
     if ".lora_B." in name:
         nn.init.zeros_(parameter)
     else:
@@ -65,7 +65,7 @@ def attach_all(
     denoiser: nn.Module, text: Mapping[str, nn.Module], *, rank: int, alpha: float, targets: Sequence[str],
     text_targets: Sequence[str], random: Callable[[str], torch.Generator],
 ) -> dict[str, nn.Parameter]:  # fmt: skip
-    """Do as `attach` on the denoiser and on text encoders, whose parameters get the encoder's name in front."""
+    """The same as `attach` for the denoiser and text encoders, whose parameters get the encoder's name as prefix."""
     parameters = attach(denoiser, rank=rank, alpha=alpha, targets=targets, generator=random("lora"))
     for prefix, encoder in text.items():
         added = attach(encoder, rank=rank, alpha=alpha, targets=text_targets, generator=random(f"lora {prefix}"))
@@ -74,9 +74,9 @@ def attach_all(
 
 
 def take_up(parameters: Mapping[str, nn.Parameter], folder: Path, text: Collection[str] = ()) -> None:
-    """Start from an adapter that `save` wrote; raise `UserError` where it is of another rank or other layers.
+    """Load an adapter that `save` wrote; raise `UserError` if it has another rank or other layers.
 
-    `text` names the encoders that the names of their parameters begin with.
+    `text` are the names of encoders that prefix their parameters.
     """
     path = folder / WEIGHTS_NAME
     if not path.is_file():
@@ -89,7 +89,7 @@ def take_up(parameters: Mapping[str, nn.Parameter], folder: Path, text: Collecti
     names = {name: there.replace(f".{ADAPTER}.", ".") for name, there in whole.items()}
     if set(names.values()) != set(saved) or any(saved[names[n]].shape != p.shape for n, p in parameters.items()):
         raise UserError(
-            f"the LoRA in {folder} is of another rank or other layers; give the --rank, --target-modules and "
+            f"the LoRA in {folder} has another rank or other layers; give the --rank, --target-modules and "
             "--tune-text it had"
         )
     for name, parameter in parameters.items():
@@ -98,7 +98,7 @@ def take_up(parameters: Mapping[str, nn.Parameter], folder: Path, text: Collecti
 
 @contextmanager
 def reference(denoiser: nn.Module) -> Iterator[None]:
-    """Within it the denoiser is the base model: the adapter is off."""
+    """Context in which the denoiser is the base model: the adapter is disabled."""
     host: Any = denoiser
     host.disable_adapters()
     try:
@@ -108,7 +108,7 @@ def reference(denoiser: nn.Module) -> Iterator[None]:
 
 
 def save(denoiser: nn.Module, folder: Path, text: Mapping[str, nn.Module] | None = None) -> None:
-    """Write the adapter so that `pipeline.load_lora_weights(folder)` loads it, its alpha included.
+    """Write the adapter so that `pipeline.load_lora_weights(folder)` loads it, including its alpha.
 
     The adapters of text encoders go to the same file, under the encoders' names in the pipeline.
     """
@@ -119,11 +119,11 @@ def save(denoiser: nn.Module, folder: Path, text: Mapping[str, nn.Module] | None
         weights = get_peft_model_state_dict(network, adapter_name=ADAPTER)
         tensors |= {f"{prefix}.{name}": value.detach().cpu().contiguous() for name, value in weights.items()}
         config |= {f"{prefix}.{name}": plain(value) for name, value in host.peft_config[ADAPTER].to_dict().items()}
-    # One entry only: safetensors writes several in any order, and equal weights should be equal files.
+    # One entry only: safetensors writes several in arbitrary order, but equal weights should give equal files.
     metadata = {"lora_adapter_metadata": json.dumps(config, sort_keys=True)}
     write_bytes(folder / WEIGHTS_NAME, serialise(tensors, metadata))
 
 
 def plain(value: object) -> object:
-    """What JSON can hold of a setting: peft keeps target layers in a set, whose order differs from run to run."""
+    """Convert a setting for JSON: peft has target layers in a set, whose order differs between runs."""
     return sorted(value) if isinstance(value, set) else value

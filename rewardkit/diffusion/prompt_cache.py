@@ -12,20 +12,20 @@ from rewardkit.types import Conditioning
 
 @runtime_checkable
 class Reads(Protocol):
-    """What a cache asks: a base, as a rule."""
+    """What encodes prompts for a cache, usually a base."""
 
     def encode(self, prompts: list[str]) -> Conditioning: ...
 
 
 @runtime_checkable
 class Prompts(Protocol):
-    """Gives embeddings of prompts, on a device: from a cache, or read anew."""
+    """Returns embeddings of prompts on a device: cached, or computed again."""
 
     def encode(self, prompts: Sequence[str], device: torch.device) -> Conditioning: ...
 
 
 class PromptCache:
-    """Embeddings of prompts, kept on the CPU up to `limit` bytes, or all of them.
+    """Embeddings of prompts, cached on the CPU up to `limit` bytes, or all of them.
 
     Prompts are encoded one at a time: in a batch, rounding would depend on the others of the batch, and a resumed
     run, whose cache starts empty, would differ in the last bit.
@@ -38,18 +38,18 @@ class PromptCache:
         self._bytes = 0
 
     def close(self) -> None:
-        """Read no more prompts than those that are kept."""
+        """Refuse prompts that are not cached from now on."""
         self._base = None
 
     def encode(self, prompts: Sequence[str], device: torch.device) -> Conditioning:
-        """Raise `UserError` for a prompt that was not read before the cache was closed."""
+        """Raise `UserError` for a prompt that was not encoded before the cache was closed."""
         joined = concatenate([self._row(prompt) for prompt in prompts])
         return {name: value.to(device) for name, value in joined.items()}
 
     def _row(self, prompt: str) -> Conditioning:
         if prompt not in self._rows:
             if self._base is None:
-                raise UserError(f"the text encoders were freed before this prompt was read: {prompt!r}")
+                raise UserError(f"the text encoders were freed before this prompt was encoded: {prompt!r}")
             if self._limit is not None and self._bytes > self._limit:
                 self._rows, self._bytes = {}, 0
             row = {name: value.cpu() for name, value in self._base.encode([prompt]).items()}

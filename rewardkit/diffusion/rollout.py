@@ -1,4 +1,4 @@
-"""Draw prompts from fixed noise, a share on each process, and ask something of the images."""
+"""Generate images from fixed noise, one shard per process, and evaluate a function of the images."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,17 +10,17 @@ from rewardkit.training.processes import ALONE, Processes
 from rewardkit.types import Images
 
 Ask = Callable[[Images, Sequence[str]], dict[str, Tensor]]
-"""(images, their prompts) -> named values, one row an image."""
+"""(images, their prompts) -> named values, one row per image."""
 
 
 @torch.no_grad()
 def rollout(
     sampler: Sampler, prompts: Sequence[str], ask: Ask, world: Processes = ALONE, progress: bool = False
 ) -> dict[str, Tensor]:
-    """Values of every prompt's image, on the CPU, a row each; the same on every process.
+    """Values of every prompt's image, on the CPU, one row each; the same on every process.
 
-    Images are drawn and asked about a batch at a time. All processes draw equally many, for sharded weights are
-    computed with together; what two of them drew counts once.
+    Images are generated and evaluated in batches. All processes generate equally many, because sharded weights are
+    gathered together; duplicates are dropped.
     """
     device = next(sampler.base.denoiser.parameters()).device
     batch_size = sampler.config.batch_size

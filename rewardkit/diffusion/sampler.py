@@ -1,4 +1,4 @@
-"""Generate images of prompts: a base and its sampling settings in one object."""
+"""Generate images from prompts: a base and its sampling settings in one object."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +24,7 @@ class SamplingConfig:
     guidance: float = 1.0
     """Classifier-free guidance scale; 1 means none."""
     seed: int = 0
-    """The noise of image i depends only on this and on i."""
+    """Seed; the noise of image i depends only on this and on i."""
     batch_size: int = 16
     """Images generated at once."""
     size: int | None = None
@@ -47,7 +47,7 @@ class Sampler:
     base: Base
     config: SamplingConfig
     encode: Callable[[list[str]], Conditioning] | None = None
-    """Encodes prompts in place of the base, whose text encoders may have been freed."""
+    """Encodes prompts instead of the base, whose text encoders may have been freed."""
 
     def batches(self, prompts: Sequence[str], first: int = 0, progress: bool = False) -> Iterator[Images]:
         """Generate one image per prompt, batch by batch, on the CPU; `first` is the index of the first image.
@@ -90,5 +90,5 @@ def generate_images(
 
 
 def image_seed(seed: int, index: int) -> int:
-    """Seed of image `index` of a run: unrelated for every pair, the same on every machine."""
+    """Seed of image `index` of a run: different for every pair, the same on every machine."""
     return int.from_bytes(hashlib.blake2b(f"{seed}/{index}".encode(), digest_size=7).digest(), "big")

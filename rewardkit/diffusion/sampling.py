@@ -1,8 +1,8 @@
-"""Sample a rectified flow by Euler steps, and keep a graph only where it is asked for.
+"""Sample a rectified flow with Euler steps, and keep a graph only where requested.
 
 DRaFT-K (Clark et al. 2023, arXiv:2309.17400) differentiates the last K steps of the chain (`sample(grad_steps=K)`);
-ReFL (Xu et al. 2023, arXiv:2304.05977) one late step, from which the image is estimated at once (`sample(stop=m)`
-without a graph, then `clean`). Either way memory grows with the steps that carry a graph, never with the others.
+ReFL (Xu et al. 2023, arXiv:2304.05977) one late step, from which the image is estimated directly (`sample(stop=m)`
+without a graph, then `clean`). Memory grows only with the steps that have a graph.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ Velocity = Callable[[Latents, PerImage], Latents]
 """(latents, noise level of each) -> noise - image."""
 
 Unconditional = Literal["graph", "detached"]
-"""Whether the unconditional pass of guidance carries a gradient."""
+"""Whether the unconditional pass of guidance has a gradient."""
 
 
 def sample(
@@ -25,7 +25,7 @@ def sample(
 ) -> Latents:
     """Integrate from `noise` through the first `stop` steps (all of them by default).
 
-    The result carries a graph over the last `grad_steps` of the steps taken; 0 means none at all.
+    The result has a graph over the last `grad_steps` of the steps taken; 0 means none.
     """
     stop = len(sigmas) - 1 if stop is None else stop
     if not 0 <= stop < len(sigmas):
@@ -42,7 +42,7 @@ def sample(
 
 
 def clean(latents: Latents, sigma: PerImage, predicted: Latents) -> Latents:
-    """Estimate the image latents behind noisy ones in one step: `x0 = x - sigma * v`."""
+    """Estimate the clean latents from noisy latents in one step: `x0 = x - sigma * v`."""
     return latents - sigma.to(latents).view(-1, 1, 1, 1) * predicted
 
 
@@ -50,11 +50,11 @@ def guided(
     base: Base, conditioning: Conditioning, empty: Conditioning, scale: float,
     unconditional: Unconditional = "graph",
 ) -> Velocity:  # fmt: skip
-    """Velocity under guidance: `u + scale * (c - u)` (Ho and Salimans 2022, arXiv:2207.12598), or the base's own mix.
+    """Velocity under guidance: `u + scale * (c - u)` (Ho and Salimans 2022, arXiv:2207.12598), or the base's own way.
 
-    `empty` is the encoded empty prompt, one row. Scale 1 is the conditional velocity, in one pass. Where guidance is
-    distilled into the base it is passed as a number. With `unconditional="detached"` the gradient goes through the
-    conditional pass alone.
+    `empty` is the encoded empty prompt, one row. Scale 1 is the conditional velocity, in one pass. If guidance is
+    distilled into the base, it is passed as a number. With `unconditional="detached"` the gradient goes only through
+    the conditional pass.
     """
     if base.distilled_guidance:
         count = len(next(iter(conditioning.values())))
@@ -80,12 +80,12 @@ def guided(
 
 
 def linear(without: Latents, given: Latents, scale: float) -> Latents:
-    """Guidance as its paper has it."""
+    """Guidance as in its paper."""
     return without + scale * (given - without)
 
 
 def concatenate(rows: Sequence[Conditioning]) -> Conditioning:
-    """Join conditionings along the batch; shorter token sequences are padded with zeros (and False in masks)."""
+    """Concatenate conditionings along the batch; shorter token sequences are padded with zeros (and False in masks)."""
     return {name: _join([row[name] for row in rows]) for name in rows[0]}
 
 

@@ -1,4 +1,4 @@
-"""What to change when a run does not fit: a ladder, each rung on top of the one before."""
+"""What to change if a run does not fit: a ladder of cumulative changes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ from rewardkit.plan.config import PlanConfig
 from rewardkit.plan.planner import Plan, Planner
 
 WORTH = 0.99
-"""A change is left out that keeps more than this share of the peak."""
+"""Changes that keep more than this fraction of the peak are left out."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Rung:
 
 
 def changes(config: PlanConfig) -> Iterator[tuple[str, dict[str, object]]]:
-    """Changes that a config leaves open: those that alter no result first, then a smaller batch and image."""
+    """Changes that a config allows: first those that do not change the result, then a smaller batch and image."""
     if config.text_encoders:
         yield "--no-text-encoders", {"text_encoders": False}
     if config.save_memory == "none":
@@ -33,7 +33,7 @@ def changes(config: PlanConfig) -> Iterator[tuple[str, dict[str, object]]]:
 
 
 def climb(planner: Planner, plan: Plan) -> list[Rung]:
-    """Go up the ladder until the run fits; nothing where it fits already."""
+    """Apply changes until the run fits; none if it already fits."""
     rungs: list[Rung] = []
     config, peak = plan.config, plan.worst.peak
     for change, values in changes(plan.config):

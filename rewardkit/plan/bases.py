@@ -1,4 +1,4 @@
-"""A base on the meta device, built from configuration files alone: a known name, a diffusers folder, or a hub id."""
+"""A base on the meta device, built only from configuration files: a known name, a diffusers folder, or a hub id."""
 
 import importlib
 import tomllib
@@ -27,7 +27,7 @@ Part = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a base is made of, before anything is built."""
+    """The parts of a base, before anything is built."""
 
     name: str
     pipeline: str
@@ -35,7 +35,7 @@ class Recipe:
 
 
 def known_bases() -> list[str]:
-    """Names whose real sizes ship with the package."""
+    """Names of bases whose sizes ship with the package."""
     return [*BUILT_IN, *read_known()["bases"]]
 
 
@@ -45,7 +45,7 @@ def read_known() -> dict[str, Any]:
 
 
 def recipe(spec: str) -> Recipe:
-    """Read what a base is made of; raise `UserError` where the name or the folder says nothing of the kind."""
+    """Read the parts of a base; raise `UserError` for an unknown name or a folder without this information."""
     known = read_known()["bases"].get(spec.lower())
     if known is not None:
         shared = read_known()["parts"]
@@ -57,7 +57,7 @@ def recipe(spec: str) -> Recipe:
 
 
 def fetched(spec: str) -> Path:
-    """Fetch the configuration files of a hub id, and no weights."""
+    """Download the configuration files of a hub id, without weights."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
@@ -86,11 +86,11 @@ def from_folder(spec: str, folder: Path) -> Recipe:
 
 
 def build(made_of: Recipe, dtype: torch.dtype, device: torch.device = META) -> Base:
-    """Build the family's base: real classes, and no data where the device is meta; the VAE in float32, as in a run."""
+    """Build the family's base from the real classes, without data on the meta device; the VAE in float32."""
     with torch.device(device), quiet():
         modules = {name: module(part) for name, part in made_of.parts.items()}
     for name, each in modules.items():
-        # `nn.Module.to`: diffusers' own warns, and transformers' asks for weights that are there.
+        # `nn.Module.to`: diffusers' version warns, and transformers' requires real weights.
         nn.Module.to(each, torch.float32 if name == "vae" else dtype)
     with quiet():
         return family(made_of.name, made_of.pipeline).of_parts(modules)
@@ -100,7 +100,9 @@ def module(part: Part) -> nn.Module:
     """Build one part from its settings, on the current device."""
     library, _, name = part["class"].rpartition(".")
     if library not in ("diffusers", "transformers") and not library.startswith("rewardkit."):
-        raise UserError(f"a part of the base is a {part['class']}; only diffusers and transformers classes are built")
+        raise UserError(
+            f"a part of the base is a {part['class']}; only diffusers and transformers classes are supported"
+        )
     kind = getattr(importlib.import_module(library), name)
     settings = {key: value for key, value in part.items() if key != "class"}
     built: nn.Module = kind(kind.config_class(**settings)) if library == "transformers" else kind.from_config(settings)

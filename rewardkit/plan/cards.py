@@ -1,4 +1,4 @@
-"""What cards can do, as their makers' data sheets say: dense, without sparsity."""
+"""Figures of GPUs from their data sheets: dense, without sparsity."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ class Card:
     memory: float
     """GiB."""
     half: float
-    """Peak of bfloat16 and float16 matrix products that add in float32, 10^12 FLOP/s."""
+    """Peak of bfloat16 and float16 matrix products with float32 accumulation, 10^12 FLOP/s."""
     tf32: float
     """Peak of TF32, which torch's convolutions in float32 use by default."""
     single: float
     """Peak of float32, which torch's matrix products in float32 use by default."""
     bandwidth: float
-    """Of the memory, 10^9 bytes/s."""
+    """Memory bandwidth, 10^9 bytes/s."""
 
 
 CARDS = {
@@ -38,7 +38,7 @@ CARDS = {
 
 
 def seconds(account: Account, card: Card, share: float) -> float:
-    """Estimate the time of a phase: FLOPs at a share of each peak, and after them the bytes of all other operators.
+    """Estimate the time of a phase: FLOPs at a fraction of each peak, plus the bytes of all other operators.
 
     Eager operators run one after another, so the two times add up.
     """

@@ -1,4 +1,4 @@
-"""`rewardkit plan`: expected memory and time of a ReFL run, from configuration files alone."""
+"""`rewardkit plan`: expected memory and time of a ReFL run, only from configuration files."""
 
 from rewardkit.io.files import write_json
 from rewardkit.plan.advice import climb
@@ -15,7 +15,7 @@ def plan(config: PlanConfig) -> None:
 
 
 def show(config: PlanConfig) -> None:
-    """Print a plan, and write it where asked."""
+    """Print a plan, and write it to `out` if given."""
     planner = Planner(config)
     planned = planner.plan(config)
     rungs = climb(planner, planned)

@@ -1,4 +1,4 @@
-"""What a base makes of prompts, as shapes: all zeros; on the meta device masks stay real."""
+"""The conditioning of a base, as zeros of the right shapes; masks stay real on the meta device."""
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from rewardkit.types import Conditioning
 
 
 def conditioning(base: Base, count: int, tokens: int, dtype: torch.dtype, device: torch.device) -> Conditioning:
-    """Encode `count` prompts of `tokens` tokens; families that pad to a length of their own take that one."""
+    """Conditioning of `count` prompts of `tokens` tokens; families that pad to a fixed length use that length."""
 
     def zeros(name: str, shape: tuple[int, ...]) -> Tensor:
         if not name.endswith("mask"):

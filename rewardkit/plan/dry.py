@@ -1,8 +1,8 @@
-"""Run real modules on tensors without data, and keep account of what a device would hold, compute and move.
+"""Run real modules on tensors without data, and account for what a device would store, compute and move.
 
-Floating point tensors live on torch's meta device: they have shapes and storages, and no memory behind them. Integers,
-masks and noise levels stay real, because models read lengths, positions and times from them. What is counted is counted
-at each operator that autograd and the modules really issue, so nothing about a network has to be guessed.
+Floating-point tensors are on torch's meta device: they have shapes and storages, but no memory. Integers, masks and
+noise levels stay real, because models read lengths, positions and timesteps from them. Everything is counted at each
+operator that autograd and the modules really call, so nothing about a network has to be guessed.
 """
 
 import weakref
@@ -23,22 +23,22 @@ aten = torch.ops.aten
 META, CPU = torch.device("meta"), torch.device("cpu")
 
 SMALL = 4096
-"""Longest list of floats that stays real: families look noise levels up in theirs."""
+"""Longest list of floats that stays real, because families look up noise levels in such lists."""
 
 Kernels = Literal["cuda", "cpu"]
-"""Whose fused operators a model would get; a CPU has no fused RMSNorm, which then keeps more for the backward pass."""
+"""Device whose fused operators are used; a CPU has no fused RMSNorm and saves more for the backward pass."""
 
 CONVOLUTIONS = {aten.convolution, aten.convolution_backward}
 
 
 @dataclass
 class Account:
-    """What one phase did."""
+    """The account of one phase."""
 
     resident: int = 0
     """Bytes alive at its end."""
     peak: int = 0
-    """Most bytes alive at any operator of it."""
+    """Peak bytes alive at any of its operators."""
     flops: Counter[tuple[str, str]] = field(default_factory=Counter)
     """(dtype, "matmul" or "conv") -> floating point operations."""
     traffic: int = 0
@@ -46,7 +46,7 @@ class Account:
 
 
 class DryRun(TorchDispatchMode):
-    """Within it every operator is accounted to the phase that is open."""
+    """Context in which every operator is accounted to the current phase."""
 
     def __init__(self, kernels: Kernels = "cuda") -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class DryRun(TorchDispatchMode):
 
     @contextmanager
     def phase(self, name: str) -> Iterator[Account]:
-        """Account what follows to `name`."""
+        """Account the block to `name`."""
         before, self._open = self._open, self.phases.setdefault(name, Account())
         self._open.peak = max(self._open.peak, self.live)
         try:
@@ -78,7 +78,7 @@ class DryRun(TorchDispatchMode):
             self._open = before
 
     def leave_out(self, *modules: nn.Module) -> None:
-        """Do not count what was there before: the weights and buffers of these modules."""
+        """Do not count existing memory: the weights and buffers of these modules."""
         for module in modules:
             for tensor in (*module.parameters(), *module.buffers()):
                 self._storages[tensor.untyped_storage()._cdata] = None
@@ -120,10 +120,10 @@ class DryRun(TorchDispatchMode):
 
 @contextmanager
 def fused_operators(kernels: Kernels) -> Iterator[None]:
-    """Send attention and RMSNorm to the operators a device has for them: attention never holds the T x T matrix.
+    """Use the operators that a device has for attention and RMSNorm: attention never stores the T x T matrix.
 
-    The functions are replaced in torch for the time being. A mode of torch's own would be suspended on the way back,
-    and layers that are computed again there would get other operators than before.
+    The functions in torch are replaced temporarily. A torch mode would be suspended in the backward pass,
+    and layers that are recomputed there would use other operators than before.
     """
     before = F.scaled_dot_product_attention, torch.rms_norm
     F.scaled_dot_product_attention = attention
@@ -139,7 +139,7 @@ def attention(
     query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0,
     is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False,
 ) -> Tensor:  # fmt: skip
-    """Attention by the memory-efficient operator, on shapes alone."""
+    """Attention by the memory-efficient operator, on shapes only."""
     if enable_gqa and (groups := query.shape[-3] // key.shape[-3]) > 1:
         key, value = key.repeat_interleave(groups, -3), value.repeat_interleave(groups, -3)
     if attn_mask is not None:
@@ -156,13 +156,13 @@ def attention(
 def fused_rms_norm(
     input: Tensor, normalized_shape: Any, weight: Tensor | None = None, eps: float | None = None
 ) -> Tensor:
-    """RMSNorm by its fused operator, on shapes alone."""
+    """RMSNorm by its fused operator, on shapes only."""
     out: Tensor = aten._fused_rms_norm(input, list(normalized_shape), weight, eps)[0]
     return out
 
 
 def reconcile(func: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Bring the real tensors among an operator's arguments to the meta device where others are there already."""
+    """Move an operator's real arguments to the meta device if other arguments are there."""
     if all(tensor.device == CPU for tensor in tensors_of((args, kwargs))):
         return args, kwargs
     if kwargs.get("device") is not None:
@@ -173,7 +173,7 @@ def reconcile(func: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[s
 
 
 def as_positions(index: Tensor | None) -> tuple[Tensor | None, ...]:
-    """A mask as the positions it picks: the count of them is a shape, and only a real mask knows it."""
+    """Convert a mask to the selected positions, whose number is a shape that only a real mask has."""
     if index is None or index.dtype != torch.bool or index.device == META:
         return (index,)
     return tuple(index.nonzero().unbind(1))
@@ -188,7 +188,7 @@ def tensors_of(value: Any) -> list[Tensor]:
 
 
 def is_small(tensor: Tensor) -> bool:
-    """Whether a tensor made of nothing, or of real ones, is real itself: integers, masks, lists of noise levels."""
+    """Whether a tensor made from no or only real tensors is real: integers, masks, lists of noise levels."""
     floating = tensor.is_floating_point() or tensor.is_complex()
     return not floating or (tensor.ndim < 2 and tensor.numel() <= SMALL)
 

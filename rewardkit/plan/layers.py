@@ -1,7 +1,7 @@
-"""Measure a few layers of a deep network and extend the account to all of them.
+"""Measure a few layers of a deep network and extrapolate the account to all of them.
 
 Layers of one kind do the same work on the same shapes, so bytes, FLOPs and peaks are affine in their number: the
-slope is the account with one more layer less the account without it. Every other part of the network runs as it is.
+slope is the account with one more layer minus the account without it. The rest of the network runs unchanged.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,14 +17,14 @@ Accounts = Mapping[str, Account]
 
 @dataclass(frozen=True)
 class Kind:
-    """Consecutive layers of one list that are alike."""
+    """Consecutive identical layers of one list."""
 
     stack: str
     layers: tuple[nn.Module, ...]
 
 
 def kinds(network: nn.Module) -> list[Kind]:
-    """Sort the layers of the network's own lists by kind, in order."""
+    """Group the layers in the network's module lists by kind, in order."""
     found: list[Kind] = []
     for name, stack in network.named_children():
         if not isinstance(stack, nn.ModuleList):
@@ -40,12 +40,12 @@ def kinds(network: nn.Module) -> list[Kind]:
 
 
 def signature(layer: nn.Module) -> tuple[object, ...]:
-    """What makes two layers alike: class, and names and shapes of the weights."""
+    """What makes two layers identical: class, and names and shapes of the weights."""
     return (type(layer), *((name, weight.shape) for name, weight in layer.named_parameters()))
 
 
 def measured(network: nn.Module, run: Callable[[], Accounts]) -> dict[str, Account]:
-    """Account `run` for the whole network while it holds one or two layers of each kind at most."""
+    """Account `run` for the whole network while it has at most one or two layers of each kind."""
     all_kinds = kinds(network)
     ones = [1] * len(all_kinds)
     with cut(network, all_kinds, ones):
@@ -64,7 +64,7 @@ def measured(network: nn.Module, run: Callable[[], Accounts]) -> dict[str, Accou
 
 @contextmanager
 def cut(network: nn.Module, all_kinds: Sequence[Kind], counts: Sequence[int]) -> Iterator[None]:
-    """Leave so many layers of each kind in the network for a while."""
+    """Temporarily keep this many layers of each kind in the network."""
     stacks = {kind.stack: network.get_submodule(kind.stack) for kind in all_kinds}
     try:
         for name in stacks:
@@ -77,7 +77,7 @@ def cut(network: nn.Module, all_kinds: Sequence[Kind], counts: Sequence[int]) ->
 
 
 def scaled(account: Account, factor: int) -> Account:
-    """A copy, times a factor."""
+    """A copy multiplied by a factor."""
     empty = Account()
     add(empty, account, factor)
     return empty

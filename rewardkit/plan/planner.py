@@ -1,4 +1,4 @@
-"""From a config to a plan: what is held all the time, what each phase adds to it, how long an update takes."""
+"""From a config to a plan: static memory, the memory of each phase, and the time of an update."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from rewardkit.plan.towers import Tower
 GIB = 2**30
 
 RESERVE = 0.05
-"""Share of a card's memory that a plan leaves to the driver's context, libraries' workspaces and fragmentation."""
+"""Fraction of a card's memory reserved for the driver's context, libraries' workspaces and fragmentation."""
 
 Accounts = Mapping[str, Account]
 
@@ -31,24 +31,24 @@ class Phase:
     name: str
     times: int
     peak: int
-    """Most bytes on the device during it, everything included."""
+    """Peak bytes on the device, including everything."""
     graph: int
-    """Bytes it leaves behind for the way back."""
+    """Bytes saved for the backward pass."""
     flops: int
-    """Of all its times."""
+    """FLOPs of all repetitions."""
     seconds: float
-    """Estimate for all its times."""
+    """Estimate for all repetitions."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run is expected to need."""
+    """The expected needs of a run."""
 
     config: PlanConfig
     parameters: Mapping[str, int]
     """Weights by part."""
     resident: Mapping[str, int]
-    """Bytes by part, held all the time."""
+    """Static bytes by part."""
     phases: tuple[Phase, ...]
 
     @property
@@ -63,7 +63,7 @@ class Plan:
 
     @property
     def capacity(self) -> float:
-        """GiB that the run may take."""
+        """GiB available to the run."""
         return (self.config.memory or CARDS[self.config.card].memory) * (1 - RESERVE)
 
     @property
@@ -72,7 +72,7 @@ class Plan:
 
 
 class Planner:
-    """A base and its rewards on the meta device, and the accounts that were taken of them already."""
+    """A base and its rewards on the meta device, with cached accounts."""
 
     def __init__(self, config: PlanConfig, made_of: Recipe | None = None, kernels: Kernels = "cuda") -> None:
         self.recipe = made_of or recipe(config.base)
@@ -102,7 +102,7 @@ class Planner:
         return {**counts, "lora": self.lora, "rewards": rewards}
 
     def resident(self, config: PlanConfig) -> dict[str, int]:
-        """Bytes held all the time, by part: weights and buffers, and what the optimizer keeps of the LoRA."""
+        """Static bytes by part: weights and buffers, and the optimizer state of the LoRA."""
         parts = {name: weight_bytes(part) for name, part in self.parts.items()}
         parts["transformer"] -= 4 * self.lora
         if not config.text_encoders:
@@ -112,10 +112,10 @@ class Planner:
         return {**parts, "rewards": sum(map(weight_bytes, self.towers)), **learned}
 
     def phases(self, config: PlanConfig, static: int) -> list[Phase]:
-        """Stack the phases' own accounts on what is held beneath each."""
+        """Add to each phase's account the memory held by others during it."""
         denoise, decode, rewards = self.denoise(config), self.decode(config), self.rewards(config)
         window, images = denoise["window"].resident, decode["decode"].resident
-        fresh = static - 4 * self.lora  # the way back through the denoiser makes the gradient anew
+        fresh = static - 4 * self.lora  # the backward pass of the denoiser allocates the gradient
         beneath = {
             "prefix": static, "window": static, "decode": static + window, "rewards": static + window + images,
             "rewards backward": static + window + images, "decode backward": static + window,
@@ -137,7 +137,7 @@ class Planner:
         )
 
     def rewards(self, config: PlanConfig) -> dict[str, Account]:
-        """All towers one after another; their graphs wait together for the way back."""
+        """All towers one after another; all their graphs are kept until the backward pass."""
         step = self.step(config)
         return self.taken(("rewards", step.batch_size, step.size), lambda: stacked(self.towers, step))
 
@@ -155,7 +155,7 @@ class Planner:
 
 
 def phase(name: str, account: Account, beneath: int, times: int, config: PlanConfig) -> Phase:
-    """Put an account on what is held beneath it."""
+    """Add an account to the memory that is already held."""
     graph = 0 if name == "prefix" or name.endswith("backward") else account.resident
     flops = times * sum(account.flops.values())
     estimate = times * seconds(account, CARDS[config.card], config.share)
@@ -163,7 +163,7 @@ def phase(name: str, account: Account, beneath: int, times: int, config: PlanCon
 
 
 def stacked(towers: list[Tower], step: simulate.Step) -> dict[str, Account]:
-    """Accounts of several towers in turn, as one."""
+    """Combine the accounts of several towers that run one after another."""
     total = {"rewards": Account(), "rewards backward": Account()}
     for tower in towers:
         below = total["rewards"].resident
@@ -178,6 +178,6 @@ def stacked(towers: list[Tower], step: simulate.Step) -> dict[str, Account]:
 
 
 def weight_bytes(module: nn.Module) -> int:
-    """Bytes of a module's weights and buffers, shared ones once."""
+    """Bytes of a module's weights and buffers; shared tensors count once."""
     tensors = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())

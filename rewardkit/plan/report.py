@@ -1,4 +1,4 @@
-"""Show a plan: a table, a verdict, and what to change in which order where it does not fit."""
+"""Format a plan: a table, a verdict, and what to change in which order if it does not fit."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -9,7 +9,7 @@ from rewardkit.plan.planner import GIB, RESERVE, Plan
 
 
 def text(plan: Plan, rungs: Sequence[Rung]) -> str:
-    """What the command prints."""
+    """The output of the command."""
     config = plan.config
     head = (
         f"ReFL on {config.base}: {config.size} px, batch {config.batch_size}, LoRA rank {config.rank}, "
@@ -21,12 +21,12 @@ def text(plan: Plan, rungs: Sequence[Rung]) -> str:
 
 
 def resident(plan: Plan) -> list[str]:
-    """Parts that are there all the time."""
-    rows = [f"{'held all the time':24}{'parameters':>12}{'GiB':>9}"]
+    """Static memory by part."""
+    rows = [f"{'allocated throughout':24}{'parameters':>12}{'GiB':>9}"]
     for name, size in plan.resident.items():
         count = plan.parameters.get("lora" if name == "LoRA" else name)
         rows.append(f"  {name:22}{millions(count):>12}{size / GIB:9.2f}")
-    return [*rows, f"  {'together':22}{'':>12}{sum(plan.resident.values()) / GIB:9.2f}"]
+    return [*rows, f"  {'total':22}{'':>12}{sum(plan.resident.values()) / GIB:9.2f}"]
 
 
 def phases(plan: Plan) -> list[str]:
@@ -49,7 +49,7 @@ def phases(plan: Plan) -> list[str]:
 
 
 def verdict(plan: Plan, rungs: Sequence[Rung]) -> str:
-    """One line: whether it fits, and what would make it."""
+    """One line: whether it fits, and which changes would make it fit."""
     room = f"{plan.capacity / (1 - RESERVE):g} GiB ({RESERVE:.0%} of them kept free)"
     peak = f"peak {plan.worst.peak / GIB:.1f} GiB in {plan.worst.name}"
     if plan.fits:
@@ -58,17 +58,17 @@ def verdict(plan: Plan, rungs: Sequence[Rung]) -> str:
         if rung.plan.fits:
             changes = ", ".join(each.change for each in rungs[: index + 1])
             return f"Does not fit {room}: {peak}. Fits with {changes}: {rung.plan.worst.peak / GIB:.1f} GiB."
-    return f"Does not fit {room}: {peak}, and not with any of the changes below either; take a larger card."
+    return f"Does not fit {room}: {peak}, nor with all of the changes below; use a larger card."
 
 
 def ladder(plan: Plan, rungs: Sequence[Rung]) -> list[str]:
-    """Changes, one on top of the other, with the peak each leads to."""
+    """Cumulative changes, with the resulting peaks."""
     rows = [
         f"  {rung.change:44}{rung.plan.worst.peak / GIB:8.2f} GiB in {rung.plan.worst.name}, "
-        f"{rung.plan.seconds:.2f} s an update"
+        f"{rung.plan.seconds:.2f} s per update"
         for rung in rungs
     ]
-    return ["Next, one on top of the other, what costs the result nothing first:", *rows] if rows else []
+    return ["Cumulative changes, those that do not affect the result first:", *rows] if rows else []
 
 
 def as_json(plan: Plan, rungs: Sequence[Rung]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""One ReFL update on shapes alone: prefix, window, decode, rewards, and the way back through all of them.
+"""One ReFL update on shapes only: prefix, window, decode, rewards, and their backward passes.
 
 The order and the functions are those of a run (`rewardkit.diffusion.sampling`, the family's four verbs); the weights
-are left out of these accounts, because they are there all the time.
+are not in these accounts, because they are static.
 """
 
 from collections.abc import Sequence
@@ -25,10 +25,10 @@ from rewardkit.types import Latents
 
 @runtime_checkable
 class Meter(Protocol):
-    """What takes the measure of a phase: a dry run here, memory of a real device in `benchmarks/plan_check.py`."""
+    """Measures a phase: a dry run here, memory of a real device in `benchmarks/plan_check.py`."""
 
     def phase(self, name: str) -> AbstractContextManager[object]:
-        """Measure what happens within it."""
+        """Measure the block."""
         ...
 
 
@@ -37,7 +37,7 @@ Branches = Literal["off", "detached", "graph"]
 
 @dataclass(frozen=True)
 class Step:
-    """What is simulated."""
+    """The simulated update."""
 
     batch_size: int
     size: int
@@ -50,7 +50,7 @@ class Step:
 
 
 def attach(base: Base, rank: int, targets: Sequence[str]) -> list[nn.Parameter]:
-    """Put a LoRA on, its weights in float32 as in a run; everything else takes no gradient."""
+    """Add a LoRA with weights in float32, as in a run; nothing else gets a gradient."""
     base.denoiser.requires_grad_(False)
     with torch.device(META):
         base.denoiser.add_adapter(  # type: ignore[operator]
@@ -77,7 +77,7 @@ def denoise_once(base: Base, step: Step) -> dict[str, Account]:
 
 
 def run_denoiser(meter: Meter, base: Base, step: Step, device: torch.device) -> None:
-    """Take one step without a graph, the window's steps with one, and the way back; on any device."""
+    """Run one step without a graph, the window's steps with one, and the backward pass; on any device."""
     asked = conditioning(base, step.batch_size, step.tokens, step.dtype, device)
     empty = conditioning(base, 1, step.tokens, step.dtype, device)
     noisy, sigmas = latents(base, step, device), torch.full((step.grad_steps + 1,), 0.5)
@@ -104,7 +104,7 @@ def decode(base: Base, vae: nn.Module, step: Step, checkpointing: bool) -> dict[
 
 
 def run_decoder(meter: Meter, base: Base, step: Step, device: torch.device, one_by_one: bool = False) -> None:
-    """Decode with a graph, and the way back."""
+    """Decode with a graph, and run the backward pass."""
     estimate = latents(base, step, device).requires_grad_()
     with meter.phase("decode"):
         images = decode_by_image(base.decode, estimate) if one_by_one else base.decode(estimate)
@@ -113,7 +113,7 @@ def run_decoder(meter: Meter, base: Base, step: Step, device: torch.device, one_
 
 
 def switch(network: nn.Module, checkpointing: bool) -> None:
-    """Switch a network's checkpointing of its own blocks on or off, where it has any."""
+    """Switch a network's gradient checkpointing on or off, if it has any."""
     if not switchable(network):
         return
     if checkpointing:
@@ -131,7 +131,7 @@ def reward(tower: nn.Module, step: Step) -> dict[str, Account]:
 
 
 def run_reward(meter: Meter, tower: nn.Module, step: Step, device: torch.device) -> None:
-    """Score images, and the way back to their pixels."""
+    """Score images, and run the backward pass to the pixels."""
     images = torch.zeros(step.batch_size, 3, step.size, step.size, device=device).requires_grad_()
     with meter.phase("rewards"):
         scores: Tensor = tower(images)

@@ -18,12 +18,12 @@ from rewardkit.plan.dry import META
 from rewardkit.types import Images, Scores
 
 LIKE = {"pickscore": "ViT-H-14", "hpsv2": "ViT-H-14", "clipscore": "ViT-L-14", "laion": "ViT-L-14"}
-"""Published scorers -> the backbone they stand on."""
+"""Published scorers -> their backbone."""
 WHOLE = "copy the folder again, or name its backbone instead"
 
 
 class Tower(nn.Module):
-    """A frozen encoder and, in place of a head, the sum of its embedding: one number an image."""
+    """A frozen encoder with the sum of its embedding in place of a head: one number per image."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -38,18 +38,18 @@ class Tower(nn.Module):
 def encoder(name: str) -> nn.Module:
     """Build a tower without weights; raise `UserError` for a name open_clip does not have.
 
-    Of a folder (open_clip's layout, or a trained reward model) configuration files alone are read.
+    For a folder (open_clip's layout, or a trained reward model) only configuration files are read.
     """
     name = LIKE.get(name.lower(), name)
     if Path(name).is_dir():
         return of_folder(Path(name))
     if name == "seedling":
         return load_encoder(name).to(META)
-    model = re.split("[/:]", name)[0]  # what follows says which weights
+    model = re.split("[/:]", name)[0]  # the rest names the weights
     config = open_clip.get_model_config(model)
     if config is None:
         raise UserError(f"no backbone {name!r}; {did_you_mean(name, [*LIKE, 'seedling', *open_clip.list_models()])}")
-    logging.disable(logging.WARNING)  # open_clip warns that there are no weights, which is the point
+    logging.disable(logging.WARNING)  # open_clip warns that there are no weights, as intended
     try:
         with torch.device(META):
             clip = open_clip.create_model(model, pretrained=None, device="meta").eval()
@@ -59,7 +59,7 @@ def encoder(name: str) -> nn.Module:
 
 
 def of_folder(folder: Path) -> nn.Module:
-    """Build the tower that a folder's configuration files describe; raise `UserError` where they describe none."""
+    """Build the tower described by a folder's configuration files; raise `UserError` if there is none."""
     if (folder / CONFIG).is_file():
         return of_open_clip(read_object(folder / CONFIG, WHOLE))
     about = folder / "config.json"
@@ -80,4 +80,4 @@ def of_open_clip(about: Mapping[str, Any]) -> nn.Module:
 
 
 def untold(_: list[str]) -> torch.Tensor:
-    raise RuntimeError("a planned tower reads no text")
+    raise RuntimeError("a planned tower has no text encoder")

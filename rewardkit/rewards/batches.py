@@ -1,4 +1,4 @@
-"""Image files to batches for rewards: decoded and framed in threads, pictures of all sizes, few in memory."""
+"""Batches of image files for rewards: decoded and framed in threads, any image sizes, few in memory."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ from rewardkit.rewards.loaded import AnyReward, loaded, score_all
 from rewardkit.types import Scores
 
 AHEAD = 2
-"""Batches' worth of images that are read ahead."""
+"""Batches of images that are read ahead."""
 
 WAITING = 4
-"""Batches' worth of images that may wait for others of their size."""
+"""Batches of images that may wait for others of the same size."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,14 @@ class Batch:
     """Images that go through the rewards together."""
 
     rows: Sequence[int]
-    """Their places among the files."""
+    """Their indices in the list of files."""
     images: Sequence[Tensor]
-    """What each reward is given, (B, 3, height, width): framed by it, or whole where it takes images of any size."""
+    """The input of each reward, (B, 3, height, width): framed by it, or unchanged if it takes any size."""
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A file that is no image."""
+    """A file that is not an image."""
 
     row: int
     error: str
@@ -43,7 +43,7 @@ class Unreadable:
 def batches(
     files: Sequence[Path | ImageBytes], rewards: Sequence[AnyReward], size: int
 ) -> Iterator[Batch | Unreadable]:
-    """Read files and give them in batches of at most `size`, all of a batch of one shape, not always in order."""
+    """Read files and yield batches of at most `size` images of one shape, not always in order."""
     queues: dict[tuple[torch.Size, ...], list[tuple[int, Sequence[Tensor]]]] = {}
     for row, frames in ahead(
         lambda row: framed(load_pixels(files[row]), rewards), range(len(files)), depth=AHEAD * size
@@ -61,7 +61,7 @@ def batches(
 
 
 def framed(image: Num[Tensor, "3 height width"], rewards: Sequence[AnyReward]) -> Sequence[Tensor]:
-    """What each reward is to be given of an image: floats, framed before they were made of bytes, so in 8 bits."""
+    """The input of each reward for an image: floats, framed in 8 bits before the conversion from bytes."""
     return [floats(loaded(reward).frame(image[None]))[0].contiguous() for reward in rewards]
 
 
@@ -73,7 +73,7 @@ def stacked(queue: Sequence[tuple[int, Sequence[Tensor]]]) -> Batch:
 def score_batch(
     rewards: Sequence[AnyReward], batch: Batch, prompts: Sequence[str], device: str | torch.device
 ) -> dict[str, Scores]:
-    """Score a batch by every reward, each on its own frames."""
+    """Score a batch with every reward, each on its own frames."""
     scores: dict[str, Tensor] = {}
     for reward, images in zip(rewards, batch.images, strict=True):
         scores |= score_all([reward], images.to(device), prompts)

@@ -1,4 +1,4 @@
-"""A calibration as `rewardkit calibrate` saves it, ready to use: raw scores to ratings and to probabilities."""
+"""Calibrations saved by `rewardkit calibrate`: raw scores to ratings and to probabilities."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,17 +17,17 @@ from rewardkit.types import Scores
 MARK = "rewardkit_calibration"
 FORMAT = 1
 FILE = "calibration.json"
-"""Its name in a reward model's folder."""
+"""Its file name in a reward model's folder."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """A map from raw scores to ratings that never falls: linear between its knots, level beyond the first and last."""
+    """A non-decreasing map from raw scores to ratings: linear between its knots, constant outside."""
 
     scores: tuple[float, ...]
-    """Raw scores of the knots, rising."""
+    """Raw scores of the knots, ascending."""
     ratings: tuple[float, ...]
-    """Ratings of the knots, 1 to 5, rising."""
+    """Ratings of the knots, 1 to 5, ascending."""
 
     def __call__(self, scores: Scores) -> Scores:
         found = np.interp(scores.detach().double().cpu().numpy(), self.scores, self.ratings)
@@ -36,17 +36,17 @@ class Scale:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What `calibrate` saved, ready to use."""
+    """A saved calibration."""
 
     scales: Mapping[str, Scale]
     temperatures: Mapping[str, float]
 
     def rate(self, axis: str, scores: Scores) -> Scores:
-        """Turn raw scores to ratings from 1 to 5."""
+        """Convert raw scores to ratings from 1 to 5."""
         return self.scales[axis](scores)
 
     def prefer(self, axis: str, first: Scores, second: Scores) -> Scores:
-        """Give P(the first image is better)."""
+        """Return P(the first image is better)."""
         return ((first - second) / self.temperatures[axis]).sigmoid()
 
     @classmethod
@@ -59,7 +59,7 @@ class Calibration:
         except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict) or found.get(MARK) != FORMAT:
-            raise UserError(f"{path} is no calibration of this version; make one with rewardkit calibrate")
+            raise UserError(f"{path} is not a calibration of this version; make one with rewardkit calibrate")
         axes = found["axes"].items()
         scales = {axis: Scale(tuple(one["scores"]), tuple(one["ratings"])) for axis, one in axes}
         return cls(scales, {axis: one["temperature"] for axis, one in axes})
@@ -78,7 +78,7 @@ class Ratings:
 
 
 def on_scale(rewards: Sequence[AnyReward], files: Mapping[str, Path]) -> list[LoadedReward]:
-    """Put rewards on the 1-5 scale of calibration files, given by the rewards' names; the others stay as they are.
+    """Map rewards to the 1-5 scale of calibration files, given by the rewards' names; others are unchanged.
 
     Raises `UserError` for a name that no reward has, and for a file that calibrates none of a reward's axes.
     """
@@ -91,9 +91,9 @@ def on_scale(rewards: Sequence[AnyReward], files: Mapping[str, Path]) -> list[Lo
 
 
 def rated(reward: LoadedReward, path: Path) -> LoadedReward:
-    """Put one reward on the scale of a calibration file; axes that it does not calibrate are left out.
+    """Map one reward to the scale of a calibration file; axes that it does not calibrate are left out.
 
-    It is for reports, not for training, as ratings carry no gradient.
+    It is for reports, not for training, because ratings have no gradient.
     """
     calibration = Calibration.load(path)
     axes = {name: axis for name, axis in reward.axes.items() if axis in calibration.scales}

@@ -1,4 +1,4 @@
-"""Calls of code that a user brings: whatever goes wrong inside becomes one line that names whose code it is."""
+"""Calls of user code: any failure inside becomes a one-line error that names the code."""
 
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
@@ -13,9 +13,9 @@ from rewardkit.errors import UserError
 
 @contextmanager
 def blamed(who: str, call: str) -> Iterator[None]:
-    """Within it an exception, `sys.exit()` included, becomes a `UserError` that names `who` and the `call`.
+    """Context in which any exception, including `sys.exit()`, becomes a `UserError` that names `who` and the `call`.
 
-    Code that leaves gradients switched off (or on) for all that follows is refused: training after it would learn
+    Code that leaves gradients switched off (or on) is refused, because training after it would learn
     nothing.
     """
     before = torch.is_grad_enabled()
@@ -25,26 +25,26 @@ def blamed(who: str, call: str) -> Iterator[None]:
     except UserError:
         raise
     except (Exception, SystemExit) as error:
-        raise UserError(f"{who} failed in {call}: {said(error)}; REWARDKIT_TRACEBACK=1 shows where") from error
+        raise UserError(f"{who} failed in {call}: {message(error)}; REWARDKIT_TRACEBACK=1 shows where") from error
     finally:
         torch.set_grad_enabled(before)
     if after != before:
         raise UserError(
             f"{who} switched gradients {'on' if after else 'off'} in {call}, for everything that follows; "
-            "use torch.no_grad() or torch.enable_grad() as a context in its place"
+            "use torch.no_grad() or torch.enable_grad() as a context instead"
         )
 
 
-def said(error: BaseException) -> str:
+def message(error: BaseException) -> str:
     """Type and text of an exception, on one line."""
     text = textwrap.shorten(str(error), 300, placeholder=" ...")
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 class ScoreCall:
-    """A user's scoring method; its first call also checks that the images come back as they were.
+    """A user's scoring method; its first call also checks that the images are not changed.
 
-    Once is enough: a method that writes into its images does so whenever it runs, and a copy of every batch would cost
+    Once is enough: a method that writes into its images always does so, and a copy of every batch would cost
     memory. Unnoticed, the other rewards of a panel would score the changed images.
     """
 
@@ -57,6 +57,6 @@ class ScoreCall:
         with blamed(self.who, self.call):
             found = self.function(images, prompts)
         if before is not None and not torch.equal(before, images.detach()):
-            raise UserError(f"{self.who} changes the images it is given in {self.call}; let it work on images.clone()")
+            raise UserError(f"{self.who} changes its input images in {self.call}; use images.clone() there")
         self.tried = True
         return found

@@ -23,4 +23,4 @@ class ScoreConfig:
     batch_size: int = 16
     """Images scored at once."""
     device: str = "auto"
-    """Device of the rewards: auto (the GPU where there is one), cpu, cuda, cuda:1 or mps."""
+    """Device of the rewards: auto (the GPU if there is one), cpu, cuda, cuda:1 or mps."""

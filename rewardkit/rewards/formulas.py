@@ -1,4 +1,4 @@
-"""Rewards without a trained model: published formulas, differentiable, for a first run and for tests."""
+"""Rewards without a trained model: published differentiable formulas, for a first run and for tests."""
 
 from collections.abc import Sequence
 
@@ -19,12 +19,12 @@ def colourfulness(images: Images) -> Scores:
 
 
 def norm(pairs: torch.Tensor) -> Scores:
-    """Length over the first dimension; its gradient is finite at zero."""
+    """Norm over the first dimension, with a finite gradient at zero."""
     return (pairs.square().sum(0) + 1e-12).sqrt()
 
 
 class Colourfulness:
-    """Likes vivid colours, whatever the prompt."""
+    """Rewards vivid colours, independent of the prompt."""
 
     name = "colourfulness"
     axis = "aesthetic"

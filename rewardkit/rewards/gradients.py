@@ -1,4 +1,4 @@
-"""Whether the rewards of a panel can be descended: their gradients reach the pixels, and are finite numbers."""
+"""Check that the gradients of a panel's rewards reach the pixels and are finite."""
 
 from collections.abc import Sequence
 
@@ -12,9 +12,9 @@ from rewardkit.types import Images
 
 @torch.enable_grad()
 def reached(panel: Panel, images: Images, prompts: Sequence[str]) -> set[str]:
-    """Names of the scores whose gradient is not zero at all pixels of these images.
+    """Names of the scores whose gradient is non-zero at some pixel of these images.
 
-    A score that applies to none of the prompts is not among them. Raises `UserError` for a score without a gradient at
+    Scores that apply to none of the prompts are not included. Raises `UserError` for a score without a gradient at
     the pixels, and for a gradient that is not finite.
     """
     pixels = images.detach().clone().requires_grad_()
@@ -28,7 +28,7 @@ def reached(panel: Panel, images: Images, prompts: Sequence[str]) -> set[str]:
             raise UserError(f"reward {name!r} {PROMISED}, but its gradient does not reach the images; {REMEDY}")
         if not gradient.isfinite().all():
             raise UserError(
-                f"the gradient of reward {name!r} at the images is not finite, though its scores are; look for a "
+                f"the gradient of reward {name!r} at the images is not finite, though its scores are; check for a "
                 "square root or a norm at zero, a division, or a logarithm"
             )
         if gradient.any():

@@ -1,4 +1,4 @@
-"""Rewards as the toolkit uses them: whatever a user hands in becomes one `LoadedReward`, and its scores are checked."""
+"""Rewards as the toolkit uses them: any user object becomes one `LoadedReward`, and its scores are checked."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ from rewardkit.types import Scores
 
 @dataclass(frozen=True, eq=False)
 class LoadedReward:
-    """A reward of one score or several; every method is there, whatever the user's object offers."""
+    """A reward with one or several scores; it has all methods, whatever the user's object offers."""
 
     name: str
     axes: Mapping[str, str]
@@ -28,18 +28,18 @@ class LoadedReward:
     differentiable: bool
     """Whether the gradient reaches the pixels."""
     compute: Callable[[Tensor, Sequence[str]], Mapping[str, Any]]
-    """The user's own scores by score name, not yet checked; `scores` checks them."""
+    """The user's scores by score name, unchecked; `scores` checks them."""
     frame: Callable[[Pixels], FramedPixels]
-    """Brings images to the reward's own size (see `Frames`); leaves them as they are where it has none."""
+    """Resizes images to the reward's size (see `Frames`); returns them unchanged if it has none."""
     source: Any
-    """The object that the user handed in."""
+    """The user's object."""
 
     def scores(self, images: Tensor, prompts: Sequence[str]) -> dict[str, Scores]:
         """Score images (B, 3, H, W), RGB in [0, 1], by score name, in one forward pass.
 
-        The scores come back on the images' device, wherever the reward computed them. Raises `UserError` for images or
-        prompts of another form, for whatever goes wrong inside the reward, and for a result that is not one finite
-        floating-point number an image.
+        The scores are returned on the images' device, wherever the reward computed them. Raises `UserError` for images
+        or prompts of the wrong form, for any failure inside the reward, and for a result that is not one finite
+        floating-point number per image.
         """
         check_images(images, f"reward {self.name!r}")
         check_prompts(prompts, f"reward {self.name!r}", len(images))
@@ -51,7 +51,7 @@ class LoadedReward:
         return scores
 
     def score(self, images: Tensor, prompts: Sequence[str], axis: str | None = None) -> Scores:
-        """Score images on one axis; a reward of several needs to be told which, or raises `UserError`."""
+        """Score images on one axis; raises `UserError` if the reward has several and none is named."""
         if axis is not None:
             return self.pick(axis).score(images, prompts)
         if len(self.axes) > 1:
@@ -63,7 +63,7 @@ class LoadedReward:
         return scores
 
     def pick(self, axis: str) -> "LoadedReward":
-        """Take one axis as a reward of its own; raise `UserError` when there is no such axis."""
+        """Return one axis as a separate reward; raise `UserError` if there is no such axis."""
         names = [name for name, own in self.axes.items() if own == axis]
         if not names:
             raise UserError(f"reward {self.name!r} has no axis {axis!r}; {did_you_mean(axis, self.axes.values())}")
@@ -71,13 +71,13 @@ class LoadedReward:
 
 
 AnyReward = Reward | MultiReward | LoadedReward
-"""What a user may hand in."""
+"""Accepted user objects."""
 
 
 def loaded(reward: Any, called: str | None = None) -> LoadedReward:
-    """Make a `LoadedReward` of any reward; one that is loaded already is returned as it is.
+    """Convert any reward to a `LoadedReward`; a loaded reward is returned unchanged.
 
-    Raises `UserError`, naming the object as `called`, for what is no reward.
+    Raises `UserError`, naming the object as `called`, for an object that is not a reward.
     """
     if isinstance(reward, LoadedReward):
         return reward
@@ -91,11 +91,11 @@ def loaded(reward: Any, called: str | None = None) -> LoadedReward:
 
 SINGLE: Mapping[str, str] = {"name": "a string", "axis": "a string", "differentiable": "a bool", "score": "a method"}
 MULTI: Mapping[str, str] = {"name": "a string", "axes": "strings", "differentiable": "a bool", "scores": "a method"}
-"""What the two kinds of rewards consist of."""
+"""The parts of the two kinds of rewards."""
 
 
 def check_parts(reward: Any, needed: Mapping[str, str], called: str) -> None:
-    """Raise `UserError` for an object that lacks a part of a reward, or has another thing by its name."""
+    """Raise `UserError` for an object that lacks a part of a reward, or has one of the wrong type."""
     kinds: dict[str, Callable[[Any], bool]] = {
         "a string": lambda part: isinstance(part, str) and part != "",
         "strings": lambda part: isinstance(part, list | tuple) and all(isinstance(axis, str) and axis for axis in part),
@@ -104,7 +104,7 @@ def check_parts(reward: Any, needed: Mapping[str, str], called: str) -> None:
     }
     parts = ", ".join(f"{name} ({kind})" for name, kind in needed.items())
     if inspect.isclass(reward):
-        raise UserError(f"{called} is a class; hand in an object of it, {reward.__name__}()")
+        raise UserError(f"{called} is a class; pass an object of it, {reward.__name__}()")
     for name, kind in needed.items():
         if not hasattr(reward, name):
             raise UserError(f"{called} is no reward: it has no {name}; a reward needs {parts}")
@@ -146,7 +146,7 @@ def several(reward: MultiReward) -> Callable[[Tensor, Sequence[str]], Mapping[st
 
 
 def score_axes(rewards: Sequence[AnyReward]) -> dict[str, str]:
-    """Every score's name and its axis; raise `UserError` for two scores of one name."""
+    """Every score's name and its axis; raise `UserError` for duplicate names."""
     axes: dict[str, str] = {}
     for reward in map(loaded, rewards):
         for name, axis in reward.axes.items():
@@ -157,7 +157,7 @@ def score_axes(rewards: Sequence[AnyReward]) -> dict[str, str]:
 
 
 def score_all(rewards: Sequence[AnyReward], images: Tensor, prompts: Sequence[str]) -> dict[str, Scores]:
-    """Score images by every reward, one forward pass each; raise `UserError` as `LoadedReward.scores` does."""
+    """Score images with every reward, one forward pass each; raise `UserError` as `LoadedReward.scores` does."""
     scores: dict[str, Scores] = {}
     for reward in map(loaded, rewards):
         scores |= reward.scores(images, prompts)

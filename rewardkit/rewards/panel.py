@@ -1,6 +1,6 @@
 """Several rewards as one: a panel of weighted, normalised, gated parts.
 
-Normalising matters more for back-propagation than for policy gradients: there a global scale cancels, here it acts
+Normalisation matters more for back-propagation than for policy gradients: there a global scale cancels, here it acts
 as a learning rate. So every part is a frozen z-score on images of the base model: a weight then means the same for
 every reward, and multiplying one raw reward by 100 changes nothing.
 """
@@ -18,17 +18,17 @@ from rewardkit.rewards.protocol import applies
 from rewardkit.types import Images, Mask, Scalar, Scores
 
 FLAT = 1e-6
-"""The least standard deviation of a raw score that is divided by."""
+"""Lower bound of a raw score's standard deviation in the division."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """How one score enters a panel."""
+    """The settings of one score in a panel."""
 
     weight: float = 1.0
-    """Its share beside the other parts."""
+    """Its weight relative to the other parts."""
     target: float = 2.0
-    """The z-score above which it stops pulling: the loss is `relu(target - z)`, so the low rewards pull."""
+    """The z-score above which it has no gradient: the loss is `relu(target - z)`, so low rewards dominate."""
     mean: float = 0.0
     """Mean of the raw score on the base model's own images (frozen)."""
     std: float = 1.0
@@ -43,9 +43,9 @@ class Panel:
     parts: Mapping[str, Part] = field(default_factory=dict)
     """Keyed by score name (see `LoadedReward.axes`); a score without a part gets the default one."""
     device: torch.device | None = None
-    """Where the rewards are, if not where the images come from; scores come back."""
+    """Device of the rewards, if it differs from that of the images; scores are moved back."""
     only: Mapping[str, Container[str]] = field(default_factory=dict)
-    """Score name -> the prompts it speaks about; all that its axis speaks about where not given."""
+    """Score name -> the prompts it applies to; default: all prompts that its axis applies to."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rewards", tuple(map(loaded, self.rewards)))
@@ -68,11 +68,11 @@ class Panel:
         return {name: value.to(images.device) for name, value in scores.items()}
 
     def normalise(self, raw: Mapping[str, Scores]) -> dict[str, Scores]:
-        """Turn raw scores to frozen z-scores."""
+        """Convert raw scores to frozen z-scores."""
         return {name: (value - self.part(name).mean) / self.part(name).std for name, value in raw.items()}
 
     def gates(self, prompts: Sequence[str]) -> dict[str, Mask]:
-        """Which prompts each score speaks about."""
+        """Which prompts each score applies to."""
         return {name: applies(axis, prompts) & self.chosen(name, prompts) for name, axis in self.axes.items()}
 
     def chosen(self, name: str, prompts: Sequence[str]) -> Mask:
@@ -112,12 +112,12 @@ class Panel:
 
     @property
     def constant(self) -> list[str]:
-        """The scores that were the same for all images that the panel was fitted on."""
+        """The scores that were constant over all images that the panel was fitted on."""
         return [name for name in self.axes if self.part(name).std <= FLAT]
 
     def remedy(self, name: str) -> str:
         if name in self.only:
-            return "add prompts that its gate lets through"
+            return "add prompts that pass its gate"
         return 'add prompts that quote the wanted text, like: a red circle with "SALE"'
 
     def state(self) -> dict[str, dict[str, Any]]:

@@ -1,8 +1,8 @@
-"""What a user hands in as a reward: one method, `score(images, prompts) -> (B,)`, higher is better.
+"""The reward protocol: one method, `score(images, prompts) -> (B,)`, higher is better.
 
-Three facts go with it: its name, its axis and whether its gradient reaches the pixels. A user's class needs no import
-from here. A model that yields several axes in one forward pass offers `scores` instead (`MultiReward`). Either
-becomes a `LoadedReward` before it is used.
+Three attributes go with it: its name, its axis and whether its gradient reaches the pixels. A user's class needs no
+import from here. A model with several axes in one forward pass has `scores` instead (`MultiReward`). Either becomes a
+`LoadedReward` before it is used.
 """
 
 from collections.abc import Sequence
@@ -37,21 +37,21 @@ class MultiReward(Protocol):
     differentiable: bool
 
     def scores(self, images: Images, prompts: Sequence[str]) -> dict[str, Scores]:
-        """Return every axis's scores by the axis's name."""
+        """Return the scores of every axis by name."""
         ...
 
 
 @runtime_checkable
 class Frames(Protocol):
-    """A reward that brings images to a size of its own before anything else; framing a second time changes nothing.
+    """A reward that first resizes images to its own size; framing is idempotent.
 
-    Who scores many files lets it do so in the threads that decode them, on bytes, which it gives back as bytes (resized
-    in 8 bits, as published recipes do) or as floats. A reward need not offer it.
+    When many files are scored, framing runs in the decoding threads on bytes, and returns bytes (resized in 8 bits, as
+    in published recipes) or floats. It is optional for a reward.
     """
 
     def frame(self, images: Pixels) -> FramedPixels: ...
 
 
 def applies(axis: str, prompts: Sequence[str]) -> Mask:
-    """Say which prompts an axis speaks about: the text axis only where the prompt asks for text (quotes it)."""
+    """Return which prompts an axis applies to: the text axis only if the prompt asks for text (quotes it)."""
     return torch.tensor([axis != "text" or has_text(prompt) for prompt in prompts], dtype=torch.bool)

@@ -1,7 +1,7 @@
-"""A reward by name: a registered word, a folder with a reward model, "module:Class", or what a package offers.
+"""Rewards by name: a registered name, a folder with a reward model, "module:Class", or a package's entry point.
 
-Names map to "module:object" strings that are imported on use: the ground floor knows where upper floors keep their
-things without importing them.
+Names map to "module:object" strings that are imported on use, so that this package can name rewards of later
+packages without importing them.
 """
 
 import importlib
@@ -29,7 +29,7 @@ REWARDS = {
     "posters-aesthetic": "rewardkit.posters.judge:PostersAesthetic",
     "posters-text": "rewardkit.posters.judge:PostersText",
 }
-"""Name -> where it lives; built without arguments, or with `device` if it takes one."""
+"""Name -> its class or function; called without arguments, or with `device` if it takes one."""
 
 SCORERS = {
     "aesthetic-v2.5": "rewardkit.rewards.published.aesthetic:load_aesthetic_v25",
@@ -45,32 +45,32 @@ SCORERS = {
     "pickscore": "rewardkit.rewards.published.clip:load_pickscore",
     "vqascore": "rewardkit.rewards.published.vqascore:load_vqascore",
 }
-"""Published scorers: name -> what loads them, from the hub, or from a file, folder or hub id after a colon."""
+"""Published scorers: name -> their loader, from the hub, or from a file, folder or hub id after a colon."""
 
 REWARD_MODEL = "rm.model:RewardModel"
-"""What a folder holds whose config.json says `rewardkit_reward_model`."""
+"""Loader of folders whose config.json has `rewardkit_reward_model`."""
 
 GROUP = "rewardkit.rewards"
-"""Entry points of this group, of any installed package, are rewards too."""
+"""Entry points of this group in any installed package are rewards too."""
 
 
 def load_reward(spec: str | Path | AnyReward, device: torch.device | str = "cpu") -> LoadedReward:
     """Build a reward from its name, a folder, or "module:Class"; `SPEC#axis` picks one axis of several.
 
-    An object that is a reward already is checked and wrapped.
+    A reward object is checked and wrapped.
 
-    A published scorer takes its weights from what follows a colon: `pickscore:/a/folder`, `clipscore:owner/name`.
+    A published scorer takes its weights from after a colon: `pickscore:/a/folder`, `clipscore:owner/name`.
 
-    Raises `UserError` for an unknown name (with the near one), a folder without a reward model, a class that is no
-    reward or fails, and an axis it does not have.
+    Raises `UserError` for an unknown name (with the closest), a folder without a reward model, a class that is not a
+    reward or fails, and an unknown axis.
     """
     return load_rewards([spec], device)[0]
 
 
 def load_rewards(specs: Sequence[str | Path | AnyReward], device: torch.device | str = "cpu") -> list[LoadedReward]:
-    """Build several; those that differ in `#axis` only share one model.
+    """Build several rewards; specs that differ only in `#axis` share one model.
 
-    Raises `UserError` as `load_reward` does, and when two scores share a name.
+    Raises `UserError` as `load_reward` does, and if two scores have the same name.
     """
     if isinstance(specs, str | Path):
         raise UserError(f"rewards are a list; got {str(specs)!r}, so write [{str(specs)!r}]")
@@ -94,7 +94,7 @@ def load_rewards(specs: Sequence[str | Path | AnyReward], device: torch.device |
 
 
 def names() -> list[str]:
-    """Every name `load_reward` knows: built in, and from installed packages."""
+    """All names that `load_reward` knows: built in, and from installed packages."""
     return sorted({*REWARDS, *SCORERS, *(point.name for point in entry_points(group=GROUP))})
 
 
@@ -122,13 +122,13 @@ def resolve(where: str) -> Any:
 
 
 def imported(module: str, where: str) -> ModuleType:
-    """Import a module; raise `UserError` when there is none, and let errors inside it through."""
+    """Import a module; raise `UserError` if it does not exist, and pass errors inside it through."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise
-        raise UserError(f"no module {error.name!r} for {where!r}; check the name, or install what offers it") from error
+        raise UserError(f"no module {error.name!r} for {where!r}; check the name, or install its package") from error
 
 
 def _public(members: dict[str, Any]) -> list[str]:
@@ -164,5 +164,5 @@ def _call(factory: Callable[..., Any], device: torch.device, *arguments: Any) ->
 def _reward_model_folder(folder: Path) -> Path:
     config = read_object(folder / "config.json") if (folder / "config.json").is_file() else {}
     if "rewardkit_reward_model" not in config:
-        raise UserError(f"{folder} holds no reward model (a config.json with rewardkit_reward_model); see train-rm")
+        raise UserError(f"{folder} has no reward model (a config.json with rewardkit_reward_model); see train-rm")
     return folder

@@ -1,4 +1,4 @@
-"""What a reward returned: one finite floating-point score an image, with a gradient where one is promised."""
+"""Checks of a reward's result: one finite floating-point score per image, with a gradient if promised."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,9 +11,9 @@ from rewardkit.types import Mask, Scores
 
 
 def checked(name: str, found: Any, images: Tensor, prompts: Sequence[str]) -> Scores:
-    """One finite floating score an image, on the images' device; raise `UserError` naming the reward otherwise.
+    """Return one finite floating-point score per image, on the images' device; else raise `UserError`.
 
-    A column (B, 1) or a lone number would broadcast against the batch, and give a wrong loss without a word.
+    A column (B, 1) or a single number would broadcast against the batch and silently give a wrong loss.
     """
     if not (
         isinstance(found, Tensor)
@@ -24,14 +24,14 @@ def checked(name: str, found: Any, images: Tensor, prompts: Sequence[str]) -> Sc
     ):
         raise UserError(
             f"reward {name!r} returned {described(found)}; expected a floating-point torch.Tensor of shape "
-            f"({len(images)},), one score an image"
+            f"({len(images)},), one score per image"
         )
     check_finite(name, found, prompts)
     return found.to(images.device)
 
 
 def described(found: Any) -> str:
-    """What a reward returned, in a few words."""
+    """Describe what a reward returned."""
     if isinstance(found, Tensor) and (found.is_meta or found.layout != torch.strided):
         return f"a tensor without values (device {found.device}, layout {found.layout})"
     if isinstance(found, Tensor):
@@ -42,7 +42,7 @@ def described(found: Any) -> str:
 
 
 def check_finite(name: str, scores: Scores, prompts: Sequence[str]) -> None:
-    """Stop at the first score that is not a finite number, and name its prompt: a bad reward must not poison a step."""
+    """Raise `UserError` for the first score that is not finite, naming its prompt."""
     bad = (~torch.isfinite(scores.detach())).nonzero().flatten().tolist()
     if bad:
         index = bad[0]
@@ -53,13 +53,13 @@ def check_finite(name: str, scores: Scores, prompts: Sequence[str]) -> None:
 
 
 def check_graph(name: str, scores: Scores, asked: Mask) -> None:
-    """Refuse scores without a gradient, of a reward that promises one; those of prompts not `asked` about need none."""
+    """Refuse scores without a gradient from a reward that promises one, except for prompts not in `asked`."""
     if not scores.requires_grad and asked.any():
         raise UserError(f"reward {name!r} {PROMISED}, but its scores come without one; {REMEDY}")
 
 
-PROMISED = "says that it is differentiable"
+PROMISED = "claims to be differentiable"
 REMEDY = (
-    "compute them from the images by torch alone, without detach(), numpy or no_grad(), or set differentiable = False "
+    "compute them from the images with torch only, without detach(), numpy or no_grad(), or set differentiable = False "
     "and train on it with --objective nft"
 )

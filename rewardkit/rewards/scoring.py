@@ -1,4 +1,4 @@
-"""The pass of rewards over image files that `score`, the leaderboard and `rounds` share."""
+"""Scoring of image files with rewards, shared by `score`, the leaderboard and `rounds`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from rewardkit.training.device import pick_device
 
 @dataclass(frozen=True)
 class Scored:
-    """One image's scores, without those that do not apply to its prompt (text, where none is asked for)."""
+    """One image's scores, without those that do not apply to its prompt (text, if none is requested)."""
 
     item: Item
     scores: Mapping[str, float]
     error: str = ""
-    """Why the image could not be scored, if so."""
+    """Why the image could not be scored; None if it was."""
 
 
 @torch.no_grad()
@@ -32,7 +32,7 @@ def score_items(
     device: str | torch.device = "cpu",
     label: str = "scoring",
 ) -> list[Scored]:
-    """Score items in batches, a row an item in their order; an unreadable image yields a row with its error."""
+    """Score items in batches, one row per item in order; an unreadable image yields a row with its error."""
     rewards, device = [loaded(reward) for reward in rewards], pick_device(device)
     prompts = [item.prompt for item in items]
     gates = {name: applies(axis, prompts).tolist() for name, axis in score_axes(rewards).items()}

@@ -1,1 +1,1 @@
-"""What every training loop shares: the run folder, trackers, versions, processes, averages."""
+"""The training kit: run folder, trackers, versions, processes, EMA, schedules, checkpoints."""

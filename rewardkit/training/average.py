@@ -1,4 +1,4 @@
-"""A moving average of the weights that learn: steadier than the last ones where labels or rewards are noisy."""
+"""A moving average of the trained weights, which is more stable than the last weights under noisy labels or rewards."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,23 +10,23 @@ from torch import Tensor, nn
 
 @runtime_checkable
 class Rule(Protocol):
-    """How an average takes weights in: diffusers' `EMAModel`, or `Lerp`."""
+    """How an average is updated: diffusers' `EMAModel`, or `Lerp`."""
 
     shadow_params: list[Any]
-    """The averages, one a parameter."""
+    """The averages, one per parameter."""
     optimization_step: int
-    """Updates taken in."""
+    """Number of updates."""
 
     def step(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Take the weights after one more update in."""
+        """Add the weights after one more update."""
         ...
 
 
 class Lerp:
     """Exponential moving average with decay `min(decay, (1 + n) / (10 + n))` after n updates.
 
-    diffusers' `EMAModel` has these decays too, but the first: it forgets the initial weights at once, where this keeps
-    a tenth of them. It also rounds otherwise, and importing diffusers takes longer than training a small model.
+    diffusers' `EMAModel` has the same decays except the first: it forgets the initial weights at once, while this keeps
+    a tenth of them. It also rounds differently, and importing diffusers takes longer than training a small model.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], decay: float) -> None:
@@ -53,12 +53,12 @@ class Average:
         return dict(zip(self.parameters, self.rule.shadow_params, strict=True))
 
     def update(self) -> None:
-        """Take the parameters in."""
+        """Update the averages with the parameters."""
         self.rule.step(self.parameters.values())
 
     @contextmanager
     def swapped(self) -> Iterator[None]:
-        """Within it the parameters hold the averages."""
+        """Context in which the parameters have the averaged values."""
         own = {name: value.detach().clone() for name, value in self.parameters.items()}
         put(self.parameters, self.weights)
         try:
@@ -67,7 +67,7 @@ class Average:
             put(self.parameters, own)
 
     def load(self, weights: Mapping[str, Tensor], updates: int) -> None:
-        """Go on from saved averages of so many updates."""
+        """Restore saved averages after a number of updates."""
         self.rule.optimization_step = updates
         for name, average in self.weights.items():
             average.copy_(weights[name])
@@ -75,6 +75,6 @@ class Average:
 
 @torch.no_grad()
 def put(parameters: Mapping[str, nn.Parameter], weights: Mapping[str, Tensor]) -> None:
-    """Copy weights into parameters, by name; those not given stay."""
+    """Copy weights into parameters by name; others are unchanged."""
     for name, value in weights.items():
         parameters[name].copy_(value)

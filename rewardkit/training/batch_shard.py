@@ -1,4 +1,4 @@
-"""A process's part of every batch: its own images, and random numbers that do not depend on who draws them."""
+"""A process's shard of every batch: its images, and random numbers that do not depend on the process."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from rewardkit.training.processes import ALONE, Processes
 
 @dataclass(frozen=True)
 class BatchShard:
-    """The images of a batch that are this process's: neighbours, in whole groups of `unit`."""
+    """The consecutive images of a batch that belong to this process, in whole groups of `unit`."""
 
     batch: int
     """Images of the whole batch, over all processes."""
@@ -38,29 +38,29 @@ class BatchShard:
 
     @property
     def weight(self) -> float:
-        """Share of the batch: what a mean over these images counts in the mean over all."""
+        """Fraction of the batch: the weight of a mean over these images in the mean over all."""
         return self.count / self.batch
 
     def take(self, whole: Tensor, rounds: int = 1) -> Tensor:
-        """Own rows of the whole batch, or of several rounds of it one after another."""
+        """This process's rows of the whole batch, or of several rounds of it one after another."""
         return whole.unflatten(0, (rounds, self.batch))[:, self.rows].flatten(0, 1)
 
     def own(self, draw: Callable[[int], Tensor], rounds: int = 1) -> Tensor:
-        """Draw for every image of the batch and keep one's own: an image's numbers are then always the same."""
+        """Sample for every image of the batch and keep this process's rows, so that an image's numbers never change."""
         return self.take(draw(rounds * self.batch), rounds)
 
     def whole(self, own: Tensor) -> Tensor:
-        """Put the processes' rows together, in the batch's order; without a graph."""
+        """Gather the rows of all processes in the batch's order; without a graph."""
         if self.world.count == 1:
             return own
         return torch.cat([each.to(own.device) for each in self.world.gather(own.detach().cpu())])
 
     def mean(self, own: float) -> float:
-        """Mean over the whole batch of what is a mean over each process's images."""
+        """Mean over the whole batch, from the means over each process's images."""
         return sum(self.world.gather(own * self.weight))
 
     def norms(self, own: Tensor) -> Tensor:
-        """Norms of gradients over the whole batch, from those of means over each process's images."""
+        """Norms of gradients over the whole batch, from gradients of means over each process's images."""
         if self.world.count == 1:
             return own
         return torch.stack(self.world.gather((own * self.weight).detach().cpu())).norm(dim=0).to(own)

@@ -1,6 +1,6 @@
-"""Where and how precisely to compute, by name. Imports no torch by itself.
+"""Device and dtype by name. Does not import torch at the top.
 
-`auto` is the GPU where torch sees one, else the CPU; and bfloat16 on a GPU, float32 on a CPU.
+`auto` is the GPU if torch sees one, else the CPU; and bfloat16 on a GPU, float32 on a CPU.
 """
 
 from typing import TYPE_CHECKING, Literal
@@ -16,7 +16,7 @@ KNOWN = "auto, cpu, cuda, cuda:1 or mps"
 
 
 def pick_device(name: "str | torch.device" = "auto") -> "torch.device":
-    """Turn a name into a device; raise `UserError` for a name that is none and for a device that is not here."""
+    """Convert a name to a device; raise `UserError` for an invalid name and for a device that does not exist."""
     import torch
 
     if isinstance(name, torch.device):
@@ -39,7 +39,7 @@ def pick_device(name: "str | torch.device" = "auto") -> "torch.device":
 
 
 def pick_dtype(name: DTypeName, device: "str | torch.device") -> "torch.dtype":
-    """Turn a name into a precision; `auto` is bfloat16 on a GPU and float32 on a CPU."""
+    """Convert a name to a dtype; `auto` is bfloat16 on a GPU and float32 on a CPU."""
     import torch
 
     if name == "auto":

@@ -6,7 +6,7 @@ from rewardkit.types import Latents, PerImage, Scalar
 
 
 def noised(latents: Latents, noise: Latents, sigma: PerImage) -> Latents:
-    """The point of every image's path at its noise level: `(1 - sigma) latents + sigma noise`."""
+    """Noised latents at each image's noise level: `(1 - sigma) latents + sigma noise`."""
     level = sigma.view(-1, 1, 1, 1)
     return (1 - level) * latents + level * noise
 

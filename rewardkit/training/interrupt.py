@@ -1,4 +1,4 @@
-"""One way to stop a training loop early: SIGINT and SIGTERM let the update end, and a checkpoint is saved."""
+"""Stop a training loop early: on SIGINT and SIGTERM the update finishes and a checkpoint is saved."""
 
 import os
 import signal
@@ -14,13 +14,13 @@ from rewardkit.training.processes import ALONE, Processes
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 SAME_SIGNAL = 1.0
-"""Seconds within which a second signal counts as the first: launchers pass on a Ctrl-C that the process has already."""
+"""Seconds within which a second signal is ignored: launchers forward a Ctrl-C that the process already received."""
 
 
 class Interrupt:
-    """Use it as `with Interrupt(world) as interrupt:` around a loop, and ask `interrupt.due()` after every update.
+    """Use it as `with Interrupt(world) as interrupt:` around a loop, and call `interrupt.due()` after every update.
 
-    The first signal only sets a flag; a later one does what it did before, so it stops the process at once. A signal
+    The first signal only sets a flag; a later signal has its original effect, so it stops the process at once. A signal
     that the process ignores (as under nohup) stays ignored. Outside the main thread no handler is installed.
     """
 
@@ -42,7 +42,7 @@ class Interrupt:
         self._restore()
 
     def due(self) -> bool:
-        """Whether any process has received a signal; ask on all of them, or they wait for each other forever."""
+        """Whether any process has received a signal; call it on all processes, or they wait for each other forever."""
         self.received = max(self.world.gather(self.received))
         return bool(self.received)
 

@@ -1,4 +1,4 @@
-"""What changes during a run: the weights that learn, the optimizers' moments and the weights' moving average."""
+"""The trained state of a run: weights, optimizer moments and the moving average of the weights."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -36,22 +36,22 @@ class Learner:
         """Updates done."""
 
     def update(self, loss: Scalar) -> float:
-        """Descend once; return the gradient's norm before clipping, and stop on one that is not finite.
+        """Run one optimizer step; return the gradient norm before clipping, and raise if it is not finite.
 
-        Of several processes each gives its part of the loss, and all descend its sum.
+        With several processes each passes its part of the loss, and all descend the sum.
         """
         self.clear()
-        if loss.requires_grad:  # it does not once every reward is past its target and nothing else pulls
+        if loss.requires_grad:  # False once every reward is past its target and there is no other loss
             loss.backward()
         return self.descend(loss)
 
     def clear(self) -> None:
-        """Drop the gradients."""
+        """Clear the gradients."""
         for optimizer in self.optimizers.values():
             optimizer.zero_grad(set_to_none=True)
 
     def descend(self, loss: Tensor | float) -> float:
-        """Step along gradients that are there; the loss they come from is only named where they are not finite."""
+        """Step with existing gradients; the loss is only used in the message if they are not finite."""
         self.world.sum_gradients(self.parameters.values())
         gradients = [parameter.grad for parameter in self.parameters.values() if parameter.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
@@ -72,7 +72,7 @@ class Learner:
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Within it the parameters hold the averaged weights."""
+        """Context in which the parameters have the averaged values."""
         if self.average is None:
             yield
             return
@@ -80,7 +80,7 @@ class Learner:
             yield
 
     def state(self) -> dict[str, dict[str, Tensor]]:
-        """Everything to go on from, as named tensors."""
+        """The state for a resume, as named tensors."""
         state = {"weights": {name: parameter.detach() for name, parameter in self.parameters.items()}}
         state |= {name: moments(optimizer) for name, optimizer in self.optimizers.items()}
         if self.average is not None:
@@ -88,13 +88,13 @@ class Learner:
         return state
 
     def load(self, step: int, state: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Take up the state after `step` updates; raise `UserError` where it is of other weights."""
+        """Restore the state after `step` updates; raise `UserError` if it is of other weights."""
         saved = state.get("weights", {})
         for name, parameter in self.parameters.items():
             if name not in saved or saved[name].shape != parameter.shape:
                 there = f"of shape {tuple(saved[name].shape)}" if name in saved else "missing"
                 raise UserError(
-                    f"the checkpoint holds other weights: {name} is {there}, not of shape {tuple(parameter.shape)}; "
+                    f"the checkpoint has other weights: {name} is {there}, not of shape {tuple(parameter.shape)}; "
                     "resume with the options of the run's config.toml, or start in another folder (--out)"
                 )
         put(self.parameters, {name: saved[name] for name in self.parameters})

@@ -1,4 +1,4 @@
-"""A run of updates: each is logged, shown, and saved where it is time; a signal ends the run after a save."""
+"""The training loop: every update is logged and shown, checkpoints are saved; a signal ends the run after a save."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Numbers = Mapping[str, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Loop:
-    """What is updated how often, and where it is written; it goes on from the learner's step."""
+    """The loop of a run, which continues from the learner's step."""
 
     title: str
     run: Run
@@ -29,10 +29,10 @@ class Loop:
         after: Callable[[bool], None] = lambda last: None,
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Call `update` (what to log, and what to show) until the last one, or until `stopped`.
+        """Call `update`, which returns what to log and what to show, until the last update or until `stopped`.
 
-        `save` writes a checkpoint: every `save_every` updates, after the last, and where a signal came. `after` is
-        called at the end of every update, and told whether it is the last.
+        `save` writes a checkpoint: every `save_every` updates, after the last, and after a signal. `after` is
+        called at the end of every update with whether it is the last.
         """
         learner = self.learner
         with Progress(self.title, self.updates, learner.step) as bar, Interrupt(learner.world) as interrupt:

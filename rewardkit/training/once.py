@@ -1,4 +1,4 @@
-"""Work that is done once each, in order, so that a recipe can be stopped and gone on with."""
+"""Steps that run once each, in order, so that a recipe can be stopped and resumed."""
 
 import sys
 import time
@@ -10,7 +10,7 @@ from rewardkit.io.files import read_object, write_json
 
 
 class Once:
-    """Does steps once each: what was done, the seconds it took and what it found stand in a JSON file."""
+    """Runs steps once each: finished steps, their seconds and their results are in a JSON file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -19,7 +19,7 @@ class Once:
         self.done: dict[str, dict[str, Any]] = read_object(path, "start in another folder") if path.is_file() else {}
 
     def step(self, name: str, what: str, work: Callable[[], Mapping[str, Any] | None]) -> None:
-        """Do `work` unless this very step is done; what was done after a step that is not is done again."""
+        """Run `work` unless this exact step is finished; steps after an unfinished step run again."""
         self.count += 1
         if self.done.get(name, {}).get("what") == what:
             print(f"[{self.count:2}] {name}: done before", file=sys.stderr)
@@ -27,7 +27,7 @@ class Once:
             return
         print(f"\n[{self.count:2}] {what}", file=sys.stderr, flush=True)
         began = time.monotonic()
-        self.done = {one: self.done[one] for one in self.passed}  # the others came of what is made anew
+        self.done = {one: self.done[one] for one in self.passed}  # the others depend on the step that runs again
         found = work() or {}
         self.passed.append(name)
         self.done[name] = {"what": what, "seconds": round(time.monotonic() - began, 1), **found}

@@ -1,4 +1,4 @@
-"""What an optimizer remembers, as named tensors that a checkpoint can hold."""
+"""The state of an optimizer as named tensors for a checkpoint."""
 
 from collections.abc import Mapping
 
@@ -7,13 +7,13 @@ from torch.optim import Optimizer
 
 
 def moments(optimizer: Optimizer) -> dict[str, Tensor]:
-    """What the optimizer remembers, each tensor named by its parameter's number and its own name."""
+    """The optimizer's state, each tensor named by its parameter's index and its own name."""
     state = optimizer.state_dict()["state"]
     return {f"{index}.{name}": value for index, values in state.items() for name, value in values.items()}
 
 
 def load_moments(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Put back what `moments` gave."""
+    """Restore the result of `moments`."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, _, name = key.partition(".")

@@ -10,7 +10,7 @@ class Run:
     """Seed, resume and logging."""
 
     seed: int = 0
-    """Random seed of everything that the run draws."""
+    """Random seed of the run."""
     resume: bool = False
     """Continue from the last checkpoint in `out`."""
     tracker: Tracker = "tensorboard"

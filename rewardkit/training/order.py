@@ -1,4 +1,4 @@
-"""Which rows an update sees: every epoch goes through all of them in an order of its own."""
+"""Which rows an update uses: every epoch visits all rows in a new random order."""
 
 from collections.abc import Callable
 
@@ -6,9 +6,9 @@ import torch
 
 
 def batch(step: int, size: int, count: int, generator: Callable[[int], torch.Generator]) -> list[int]:
-    """Indices of update `step`: every epoch goes through all `count` prompts in an order of its own.
+    """Indices of update `step`: every epoch visits all `count` prompts in a new random order.
 
-    Depends on the step alone, so that a resumed run sees what an uninterrupted one would.
+    Depends only on the step, so that a resumed run uses the same rows as an uninterrupted run.
     """
     orders: dict[int, list[int]] = {}
     chosen = []

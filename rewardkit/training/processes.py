@@ -1,8 +1,8 @@
-"""Several processes on one job, started by `accelerate launch` or `torchrun`; alone, every call here does nothing.
+"""Several processes on one job, started by `accelerate launch` or `torchrun`; with one process all calls do nothing.
 
-Every process holds the whole model, works on its share of a batch and adds its gradients to those of the others after
-the backward pass. No wrapper stands around the model, so a step may call any of its methods. Parameters that
-learn must be whole on every process: sharded ones (FSDP) reduce their gradients themselves.
+Every process has the whole model, works on its shard of a batch and adds its gradients to those of the others after the
+backward pass. The model is not wrapped, so a step may call any of its methods. Trained parameters must be whole on
+every process: sharded parameters (FSDP) reduce their gradients themselves.
 """
 
 import atexit
@@ -26,7 +26,7 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among its like."""
+    """This process in its process group."""
 
     rank: int = 0
     count: int = 1
@@ -36,7 +36,7 @@ class Processes:
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the one that writes and prints."""
+        """Whether this is the process that writes and prints."""
         return self.rank == 0
 
     @property
@@ -44,15 +44,15 @@ class Processes:
         return self.rank // self.local_world_size
 
     def share(self, items: Sequence[T]) -> Sequence[T]:
-        """This process's part of a list: a run of neighbours, as long as the others' or one shorter."""
+        """This process's contiguous shard of a list, as long as the others' or one shorter."""
         return part(items, self.rank, self.count)
 
     def local_shard(self, items: Sequence[T]) -> Sequence[T]:
-        """This process's part where every machine does the whole list."""
+        """This process's shard if every machine processes the whole list."""
         return part(items, self.rank % self.local_world_size, self.local_world_size)
 
     def gather(self, value: T) -> list[T]:
-        """Give every process the values of all, by rank; waits for all."""
+        """Return the values of all processes by rank, on every process; waits for all."""
         if self.count == 1:
             return [value]
         found: list[T] = [value] * self.count
@@ -60,14 +60,14 @@ class Processes:
         return found
 
     def wait(self) -> None:
-        """Go on when all have come here."""
+        """Wait until all processes have reached this point."""
         self.gather(None)
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Make every gradient the sum over processes; call it after `backward`, on all of them.
+        """Sum every gradient over processes; call it after `backward`, on all of them.
 
-        A loss that is a mean over a batch must be weighed by the process's share of the batch before `backward`. A
-        parameter without a gradient on some processes counts as 0 there; without one on all it stays without.
+        A loss that is a mean over a batch must be weighted by the process's fraction of the batch before `backward`. A
+        missing gradient counts as 0 on a process; if it is missing on all processes, it stays missing.
         """
         learning = [one for one in parameters if one.requires_grad]
         if self.count == 1 or not learning:
@@ -83,16 +83,16 @@ class Processes:
                 one.grad = gradient.view_as(one).clone()
 
     def check_same(self, weights: Mapping[str, Tensor]) -> None:
-        """Stop where processes do not hold the same weights, as a network that loses numbers would have it."""
+        """Raise if processes do not have the same weights, for example after a network error."""
         if self.count == 1:
             return
         digest = hashlib.sha256(save({name: value.detach().cpu() for name, value in weights.items()})).hexdigest()
         if len(set(self.gather(digest))) > 1:
-            raise RuntimeError("the processes ended with different weights; nothing more was written")
+            raise RuntimeError("the processes have different weights; nothing more was written")
 
     @contextlib.contextmanager
     def hush(self) -> Iterator[None]:
-        """Within it only the main process prints."""
+        """Context in which only the main process prints."""
         if self.is_main:
             yield
             return
@@ -116,7 +116,7 @@ def by_dtype(parameters: Iterable[nn.Parameter]) -> list[list[nn.Parameter]]:
 
 
 def processes(device: str) -> Processes:
-    """Join the other processes, if a launcher started any; each takes its own card where `device` is cuda."""
+    """Join the process group, if a launcher started one; each process uses its own GPU if `device` is cuda."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return Processes(device=pick_device(device))
     from accelerate import PartialState

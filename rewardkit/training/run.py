@@ -1,12 +1,12 @@
 """A run is a folder; killed at any moment, it resumes to the same weights.
 
-    runs/mine/config.toml           every option as it was resolved; `--config` reads it back
-    runs/mine/versions.json         one entry a start: when, on what, with which versions
-    runs/mine/metrics.jsonl         one line a step
+    runs/mine/config.toml           every resolved option; `--config` reads it back
+    runs/mine/versions.json         one entry per start: time, hardware, versions
+    runs/mine/metrics.jsonl         one line per step
     runs/mine/checkpoints/step_000123/{name}.safetensors, meta.json
 
-Two things make a resume exact. A checkpoint is written under another name and renamed, so it is whole or absent; and
-randomness has no state of its own: a step's generator is made from (seed, step, stream).
+Two things make a resume exact. A checkpoint is written under a temporary name and renamed, so it is complete or absent;
+and randomness has no state: a step's generator is made from (seed, step, stream).
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ from rewardkit.training.versions import versions
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What `Run.save` stored after a step, on the CPU."""
+    """The checkpoint of a step, on the CPU."""
 
     step: int
     tensors: dict[str, dict[str, Tensor]]
@@ -62,14 +62,14 @@ class Run:
     ) -> "Run":
         """Open a run folder for a config dataclass; its field `seed` (0 without one) seeds every generator.
 
-        `resume=True` goes on from the newest readable checkpoint (from step 0 if there is none) and drops the metrics
-        past it. Raises `UserError` when the folder holds checkpoints and `resume` is false: they would be mixed.
-        Where several processes share the folder one of them `writes`; to the others saving and logging do nothing.
+        `resume=True` continues from the newest readable checkpoint (from step 0 if there is none) and drops the metrics
+        after it. Raises `UserError` if the folder has checkpoints and `resume` is false, because they would be mixed.
+        If several processes share the folder, one of them `writes`; on the others saving and logging do nothing.
         """
         folder = Path(folder)
         installed(tracker)
         if _steps(folder) and not resume:
-            raise UserError(f"{folder} already holds a run; resume it (--resume), or choose another folder (--out)")
+            raise UserError(f"{folder} already has a run; resume it (--resume), or choose another folder (--out)")
         if not writes:
             return cls(folder, int(_plain(config).get("seed", 0)), keep, None, writes=False)
         newest = latest(folder) if resume else None
@@ -77,12 +77,12 @@ class Run:
         _write_start(folder, config)
         _drop_rows(folder / "metrics.jsonl", step)
         for leftover in (folder / "checkpoints").glob(".step_*"):
-            shutil.rmtree(leftover, ignore_errors=True)  # a save that a kill cut short
+            shutil.rmtree(leftover, ignore_errors=True)  # a save that was killed
         opened = track(tracker, folder, _plain(config), step)
         return cls(folder, int(_plain(config).get("seed", 0)), keep, opened)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Append one line to metrics.jsonl (a NaN or infinity as null), and to the tracker when there is one."""
+        """Append one line to metrics.jsonl (a NaN or infinity as null), and to the tracker if there is one."""
         if not self.writes:
             return
         row: dict[str, float | None] = {"step": step}
@@ -94,9 +94,9 @@ class Run:
             self.tracker.log(step, values)
 
     def save(self, step: int, tensors: Mapping[str, Mapping[str, Tensor]], meta: Mapping[str, Any]) -> Path:
-        """Store named groups of tensors, and `meta` (what JSON can hold); keep the newest `keep` checkpoints.
+        """Save named groups of tensors, and `meta` (JSON values); keep the newest `keep` checkpoints.
 
-        Raises `UserError` when the disk is full; the checkpoints before this one stay as they were.
+        Raises `UserError` if the disk is full; earlier checkpoints are not changed.
         """
         target = self.folder / "checkpoints" / _name(step)
         if not self.writes:
@@ -114,39 +114,39 @@ class Run:
         return target
 
     def latest(self) -> Checkpoint | None:
-        """Read the newest whole checkpoint; None if there is none yet."""
+        """Read the newest complete checkpoint; None if there is none yet."""
         return latest(self.folder)
 
     def generator(self, step: int, stream: str) -> torch.Generator:
-        """Make a CPU generator that depends on (seed, step, stream) only, so that a resumed step draws the same."""
+        """Make a CPU generator that depends only on (seed, step, stream), so that a resumed step is the same."""
         digest = hashlib.sha256(f"{self.seed}/{step}/{stream}".encode()).digest()
         return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
     def write(self, name: str, value: Any) -> Path:
-        """Write a JSON file into the run folder, whole or not at all."""
+        """Write a JSON file into the run folder, atomically."""
         path = self.folder / name
         if self.writes:
             write_json(path, value)
         return path
 
     def close(self) -> None:
-        """Flush the tracker; nothing else is held open."""
+        """Flush the tracker; nothing else is open."""
         if self.tracker is not None:
             self.tracker.close()
 
 
 def latest(folder: Path | str) -> Checkpoint | None:
-    """Read the newest whole checkpoint of a run folder; say on stderr which ones could not be read."""
+    """Read the newest complete checkpoint of a run folder; report unreadable checkpoints on stderr."""
     for path in reversed(_steps(Path(folder))):
         try:
             return read_checkpoint(path)
         except UserError as error:
-            print(f"passed over: {error}", file=sys.stderr)
+            print(f"skipped: {error}", file=sys.stderr)
     return None
 
 
 def read_checkpoint(folder: Path | str) -> Checkpoint:
-    """Read one checkpoint folder; raise `UserError` when a file is missing, cut short or unreadable."""
+    """Read one checkpoint folder; raise `UserError` if a file is missing, truncated or unreadable."""
     folder = Path(folder)
     try:
         about = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
@@ -188,7 +188,7 @@ WHOLE = "delete that file, or start in another folder"
 
 
 def _write_start(folder: Path, config: Any) -> None:
-    """Write config.toml and add to versions.json; say which options differ from the last start's."""
+    """Write config.toml and add to versions.json; print which options changed since the last start."""
     path, text = folder / "config.toml", to_toml(config)
     if path.exists():
         try:
@@ -206,7 +206,7 @@ def _write_start(folder: Path, config: Any) -> None:
 
 
 def _drop_rows(path: Path, step: int) -> None:
-    """Keep the metrics up to a step; what follows (and a line cut short by a kill) will be written again."""
+    """Keep the metrics up to a step; later lines (and a truncated line) will be written again."""
     if not path.exists():
         return
     kept = []

@@ -1,4 +1,4 @@
-"""Learning-rate schedules as functions of the update's number: a resumed run has nothing of them to restore."""
+"""Learning-rate schedules as functions of the update's number, so that a resumed run needs no state of them."""
 
 import math
 from collections.abc import Callable
@@ -6,11 +6,11 @@ from collections.abc import Callable
 from torch.optim import Optimizer
 
 Schedule = Callable[[Optimizer, int], None]
-"""Sets an optimizer's groups for an update, counted from 0."""
+"""Sets an optimizer's parameter groups for an update, counted from 0."""
 
 
 def shares(share: Callable[[int], float]) -> Schedule:
-    """Scale every group's own learning rate, the peak, by a share of it."""
+    """Scale every group's peak learning rate by a factor."""
 
     def at(optimizer: Optimizer, step: int) -> None:
         for group in optimizer.param_groups:
@@ -20,7 +20,7 @@ def shares(share: Callable[[int], float]) -> Schedule:
 
 
 def linear(step: int, rise: int) -> float:
-    """Rise linearly over the first `rise` updates to 1, and stay."""
+    """Rise linearly over the first `rise` updates to 1, then stay constant."""
     return min(1.0, (step + 1) / max(1, rise))
 
 
@@ -34,8 +34,8 @@ def cosine(step: int, total: int, rise: int) -> float:
 def one_cycle(peak: float, total: int, share: float) -> Schedule:
     """Smith's one cycle (arXiv:1708.07120) with the figures of torch's `OneCycleLR`.
 
-    The learning rate rises from `peak` / 25 over a `share` of all updates and falls to a ten-thousandth of where it
-    began, along half cosines; Adam's first beta falls from 0.95 to 0.85 and rises again.
+    The learning rate rises from `peak` / 25 over a fraction `share` of all updates and falls to a ten-thousandth of
+    where it began, along half cosines; Adam's first beta falls from 0.95 to 0.85 and rises again.
     """
     top, last = share * total - 1, total - 1
     low, end = peak / 25, peak / 25 / 1e4

@@ -1,4 +1,4 @@
-"""Where a run's numbers go besides metrics.jsonl: TensorBoard's files, or Weights & Biases."""
+"""Trackers for metrics besides metrics.jsonl: TensorBoard files, or Weights & Biases."""
 
 import importlib.util
 import os
@@ -18,16 +18,16 @@ class Tracking(Protocol):
     """An open tracker."""
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Record the numbers of a step."""
+        """Record the metrics of a step."""
         ...
 
     def close(self) -> None:
-        """Flush what is not yet written."""
+        """Flush pending writes."""
         ...
 
 
 def installed(name: Tracker) -> None:
-    """Raise `UserError` for a tracker that is not installed; ask before anything is loaded."""
+    """Raise `UserError` for a tracker that is not installed; call it before anything is loaded."""
     if name == "wandb" and importlib.util.find_spec("wandb") is None:
         raise UserError("wandb is not installed; pip install 'rewardkit[wandb]', or use --tracker tensorboard")
 
@@ -42,7 +42,7 @@ def track(name: Tracker, folder: Path, options: Mapping[str, Any], step: int) ->
 
 
 class TensorBoard:
-    """Event files in the run's `tensorboard` folder; what a killed run wrote past its last checkpoint is taken back."""
+    """Event files in the run's `tensorboard` folder; events after the last checkpoint of a killed run are purged."""
 
     def __init__(self, folder: Path, step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
@@ -58,10 +58,10 @@ class TensorBoard:
 
 
 class WandB:
-    """One wandb run a folder, in the project "rewardkit" unless WANDB_PROJECT says otherwise.
+    """One wandb run per folder, in the project "rewardkit" unless WANDB_PROJECT is set.
 
-    Its id is kept in the run's folder, so a resumed run goes on in the same one; wandb leaves steps out that it has
-    seen already. Without an account, WANDB_MODE=offline writes to the folder alone.
+    Its id is stored in the run's folder, so a resumed run continues in the same one; wandb drops steps that it already
+    has. Without an account, WANDB_MODE=offline writes only to the folder.
     """
 
     def __init__(self, folder: Path, options: Mapping[str, Any]) -> None:

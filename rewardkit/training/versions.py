@@ -1,4 +1,4 @@
-"""What a run ran on: versions of what can change its figures, and the hardware."""
+"""The environment of a run: versions of relevant packages, and the hardware."""
 
 import os
 import platform
@@ -26,7 +26,7 @@ PACKAGES = (
 
 
 def versions() -> dict[str, object]:
-    """Name the packages' versions, the command and the hardware, as plain values for a JSON file."""
+    """Return the packages' versions, the command and the hardware, as plain values for a JSON file."""
     return {
         "command": [os.path.basename(sys.argv[0]), *sys.argv[1:]],
         "rewardkit": rewardkit.__version__,

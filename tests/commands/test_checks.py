@@ -74,7 +74,7 @@ def test_names_that_are_too_long(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_without_the_right_to_write(tmp_path: Path) -> None:
     tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
-    with pytest.raises(UserError, match="no right to write"):
+    with pytest.raises(UserError, match="no permission to write"):
         check_out("refl", tmp_path / "new")
 
 

@@ -129,7 +129,7 @@ class TestToy:
         [
             (["--what", "user"], "rewardkit: the file is odd; mend it\n"),
             (["--what", "missing"], "rewardkit: no such file or directory: /no/such/file; check the path\n"),
-            (["--what", "full"], "rewardkit: no space left on the disk for big.bin; free some and go on\n"),
+            (["--what", "full"], "rewardkit: no space left on the disk for big.bin; free some and resume\n"),
             (["--stepz", "3"], "rewardkit: unknown option --stepz; did you mean 'steps'? (see rewardkit toy --help)\n"),
         ],
     )
@@ -257,9 +257,9 @@ def test_bash_completes_commands_options_and_choices(tmp_path: Path) -> None:
         (["refll"], "no command 'refll'; did you mean 'refl'? (see rewardkit --help)"),
         (["pe"], "which pe command? pe pairs, pe rewrite, pe sft, pe simpo (see rewardkit pe --help)"),
         (["refl", "--lrr", "1"], "unknown option --lrr; did you mean 'lr'? (see rewardkit refl --help)"),
-        (["refl", "--qqq=1"], "unknown option --qqq; no name is near it (see rewardkit refl --help)"),
+        (["refl", "--qqq=1"], "unknown option --qqq; no option has a similar name (see rewardkit refl --help)"),
         (["pe", "sft"], "missing --rows (see rewardkit pe sft --help)"),
-        (["pe", "sft", "--rows"], "--rows: expected one argument; a value that begins with a dash is given as"),
+        (["pe", "sft", "--rows"], "--rows: expected one argument; write a value that begins with a dash as"),
         (
             ["pe", "sft", "--rows", "r", "--lr", "high"],
             "--lr must be a number; got 'high' (see rewardkit pe sft --help)",

@@ -188,7 +188,7 @@ def test_an_old_name_gets_the_new_one(
         (["--window", "1"], "--window: expected 2 arguments"),
         (["--title", "-x"], "--title: expected one argument; .* is given as --title=VALUE"),
         (["--no-ema=3"], "--no-ema: ignored explicit argument '3'"),
-        (["stray"], "unexpected 'stray'; every value follows its option"),
+        (["stray"], "unexpected 'stray'; write every value after its option"),
         (["stray", "--stepz"], "unknown option --stepz; did you mean 'steps'"),
         (["-s", "3"], "unknown option --s; "),
     ],

@@ -52,7 +52,7 @@ def interrupted(number: int, out: Path, *words: str) -> str:
     assert last.startswith("rewardkit: interrupted at update "), said
     saved = max(int(path.name.removeprefix("step_")) for path in (out / "checkpoints").iterdir())
     assert last.split()[4].rstrip(";") == str(saved)
-    return last.partition("; go on with: ")[2]
+    return last.partition("; resume with: ")[2]
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:

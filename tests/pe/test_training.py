@@ -125,7 +125,7 @@ def test_simpo_killed_and_resumed_ends_on_the_same_weights(folder: Path, pairs: 
         with pytest.raises(KeyboardInterrupt):
             simpo.train(config("killed", 3.0))
     assert not (tmp_path / "killed" / "model").exists()
-    with pytest.raises(UserError, match="already holds a run"):
+    with pytest.raises(UserError, match="already has a run"):
         simpo.train(config("killed", 3.0))
     simpo.train(config("killed", 3.0, resume=True))
     whole, resumed = (

@@ -68,7 +68,7 @@ def test_a_gate_keeps_the_loss_and_the_scale_to_its_prompts(rows: Path) -> None:
     assert part.mean == pytest.approx(-2.0)
     assert part.std == pytest.approx(2**0.5)
     narrow = gated(Panel([Two()]), {"aesthetic": "category=portrait"}, read(rows))
-    with pytest.raises(UserError, match=r"applies to 1 of 3 prompts.*its gate lets through"):
+    with pytest.raises(UserError, match=r"applies to 1 of 3 prompts.*pass its gate"):
         narrow.fit(one, PROMPTS)
 
 

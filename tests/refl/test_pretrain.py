@@ -106,7 +106,7 @@ def test_what_cannot_be_read_is_named(photos: Path, base: StableDiffusion3Base) 
     with pytest.raises(UserError, match="no folder of images"):
         pretrain.read(photos / "nowhere")
     (photos / "other.jsonl").write_text('{"file_name": "absent.png", "prompt": "a"}')
-    with pytest.raises(UserError, match="names no image that is there"):
+    with pytest.raises(UserError, match="names no existing image"):
         pretrain.read(photos / "other.jsonl")
 
     class Blind:

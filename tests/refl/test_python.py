@@ -76,7 +76,7 @@ def test_the_run_folder_says_what_was_handed_in(tmp_path: Path) -> None:
         ({"prompts": "nowhere.txt"}, r"cannot read .*nowhere\.txt"),
         ({"rewards": "ocr"}, r"rewards are a list of names or objects; got 'ocr', so write \['ocr'\]"),
         ({"rewards": []}, "no reward given"),
-        ({"rewards": [Redness]}, "is a class; hand in an object of it"),
+        ({"rewards": [Redness]}, "is a class; pass an object of it"),
         ({"judges": [Redness()]}, "'redness' is trained on, so it cannot judge"),
         ({"update": 3}, "there is no option 'update'; did you mean 'updates'"),
         ({"updates": 0}, "updates"),
@@ -95,5 +95,5 @@ def test_mistakes_are_named_before_anything_is_made(tmp_path: Path, change: dict
 def test_a_base_that_carries_a_lora_is_refused(tmp_path: Path) -> None:
     base = StableDiffusion3Base(tiny_sd3())
     refl.train(["a"], [Redness()], tmp_path / "one", base=base, **OPTIONS)
-    with pytest.raises(UserError, match="carries a LoRA"):
+    with pytest.raises(UserError, match="already has a LoRA"):
         refl.train(["a"], [Redness()], tmp_path / "two", base=base, **OPTIONS)

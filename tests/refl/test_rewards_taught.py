@@ -66,8 +66,8 @@ def config(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ref
 @pytest.mark.parametrize(
     ("reward", "says"),
     [
-        ("Detached", "'mine' says that it is differentiable, but its scores come without one"),
-        ("Elsewhere", "'mine' says that it is differentiable, but its gradient does not reach the images"),
+        ("Detached", "'mine' claims to be differentiable, but its scores come without one"),
+        ("Elsewhere", "'mine' claims to be differentiable, but its gradient does not reach the images"),
         ("Rounded", "the gradient of reward 'mine' is zero at all 4 images of the base"),
         ("Constant", "the gradient of reward 'mine' is zero at all 4 images of the base"),
         ("Root", "the gradient of reward 'mine' at the images is not finite"),

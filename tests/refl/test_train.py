@@ -178,7 +178,7 @@ def test_a_nan_reward_stops_with_one_line_and_the_checkpoint_stays(
         ({"judges": ("posters-aesthetic",), "guard_images": 1}, "guard_images"),
         ({"start": Path("nowhere")}, "no LoRA in nowhere"),
         ({"pretrain": Path("nowhere")}, "no folder of images at nowhere"),
-        ({"shard": True}, "shard spreads weights over processes and there is one"),
+        ({"shard": True}, "shard needs several processes, but there is only one"),
         ({"device": "cuda:99"}, "device 'cuda:99' is not here"),
         ({"reward_device": "cellar"}, "no device is called 'cellar'"),
     ],

@@ -55,7 +55,7 @@ def test_any_reward_becomes_a_loaded_one() -> None:
     assert loaded(Both()).axes == {"both.alignment": "alignment", "both.text": "text"}
     assert loaded(loaded(LOOKS)).source is LOOKS
     assert all(isinstance(reward, LoadedReward) for reward in Panel([LOOKS, Both()]).rewards)
-    with pytest.raises(UserError, match=r"is a class; hand in an object of it, Both\(\)"):
+    with pytest.raises(UserError, match=r"is a class; pass an object of it, Both\(\)"):
         loaded(Both)
 
 

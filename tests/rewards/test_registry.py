@@ -121,7 +121,7 @@ def test_objects_and_paths_load_as_names_do(tmp_path: Path) -> None:
     first, second = load_rewards([bright, "my_rewards:Several#text"])
     assert (first.source, first.axes, list(second.axes)) == (bright, {"bright": "aesthetic"}, ["several.text"])
     (tmp_path / "some#where").mkdir()
-    with pytest.raises(UserError, match="some#where holds no reward model"):
+    with pytest.raises(UserError, match="some#where has no reward model"):
         load_reward(Path("some#where"))
     with pytest.raises(UserError, match=r"rewards are a list; got 'ocr', so write \['ocr'\]"):
         load_rewards("ocr")
@@ -156,7 +156,7 @@ def test_a_folder_without_a_reward_model_is_named(config: str | None, tmp_path: 
     (tmp_path / "some").mkdir()
     if config is not None:
         (tmp_path / "some" / "config.json").write_text(config)
-    with pytest.raises(UserError, match=r"some holds no reward model|some/config\.json (\(|is no JSON object)"):
+    with pytest.raises(UserError, match=r"some has no reward model|some/config\.json (\(|is not a JSON object)"):
         load_reward("some")
 
 

@@ -121,7 +121,7 @@ def test_an_unreadable_checkpoint_is_passed_over_and_said(
 def test_a_second_run_in_the_same_folder_is_refused_unless_resumed(run: Run) -> None:
     Run.start(run.folder, Config(), resume=False)  # nothing saved yet: nothing to mix
     run.save(1, weights(1), {})
-    with pytest.raises(UserError, match=r"already holds a run.*--resume"):
+    with pytest.raises(UserError, match=r"already has a run.*--resume"):
         Run.start(run.folder, Config(), resume=False)
     assert Run.start(run.folder, Config(), resume=True).latest() is not None
 

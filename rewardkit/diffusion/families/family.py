@@ -1,4 +1,4 @@
-"""What families of diffusers share: load a pipeline, freeze it, draw its noise, take its noise levels, decode."""
+"""Base class of diffusers families: load and freeze a pipeline, sample its noise, its noise levels, decode."""
 
 import inspect
 from abc import ABC, abstractmethod
@@ -20,21 +20,21 @@ JOINT_ATTENTION = (*ATTENTION, "add_q_proj", "add_k_proj", "add_v_proj", "to_add
 
 
 class DiffusersBase(ABC):
-    """The four verbs over a diffusers pipeline; a family says how to encode, in which shapes, how to ask for the
-    velocity, and where it differs from the rest.
+    """The four verbs for a diffusers pipeline; a family defines encoding, its shapes, the
+    velocity, and other differences.
     """
 
     pipeline_class: ClassVar[type[DiffusionPipeline]]
     text_encoder_names: ClassVar[tuple[str, ...]] = ("text_encoder",)
     """Text encoders, by their names in the pipeline."""
     scheduler_class: ClassVar[type[SchedulerMixin]] = FlowMatchEulerDiscreteScheduler
-    """Kind of scheduler that the family works with, where none is loaded."""
+    """Default scheduler class of the family."""
     lora_targets: tuple[str, ...] = ATTENTION
     distilled_guidance: bool = False
     patch: int = 2
     """Latents along the side of one token."""
     even_sigmas: bool = True
-    """Whether the pipeline hands its scheduler even noise levels to shift; else they are the scheduler's own."""
+    """Whether the pipeline passes evenly spaced noise levels to its scheduler; else the scheduler has its own."""
 
     def __init__(self, pipeline: DiffusionPipeline) -> None:
         self.pipeline: Any = pipeline
@@ -44,7 +44,7 @@ class DiffusersBase(ABC):
 
     @classmethod
     def load(cls, spec: str, device: torch.device, dtype: torch.dtype, **parts: Any) -> "DiffusersBase":
-        """Load the pipeline in `dtype`, its VAE in float32; `parts` are given to it in place of the folder's."""
+        """Load the pipeline in `dtype`, its VAE in float32; `parts` replace those of the folder."""
         pipeline: Any = cls.pipeline_class.from_pretrained(spec, dtype=dtype, **parts)
         pipeline.to(device)
         pipeline.vae.float()
@@ -52,7 +52,7 @@ class DiffusersBase(ABC):
 
     @classmethod
     def of_parts(cls, parts: Mapping[str, nn.Module]) -> "DiffusersBase":
-        """Put networks in a pipeline without tokenizers: all but prompts can be computed with it."""
+        """Put networks in a pipeline without tokenizers, which can do everything but encode prompts."""
         asked = inspect.signature(cls.pipeline_class.__init__).parameters.values()
         needed = {each.name for each in asked if each.default is each.empty and each.kind is each.POSITIONAL_OR_KEYWORD}
         absent = dict.fromkeys(needed - {"self", "scheduler", *parts})
@@ -60,7 +60,7 @@ class DiffusersBase(ABC):
 
     @classmethod
     def part_names(cls) -> tuple[str, ...]:
-        """Names of all networks that a pipeline of the family may hold."""
+        """Names of all networks that a pipeline of the family may have."""
         return ("transformer", "vae", *cls.text_encoder_names)
 
     @property
@@ -116,7 +116,7 @@ class DiffusersBase(ABC):
 
     @property
     def _dtype(self) -> torch.dtype:
-        """That of the network's first weight; an adapter's are wider, and never first."""
+        """The dtype of the network's first weight; weights of adapters are wider, and never first."""
         return next(self.denoiser.parameters()).dtype
 
     @property
@@ -125,9 +125,9 @@ class DiffusersBase(ABC):
 
 
 def where_empty(prompts: Sequence[str], given: Conditioning, empty: Conditioning) -> Conditioning:
-    """Rows of `empty` for the prompts that are empty, of `given` for the others.
+    """Rows of `empty` for empty prompts, and of `given` for the others.
 
-    Some pipelines put an instruction before a prompt and none before the unconditional one. Here the empty prompt is
+    Some pipelines put an instruction before every prompt except the unconditional one. Here the empty prompt is
     the unconditional one.
     """
     chosen = {}
@@ -138,5 +138,5 @@ def where_empty(prompts: Sequence[str], given: Conditioning, empty: Conditioning
 
 
 def rescaled(mixed: Tensor, given: Tensor) -> Tensor:
-    """Give guided predictions the length of the conditional ones along the last dimension."""
+    """Rescale guided predictions to the norm of the conditional predictions along the last dimension."""
     return mixed * (given.norm(dim=-1, keepdim=True) / mixed.norm(dim=-1, keepdim=True))

@@ -12,8 +12,8 @@ from rewardkit.types import Conditioning, Latents, PerImage
 class HunyuanImageBase(DiffusersBase):
     """The four verbs over a `HunyuanImagePipeline`.
 
-    Guidance is the plain one. The pipeline's own default (adaptive projected guidance) remembers the steps before and
-    so is no function of one noise level.
+    Guidance is plain. The pipeline's default (adaptive projected guidance) has state from earlier steps and
+    so is not a function of one noise level.
     """
 
     pipeline_class = HunyuanImagePipeline
@@ -25,8 +25,8 @@ class HunyuanImageBase(DiffusersBase):
         config = self.pipeline.transformer.config
         if config.use_meanflow:
             raise UserError(
-                "this HunyuanImage is distilled by mean flow: it predicts the way to the next noise level, not the "
-                "velocity at this one; give the HunyuanImage-2.1 it was distilled from"
+                "this HunyuanImage is distilled by mean flow: it predicts the step to the next noise level, not the "
+                "velocity at this one; use the HunyuanImage-2.1 it was distilled from"
             )
         self.distilled_guidance = config.guidance_embeds
         self.patch = config.patch_size[0]

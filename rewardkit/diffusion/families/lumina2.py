@@ -23,7 +23,7 @@ class Lumina2Base(DiffusersBase):
         return conditioning if bare is None else where_empty(prompts, conditioning, {"embeds": bare, "mask": bare_mask})
 
     def text_shapes(self, tokens: int) -> dict[str, tuple[int, ...]]:
-        length = min(tokens, 256)  # the network takes off again what is padded up to there
+        length = min(tokens, 256)  # the network removes the padding up to this length
         return {"embeds": (length, self.pipeline.transformer.config.cap_feat_dim), "mask": (length,)}
 
     def velocity(self, latents: Latents, sigma: PerImage, conditioning: Conditioning) -> Latents:
@@ -37,9 +37,9 @@ class Lumina2Base(DiffusersBase):
         return -predicted.to(latents.dtype)
 
     def guide(self, without: Latents, given: Latents, scale: float) -> Latents:
-        """Guidance that keeps, row by row of the latents, the length of the conditional prediction."""
+        """Guidance rescaled, row by row of the latents, to the norm of the conditional prediction."""
         return rescaled(without + scale * (given - without), given)
 
     def _tokens(self, size: int | None) -> int:
-        """The channels: where noise levels shift by size, the stock pipeline counts these for tokens."""
+        """The channels, which the stock pipeline counts as tokens when it shifts noise levels by size."""
         return self._channels

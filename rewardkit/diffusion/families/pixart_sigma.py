@@ -23,8 +23,8 @@ class PixArtTransformer(PixArtTransformer2DModel, PeftAdapterMixin):  # type: ig
 class PixArtSigmaBase(DiffusersBase):
     """The four verbs over a `PixArtSigmaPipeline`.
 
-    Its noise levels are float64: the first is 0.994, and float32 keeps too little of the rest to 1. Prompts are not
-    cleaned (the stock pipeline's `clean_caption` drops marks that a poster may want).
+    Its noise levels are float64: the first is 0.994, and float32 is too imprecise for its difference to 1. Prompts are
+    not cleaned (the stock pipeline's `clean_caption` drops punctuation that a poster may need).
     """
 
     pipeline_class = PixArtSigmaPipeline
@@ -38,7 +38,7 @@ class PixArtSigmaBase(DiffusersBase):
         self.denoiser.__class__ = PixArtTransformer
         signal = self.pipeline.scheduler.alphas_cumprod.double()
         alpha, s = signal.sqrt(), (1 - signal).sqrt()
-        self._levels = s / (alpha + s)  # of every time the network was trained at
+        self._levels = s / (alpha + s)  # of every timestep of training
 
     @torch.no_grad()
     def encode(self, prompts: list[str]) -> Conditioning:
@@ -64,7 +64,7 @@ class PixArtSigmaBase(DiffusersBase):
         return ((noise - latents) / rest).to(latents.dtype)
 
     def noise(self, count: int, generator: torch.Generator, size: int | None = None) -> Latents:
-        """Draw the diffusion's standard normal start, as it is at the flow's first noise level."""
+        """Sample the diffusion's standard normal noise, scaled to the flow's first noise level."""
         drawn = super().noise(count, generator, size)
         return (drawn * length(self._levels[-1:].to(drawn.device))).to(drawn.dtype)
 
@@ -72,7 +72,7 @@ class PixArtSigmaBase(DiffusersBase):
         if not 1 <= steps <= len(self._levels):
             raise UserError(f"sampling steps must be between 1 and {len(self._levels)}; got {steps}")
         config = self.pipeline.scheduler.config
-        # "leading" never starts at the last time, where pure noise is (Lin et al. 2023, arXiv:2305.08891).
+        # "leading" never starts at the last timestep, which is pure noise (Lin et al. 2023, arXiv:2305.08891).
         spacing = {"leading": "trailing"}.get(config.timestep_spacing, config.timestep_spacing)
         scheduler = type(self.pipeline.scheduler).from_config(config, timestep_spacing=spacing)
         scheduler.set_timesteps(steps)
@@ -81,5 +81,5 @@ class PixArtSigmaBase(DiffusersBase):
 
 
 def length(sigma: PerImage) -> Tensor:
-    """`1 / (alpha + s)` at a noise level of the flow, one an image: what flow latents are of diffusion latents."""
+    """`1 / (alpha + s)` at a noise level of the flow, one per image: the ratio of flow latents to diffusion latents."""
     return ((1 - sigma).square() + sigma.square()).sqrt().view(-1, 1, 1, 1)

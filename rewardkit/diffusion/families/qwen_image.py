@@ -45,7 +45,7 @@ class QwenImageBase(DiffusersBase):
         return unpack(predicted, height, width).to(latents.dtype)
 
     def guide(self, without: Latents, given: Latents, scale: float) -> Latents:
-        """Guidance that keeps, token by token, the length of the conditional prediction."""
+        """Guidance rescaled, token by token, to the norm of the conditional prediction."""
         mixed = rescaled(pack(without + scale * (given - without)), pack(given))
         return unpack(mixed, *given.shape[-2:])
 
@@ -53,7 +53,7 @@ class QwenImageBase(DiffusersBase):
         vae: Any = self.pipeline.vae
         mean, std = self._statistics(latents)
         frames = (latents * std + mean).unsqueeze(2).to(next(vae.parameters()))
-        # Not `vae.decode`: it clamps to [-1, 1], which would leave over-exposed pixels without a gradient.
+        # Not `vae.decode`: it clamps to [-1, 1], so over-exposed pixels would have no gradient.
         pixels: Tensor = vae.decoder(vae.post_quant_conv(frames))[:, :, 0]
         return to_unit_range(pixels / 2 + 0.5)
 

@@ -12,13 +12,13 @@ from rewardkit.errors import UserError
 from rewardkit.types import Conditioning, Latents, NoiseLevels, PerImage
 
 INSTRUCTION = inspect.signature(SanaPipeline.__call__).parameters["complex_human_instruction"].default
-"""What the stock pipeline puts before every prompt but the unconditional one, line by line."""
+"""The stock pipeline's instruction before every prompt except the unconditional one, line by line."""
 
 
 class SanaBase(DiffusersBase):
     """The four verbs over a `SanaPipeline`.
 
-    Its stock scheduler is a second-order multistep solver (DPM-Solver++); we take its noise levels in Euler steps,
+    Its stock scheduler is a second-order multistep solver (DPM-Solver++); we use its noise levels with Euler steps,
     which is that solver at order 1.
     """
 
@@ -59,5 +59,5 @@ class SanaBase(DiffusersBase):
 
     def _time(self, sigma: PerImage) -> PerImage:
         time = sigma * self.pipeline.scheduler.config.num_train_timesteps
-        # The multistep solver tells the network whole times; a hair on top, because float32 may fall short of one.
+        # The multistep solver passes integer timesteps; the small offset is for float32 rounding.
         return (time + 1e-3).floor() if isinstance(self.pipeline.scheduler, DPMSolverMultistepScheduler) else time

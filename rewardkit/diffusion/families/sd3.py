@@ -11,7 +11,7 @@ from rewardkit.types import Conditioning, Latents, PerImage
 
 
 class StableDiffusion3Base(DiffusersBase):
-    """The four verbs over a `StableDiffusion3Pipeline`; with equal noise it draws what the pipeline draws."""
+    """The four verbs over a `StableDiffusion3Pipeline`; with equal noise it generates the pipeline's images."""
 
     pipeline_class = StableDiffusion3Pipeline
     lora_targets = JOINT_ATTENTION
@@ -31,7 +31,7 @@ class StableDiffusion3Base(DiffusersBase):
 
     @property
     def tunable_text_encoders(self) -> dict[str, nn.Module]:
-        """The two CLIPs; stock diffusers loads no adapter of the T5."""
+        """The two CLIPs; stock diffusers loads no adapter for the T5."""
         return {name: getattr(self.pipeline, name) for name in ("text_encoder", "text_encoder_2")}
 
     @torch.no_grad()

@@ -12,7 +12,7 @@ from rewardkit.types import Conditioning, Images, Latents, PerImage
 
 
 class SeedlingBase(DiffusersBase):
-    """The four verbs over a `SeedlingPipeline`; with equal noise it draws what the pipeline draws."""
+    """The four verbs over a `SeedlingPipeline`; with equal noise it generates the pipeline's images."""
 
     pipeline_class = SeedlingPipeline
     text_encoder_names = ("text_encoder", "glyph_encoder")

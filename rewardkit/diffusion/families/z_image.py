@@ -13,7 +13,7 @@ class ZImageBase(DiffusersBase):
     """The four verbs over a `ZImagePipeline`.
 
     Its network counts time from noise (0) to image (1) and predicts `image - noise`. The pipeline's `guidance_scale`
-    is ours less 1: it adds `guidance_scale * (c - u)` to the conditional prediction.
+    is ours minus 1: it adds `guidance_scale * (c - u)` to the conditional prediction.
     """
 
     pipeline_class = ZImagePipeline
@@ -26,7 +26,7 @@ class ZImageBase(DiffusersBase):
         return {"embeds": pad_sequence(rows, batch_first=True), "mask": pad_sequence(masks, batch_first=True)}
 
     def text_shapes(self, tokens: int) -> dict[str, tuple[int, ...]]:
-        length = min(tokens, 512)  # the stock pipeline cuts there
+        length = min(tokens, 512)  # the stock pipeline truncates there
         return {"embeds": (length, self.pipeline.transformer.config.cap_feat_dim), "mask": (length,)}
 
     def velocity(self, latents: Latents, sigma: PerImage, conditioning: Conditioning) -> Latents:
@@ -37,4 +37,4 @@ class ZImageBase(DiffusersBase):
         return -torch.stack(predicted).squeeze(2).to(latents.dtype)
 
     def _default_size(self) -> int:
-        return 1024  # neither the network nor the pipeline says
+        return 1024  # neither the network nor the pipeline has a size

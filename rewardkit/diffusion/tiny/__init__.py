@@ -1,1 +1,1 @@
-"""Real diffusers pipelines with a few thousand random weights, in memory: for tests."""
+"""Real diffusers pipelines with a few thousand random weights, in memory, for tests."""

@@ -1,4 +1,4 @@
-"""Every family of diffusers once: its pipeline, tiny and random, and how to ask it for the images of its base."""
+"""A tiny random pipeline of every diffusers family, and the options with which it generates the images of its base."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -36,7 +36,7 @@ from rewardkit.types import Images
 
 
 def tiny_qwen_image(seed: int = 0) -> QwenImagePipeline:
-    """Qwen-Image of 16x16 pixels; its noise levels shift by size, and its latents have a mean and deviation each."""
+    """Qwen-Image of 16x16 pixels; its noise levels shift by size and latents have per-channel statistics."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         transformer = QwenImageTransformer2DModel(
@@ -73,7 +73,7 @@ def tiny_z_image(seed: int = 0) -> ZImagePipeline:
 
 
 def tiny_sana(seed: int = 0) -> SanaPipeline:
-    """Sana of 32x32 pixels with its stock multistep scheduler; the pipeline wants multiples of 32."""
+    """Sana of 32x32 pixels with its stock multistep scheduler; the pipeline requires multiples of 32."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         transformer = SanaTransformer2DModel(
@@ -97,7 +97,7 @@ def tiny_sana(seed: int = 0) -> SanaPipeline:
 
 
 def tiny_pixart_sigma(seed: int = 0) -> PixArtSigmaPipeline:
-    """PixArt-Sigma of 16x16 pixels with its stock multistep scheduler, and a variance that it learns."""
+    """PixArt-Sigma of 16x16 pixels with its stock multistep scheduler and a learned variance."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         transformer = PixArtTransformer2DModel(
@@ -112,7 +112,7 @@ def tiny_pixart_sigma(seed: int = 0) -> PixArtSigmaPipeline:
 
 
 def tiny_lumina2(seed: int = 0) -> Lumina2Pipeline:
-    """Lumina-Image 2.0 of 32x32 pixels; the pipeline takes it that its VAE is an 8x one."""
+    """Lumina-Image 2.0 of 32x32 pixels; the pipeline assumes an 8x VAE."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         transformer = Lumina2Transformer2DModel(
@@ -152,48 +152,48 @@ def tiny_hunyuan_image(seed: int = 0, guidance_embeds: bool = False, meanflow: b
 
 
 def shorten(pipeline: QwenImagePipeline | HunyuanImagePipeline) -> None:
-    """Spare a tokenizer of bytes the long words before the prompt; a loaded folder has them again."""
+    """Shorten the instruction before the prompt for a byte-level tokenizer; a loaded folder has the original again."""
     pipeline.prompt_template_encode, pipeline.prompt_template_encode_start_idx = "user: {} end", 6
     pipeline.tokenizer_max_length = 48
 
 
 def plain(pipeline: Any, scale: float, count: int) -> dict[str, Any]:
-    """Guidance as most pipelines take it."""
+    """Guidance options of most pipelines."""
     return {"guidance_scale": scale}
 
 
 def above_conditional(pipeline: Any, scale: float, count: int) -> dict[str, Any]:
-    """Z-Image counts from the conditional prediction."""
+    """Z-Image counts guidance from the conditional prediction."""
     return {"guidance_scale": scale - 1}
 
 
 def negative(pipeline: Any, scale: float, count: int) -> dict[str, Any]:
-    """Qwen-Image guides where it is given negative prompts."""
+    """Qwen-Image uses guidance if it has negative prompts."""
     return {"true_cfg_scale": scale, "negative_prompt": [""] * count if scale > 1 else None}
 
 
 def guider(pipeline: Any, scale: float, count: int) -> dict[str, Any]:
-    """HunyuanImage has an object for it."""
+    """HunyuanImage has a guider object."""
     pipeline.guider = type(pipeline.guider)(guidance_scale=scale)
     return {"negative_prompt": [""] * count}
 
 
 @dataclass(frozen=True)
 class TinyFamily:
-    """How to build a family tiny, and how to ask its stock pipeline for the images that its base draws."""
+    """How to build a tiny pipeline of a family, and the options with which it generates the images of its base."""
 
     build: Callable[[], Any]
     guide: Callable[[Any, float, int], dict[str, Any]] = plain
-    """(pipeline, our scale, number of prompts) -> options that make the stock pipeline guide so."""
+    """(pipeline, our scale, number of prompts) -> guidance options of the stock pipeline."""
     size: int = 16
     """Pixels."""
     options: dict[str, Any] = field(default_factory=dict)
     """Further options of the stock pipeline."""
     settings: dict[str, Any] = field(default_factory=dict)
-    """Attributes that the base gets."""
+    """Attributes to set on the base."""
 
     def base(self, pipeline: Any = None) -> Base:
-        """The base over a pipeline, a new one where none is given."""
+        """The base of a pipeline; default: a new one."""
         pipeline = pipeline or self.build()
         base = family("tiny", type(pipeline).__name__)(pipeline)
         base.image_size = self.size
@@ -202,7 +202,7 @@ class TinyFamily:
         return base
 
     def stock(self, pipeline: Any, prompts: Sequence[str], config: SamplingConfig) -> Images:
-        """What the stock pipeline draws, with a first-order solver where its own is of a higher order."""
+        """Images of the stock pipeline, with a first-order solver if its own has a higher order."""
         scheduler = pipeline.scheduler
         if "solver_order" in scheduler.config:
             pipeline.scheduler = type(scheduler).from_config(scheduler.config, solver_order=1)
@@ -218,7 +218,7 @@ class TinyFamily:
 
 UNBINNED = {"use_resolution_binning": False, "clean_caption": False}
 INSTRUCTION = ["Better words:"]
-"""In place of Sana's own, which is 3,000 bytes long."""
+"""Replaces Sana's instruction, which is 3,000 bytes long."""
 
 TINY = {
     "sd3": TinyFamily(tiny_sd3),
@@ -233,4 +233,4 @@ TINY = {
     "lumina2": TinyFamily(tiny_lumina2, size=32),
     "hunyuan-image": TinyFamily(tiny_hunyuan_image, guider),
 }  # fmt: skip
-"""The tests of families and `benchmarks/refl_step.py` run on each."""
+"""Used by the tests of families and by `benchmarks/refl_step.py`."""

@@ -64,7 +64,7 @@ def tiny_flux(seed: int = 0, guidance_embeds: bool = True) -> FluxPipeline:
 
 
 def awake(transformer: torch.nn.Module) -> torch.nn.Module:
-    """Fill what is initialised to zero (adaLN), so that every layer matters."""
+    """Randomise weights that are initialised to zero (adaLN), so that every layer matters."""
     for parameter in transformer.parameters():
         if not parameter.any():
             torch.nn.init.normal_(parameter, std=0.05, generator=torch.Generator().manual_seed(parameter.numel()))
@@ -80,7 +80,7 @@ def tiny_clip_config() -> CLIPTextConfig:
 
 
 def byte_clip_tokenizer() -> CLIPTokenizer:
-    """A CLIP tokenizer without merges: one token a byte, marked at the end of a word."""
+    """A CLIP tokenizer without merges: one token per byte, marked at the end of a word."""
     letters = sorted(ByteLevel.alphabet())
     words = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
     return CLIPTokenizer(vocab={word: index for index, word in enumerate(words)}, merges=[], model_max_length=77)

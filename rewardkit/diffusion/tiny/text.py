@@ -1,4 +1,4 @@
-"""Random language models of a few thousand weights, and tokenizers over bytes, for the bases of `tiny_dit`."""
+"""Random language models of a few thousand weights, and byte-level tokenizers, for the tiny bases."""
 
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import (
@@ -15,14 +15,14 @@ from transformers import (
 )
 
 WIDTH = 16
-"""Channels of every text encoder here."""
+"""Width of every text encoder here."""
 
 CHAT = "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}"
 """A chat template."""
 
 
 def qwen_tokenizer() -> Qwen2Tokenizer:
-    """One token a byte."""
+    """One token per byte."""
     letters = {letter: index for index, letter in enumerate(sorted(ByteLevel.alphabet()))}
     tokenizer = Qwen2Tokenizer(vocab={**letters, "<|endoftext|>": 256}, merges=[])
     tokenizer.chat_template = CHAT
@@ -30,7 +30,7 @@ def qwen_tokenizer() -> Qwen2Tokenizer:
 
 
 def gemma_tokenizer() -> GemmaTokenizer:
-    """One token a byte, after a token that begins the text."""
+    """One token per byte, after a start token."""
     words = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", *(f"<0x{byte:02X}>" for byte in range(256))]
     return GemmaTokenizer(vocab={word: index for index, word in enumerate(words)}, merges=[], add_bos_token=True)
 

@@ -1,4 +1,4 @@
-"""Aesthetic predictors: a chain of linear layers, nothing between them, on the unit embedding of an image tower.
+"""Aesthetic predictors: a chain of linear layers without activations on the unit embedding of an image tower.
 
 v2 (LAION, "improved aesthetic predictor") reads OpenAI's CLIP ViT-L/14 after its projection; v2.5 reads the pooled
 output of SigLIP so400m. Neither reads the prompt.
@@ -49,7 +49,7 @@ WIDTHS = (1024, 128, 64, 16, 1)
 
 
 def linear_chain(width: int, dropped: int) -> nn.Sequential:
-    """Five linear layers, with (idle) dropout after the first `dropped`, so that keys count as published."""
+    """Five linear layers, with (inactive) dropout after the first `dropped`, so that keys match the published ones."""
     layers: list[nn.Module] = []
     for index, out in enumerate(WIDTHS):
         layers.append(nn.Linear(width, out))
@@ -60,7 +60,7 @@ def linear_chain(width: int, dropped: int) -> nn.Sequential:
 
 
 class Aesthetic(Scorer):
-    """An image tower and a linear chain on its unit embedding; about 1 to 10, ordinary pictures 4 to 7.5."""
+    """An image tower and a linear chain on its unit embedding; about 1 to 10, ordinary images 4 to 7.5."""
 
     axis = "aesthetic"
     head: nn.Module
@@ -129,12 +129,12 @@ def load_aesthetic_v25(where: str = "", *, device: torch.device | str = "cpu") -
 
 
 def tower_path(path: Path, source: Source) -> Path:
-    """The folder of the head when it holds the tower too, else where the tower is by itself."""
+    """The folder of the head if it also has the tower, else the tower's own location."""
     return path if (path / "config.json").is_file() else locate(source)
 
 
 def load_siglip(path: Path) -> SiglipVisionModel:
-    """Build the image tower of a SigLIP checkpoint; its text tower is left alone."""
+    """Build the image tower of a SigLIP checkpoint; its text tower is not loaded."""
     file, settings = weight_file(path, SIGLIP), path / "config.json"
     config = read_object(settings) if settings.is_file() else SO400M
     size = SiglipVisionConfig(**config.get("vision_config", config))

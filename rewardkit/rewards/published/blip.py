@@ -1,7 +1,7 @@
-"""BLIP's two towers as ImageReward uses them (arXiv:2201.12086): a ViT, and a BERT that looks at the picture.
+"""BLIP's two towers as in ImageReward (arXiv:2201.12086): a ViT, and a BERT that attends to the image.
 
-The ViT is here because its published names are timm's; the text side is transformers' own BLIP text model, whose names
-are the published ones.
+The ViT is implemented here because its published names are timm's; the text side is transformers' BLIP text model,
+which has the published names.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from rewardkit.images.preprocess import Framed
 
 @dataclass(frozen=True)
 class VitSize:
-    """Size of the image tower; as it stands, ViT-L/16 at 224 pixels."""
+    """Size of the image tower; by default ViT-L/16 at 224 pixels."""
 
     image_size: int = 224
     patch_size: int = 16
@@ -38,7 +38,7 @@ BERT: dict[str, Any] = {
     "max_position_embeddings": 512,
     "layer_norm_eps": 1e-12,
 }
-"""BERT base with BLIP's two words more ([DEC] and [ENC])."""
+"""BERT base with BLIP's two additional tokens ([DEC] and [ENC])."""
 
 
 class Attention(nn.Module):
@@ -96,7 +96,7 @@ class PatchEmbed(nn.Module):
 
 
 class VisionTransformer(nn.Module):
-    """A ViT that gives every token, normalised."""
+    """A ViT that returns all tokens, normalised."""
 
     def __init__(self, size: VitSize) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class VisionTransformer(nn.Module):
 
 
 class Blip(nn.Module):
-    """Prompt tokens that looked at the picture."""
+    """A text encoder whose tokens attend to the image."""
 
     def __init__(self, vit: VitSize, bert: dict[str, Any]) -> None:
         super().__init__()

@@ -70,7 +70,7 @@ CLIP_L14 = Source("CLIP ViT-L/14", "REWARDKIT_CLIP_L14", "openai/clip-vit-large-
 
 
 def load_clip(path: Path, source: Source, default: dict[str, Any]) -> CLIPModel:
-    """Build a transformers CLIP from a folder (its config.json counts) or a weight file alone (`default` does)."""
+    """Build a transformers CLIP from a folder (with its config.json) or a weight file (with the config `default`)."""
     file = weight_file(path, source)
     settings = path / "config.json"
     config = CLIPConfig.from_dict(read_object(settings) if settings.is_file() else default)
@@ -78,9 +78,9 @@ def load_clip(path: Path, source: Source, default: dict[str, Any]) -> CLIPModel:
 
 
 def load_tokenizer(path: Path, length: int = 77, *, pad_with_end: bool = False) -> Tokenize:
-    """The tokenizer in a folder, else CLIP's own, which needs no files; prompts are cut and padded to `length`.
+    """The tokenizer in a folder, else CLIP's own, which needs no files; prompts are truncated and padded to `length`.
 
-    What pads matters only to models that read the padding, too (MPS): open_clip pads with 0, transformers with the end.
+    The padding matters only to models that read it (MPS): open_clip pads with 0, transformers with the end token.
     """
     if any((path / name).is_file() for name in ("tokenizer.json", "vocab.json")):
         with loading(f"the tokenizer in {path}"):
@@ -143,13 +143,13 @@ CONVENTIONS: dict[str, tuple[str, str, Reference]] = {
     "hf": ("clipscore-hf", "", between(20.0, 35.0, "100 cos, usual cosines 0.20-0.35")),
     "paper": ("clipscore-paper", "A photo depicts ", between(0.5, 0.875, "2.5 max(cos, 0), usual cosines 0.20-0.35")),
 }
-"""Convention -> its name as a reward, what it puts before the prompt, and its usual range."""
+"""Convention -> its name as a reward, its prefix of the prompt, and its usual range."""
 
 
 class ClipScore(ClipCosine):
-    """CLIPScore (arXiv:2104.08718) in one of the three ways it is reported.
+    """CLIPScore (arXiv:2104.08718) under one of three published conventions.
 
-    `torchmetrics`: 100 max(cos, 0). `hf`: 100 cos, as the logits of transformers' CLIP; the one with a gradient
+    `torchmetrics`: 100 max(cos, 0). `hf`: 100 cos, the logits of transformers' CLIP; the only one with a gradient
     everywhere. `paper`: 2.5 max(cos, 0), with "A photo depicts " before the prompt.
     """
 
@@ -187,5 +187,5 @@ def load_clipscore_hf(where: str = "", *, device: torch.device | str = "cpu") ->
 
 
 def load_clipscore_paper(where: str = "", *, device: torch.device | str = "cpu") -> ClipScore:
-    """CLIPScore as its paper has it, 2.5 max(cos, 0)."""
+    """CLIPScore as in its paper, 2.5 max(cos, 0)."""
     return load_clipscore(where, device=device, convention="paper")

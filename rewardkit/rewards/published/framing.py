@@ -1,4 +1,4 @@
-"""Framing as the published code does it, to the pixel: the same size and corner for tensors and for PIL images."""
+"""Framing exactly as in the published code: the same size and corner for tensors and for PIL images."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -18,26 +18,26 @@ class Framing(Preprocess):
     """Resize to `shape`, then keep `size` from `corner` on."""
 
     def shape(self, height: int, width: int) -> Size:
-        """What an image of this size is resized to."""
+        """The size to which an image of this size is resized."""
         return self.size
 
     def corner(self, height: int, width: int) -> tuple[int, int]:
-        """Top and left of what is kept of a resized image."""
+        """Top and left of the crop of a resized image."""
         return 0, 0
 
     def kept(self, height: int, width: int) -> Size:
-        """Height and width of what is kept of a resized image."""
+        """Height and width of the crop of a resized image."""
         return self.size
 
     def frame(self, images: Pixels) -> FramedPixels:
-        """Resize and crop; a second time changes nothing."""
+        """Resize and crop; idempotent."""
         resized = self.resize(images, self.shape(*images.shape[-2:]))
         top, left = self.corner(*resized.shape[-2:])
         height, width = self.kept(*resized.shape[-2:])
         return resized[..., top : top + height, left : left + width]
 
     def frame_pil(self, image: Image.Image) -> Tensor:
-        """Resize with PIL on 8 bits and crop; (3, height, width) in [0, 1]."""
+        """Resize with PIL in 8 bits and crop; (3, height, width) in [0, 1]."""
         height, width = self.shape(image.height, image.width)
         kind = Image.Resampling.BICUBIC if self.interpolation == "bicubic" else Image.Resampling.BILINEAR
         top, left = self.corner(height, width)
@@ -48,9 +48,9 @@ class Framing(Preprocess):
 
 @dataclass(frozen=True)
 class CentreCrop(Framing):
-    """Shorter side to size, the longer one rounded down, then the centre.
+    """Shorter side to size, the longer side rounded down, then a centre crop.
 
-    Where the centre of an odd remainder is: "down" for transformers' image processors, "even" for torchvision, which
+    Rounding of an odd remainder: "down" for transformers' image processors, "even" for torchvision, which
     rounds a half to the even number.
     """
 
@@ -67,14 +67,14 @@ class CentreCrop(Framing):
 
 @dataclass(frozen=True)
 class PadBlack(Preprocess):
-    """Longer side to size, black around; resized as a tensor whatever it comes from, as HPSv2 does."""
+    """Longer side to size, padded with black; always resized as a tensor, as in HPSv2."""
 
     def frame(self, images: Pixels) -> FramedPixels:
-        """Resize in floats and pad; a second time changes nothing."""
+        """Resize in floats and pad; idempotent."""
         return super().frame(floats(images))
 
     def frame_pil(self, image: Image.Image) -> Tensor:
-        """The tensor's own way; (3, height, width)."""
+        """The same as for tensors; (3, height, width)."""
         return self.frame(to_tensor(image.convert("RGB"))[None])[0]
 
 

@@ -1,4 +1,4 @@
-"""Human Preference Score v2 and v2.1 (arXiv:2306.09341): open_clip ViT-H/14, the whole picture padded to a square."""
+"""Human Preference Score v2 and v2.1 (arXiv:2306.09341): open_clip ViT-H/14, the whole image padded to a square."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -31,8 +31,8 @@ NAMES = {"2.0": "hpsv2", "2.1": "hpsv2.1"}
 class HpsV2(Scorer):
     """The cosine itself, without the learned scale; benchmark tables print it times 100.
 
-    The longer side goes to the encoder's size and black fills the rest. Many copies crop or stretch instead, and so
-    score another picture wherever it is not square.
+    The longer side is resized to the encoder's size and black fills the rest. Many reimplementations crop or stretch
+    instead, and so differ on images that are not square.
     """
 
     axis = "alignment"
@@ -66,7 +66,7 @@ def load_hpsv21(
 ) -> HpsV2:
     """Load HPSv2.1 from its checkpoint (a file, a folder with it, or the hub)."""
     source = SOURCES[version]
-    # A folder of one's own may hold the file under any name; the hub has both versions side by side.
+    # A local folder may have the file under any name; the hub repository has both versions.
     file = weight_file(locate(source, where), replace(source, files=(*source.files, "*.safetensors")))
     state = {f"clip.{name}": value for name, value in read_state(file).items()}
     return fitted(lambda: HpsV2(model_cfg, version), state, file).to(device)

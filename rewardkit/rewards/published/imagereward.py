@@ -26,14 +26,14 @@ SOURCE = Source(
 VOCABULARY = Source("BERT's vocabulary", "REWARDKIT_BERT", "google-bert/bert-base-uncased", ("vocab.txt",))
 
 MEAN, STD = 0.16717362830052426, 1.0333394966054072
-"""Of the raw output on the authors' test set; the published score is the z-score."""
+"""Mean and standard deviation of the raw output on the authors' test set; the published score is the z-score."""
 
 MAX_TOKENS = 35
-"""Longer prompts are cut here, as published."""
+"""Longer prompts are truncated, as published."""
 
 
 class ImageReward(Scorer):
-    """About standard normal; 98 % of the published test set lies in [-2, 2]."""
+    """About standard normal; 98 % of the published test set is in [-2, 2]."""
 
     name = "imagereward"
     axis = "alignment"
@@ -59,10 +59,10 @@ class ImageReward(Scorer):
 
 
 def load_vocabulary(path: Path) -> BertTokenizer:
-    """BERT's lower-case tokenizer from a vocab.txt (or a folder with one), with BLIP's first word more, [DEC]."""
+    """BERT's lower-case tokenizer from a vocab.txt (or a folder with one), with BLIP's additional token [DEC]."""
     file = path / "vocab.txt" if path.is_dir() else path
     if not file.is_file():
-        raise UserError(f"{path} holds no vocab.txt; get it with bert-base-uncased, or set {VOCABULARY.variable}")
+        raise UserError(f"{path} has no vocab.txt; get it with bert-base-uncased, or set {VOCABULARY.variable}")
     words = file.read_text(encoding="utf-8").splitlines()
     tokenizer = BertTokenizer(vocab={word: index for index, word in enumerate(words)})
     tokenizer.add_special_tokens({"bos_token": "[DEC]"})
@@ -76,7 +76,7 @@ def load_imagereward(
     vit: VitSize | None = None,
     bert: dict[str, Any] | None = None,
 ) -> ImageReward:
-    """Load ImageReward v1.0; BERT's vocab.txt is looked for beside it, in `REWARDKIT_BERT`, and on the hub."""
+    """Load ImageReward v1.0; BERT's vocab.txt is searched next to it, in `REWARDKIT_BERT`, and on the hub."""
     file = weight_file(locate(SOURCE, where), SOURCE)
     beside = file.with_name("vocab.txt")
     words = beside if beside.is_file() else locate(VOCABULARY)

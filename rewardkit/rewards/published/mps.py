@@ -1,8 +1,8 @@
 """Multi-dimensional Preference Score (arXiv:2405.14705): CLIP ViT-H/14 whose image tokens attend to the prompt's.
 
-A condition, a list of words, says which prompt tokens count: those whose best match with a word of it is above 0.3 of
-the prompt's best. The published code divides by the best of the whole batch; here each prompt has its own, so that a
-score does not depend on its neighbours (the same for one prompt at a time, which is how it is published).
+A condition, a list of words, chooses which prompt tokens count: those whose best match with one of its words is above
+0.3 of the prompt's best. The published code divides by the best of the whole batch; here each prompt has its own, so
+that a score does not depend on the batch (the same for one prompt at a time, as published).
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ OVERALL = f"{', '.join(CONDITIONS.values())}, word, things."
 THRESHOLD = 0.3
 LAYERS, HEADS, HEAD_WIDTH = 4, 16, 64
 Words = Float[Tensor, "batch words width"]
-"""One vector a token of the prompt."""
+"""One vector per token of the prompt."""
 
 AttentionMask = Float[Tensor, "batch 1 1 keys"]
 
@@ -54,7 +54,7 @@ class SwiGlu(nn.Module):
 
 
 class Residual(nn.Module):
-    """Adds what goes in to what comes out; it holds the published name `fn`."""
+    """A residual connection; it provides the published name `fn`."""
 
     def __init__(self, fn: nn.Module) -> None:
         super().__init__()
@@ -65,14 +65,14 @@ class Residual(nn.Module):
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Attention of many heads to one head of keys and values; (B, heads, n, d) and (B, m, d) to (B, n, heads * d)."""
+    """Multi-query attention; (B, heads, n, d) and (B, m, d) to (B, n, heads * d)."""
     heads = queries.shape[1]
     keys, values = (part.unsqueeze(1).expand(-1, heads, -1, -1) for part in (keys, values))
     return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask).transpose(1, 2).flatten(2)
 
 
 class CrossAttention(nn.Module):
-    """Image tokens look at prompt tokens, beside a feed-forward."""
+    """Cross-attention of image tokens to prompt tokens, parallel to a feed-forward."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class CrossAttention(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Image tokens look at each other with rotary positions, beside a feed-forward, from one projection."""
+    """Self-attention of image tokens with rotary positions, parallel to a feed-forward, with one projection."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ class CrossModel(nn.Module):
 
 
 class Mps(Scorer):
-    """Scaled cosine of the prompt with the image token that looked at it."""
+    """Scaled cosine of the prompt with the image token that attended to it."""
 
     name = "mps"
     axis = "alignment"
@@ -167,7 +167,7 @@ class Mps(Scorer):
         return self.model.text_projection(out.last_hidden_state), self.model.text_projection(out.pooler_output)
 
     def counted(self, tokens: Words) -> AttentionMask:
-        """0 for prompt tokens that match the condition, minus infinity for the others."""
+        """0 for prompt tokens that match the condition, minus infinity for others."""
         words, _ = self.texts([self.condition])
         match = (tokens @ words[0].T).amax(-1)
         share = match / match.amax(-1, keepdim=True)
@@ -190,7 +190,7 @@ def load_mps(
     heads: int = HEADS,
     condition: str = OVERALL,
 ) -> Mps:
-    """Load MPS from a state dict (file or folder); `condition` is one of `CONDITIONS` or words of your own."""
+    """Load MPS from a state dict (file or folder); `condition` is one of `CONDITIONS` or any other words."""
     path = locate(SOURCE, where)
     file = weight_file(path, SOURCE)
     tokenize, words = load_tokenizer(path, pad_with_end=True), CONDITIONS.get(condition, condition)

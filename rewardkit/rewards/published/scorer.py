@@ -1,4 +1,4 @@
-"""What the published scorers share: frozen, on one device, in batches of any size, from tensors or from PIL images."""
+"""Base class of the published scorers: frozen, on one device, for batches of any size, from tensors or PIL images."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,22 +16,22 @@ from rewardkit.types import Images, Scores
 
 @dataclass(frozen=True)
 class Reference:
-    """Where a scorer's values lie on ordinary generated images: a first guess, until a panel is fitted on your own."""
+    """Usual scores of generated images: a first guess, until a panel is fitted on your own images."""
 
     low: float
     high: float
     mean: float
     std: float
     source: str
-    """Where the figures are from."""
+    """Source of the figures."""
 
     def part(self, weight: float = 1.0) -> Part:
-        """How this scorer enters a panel that was not fitted."""
+        """The settings of this scorer in a panel that was not fitted."""
         return Part(weight=weight, mean=self.mean, std=self.std)
 
 
 def between(low: float, high: float, source: str) -> Reference:
-    """A reference of which only the usual range is known: its middle, and a quarter of it as the deviation."""
+    """A reference with only a known range: mean in its middle, a quarter of it as standard deviation."""
     return Reference(low, high, (low + high) / 2, (high - low) / 4, f"{source}; mean and std guessed from the range")
 
 
@@ -45,7 +45,7 @@ class Scorer(nn.Module):
     preprocess: Framing | PadBlack
 
     def freeze(self) -> None:
-        """Stop learning and dropout; gradients still pass through to the images."""
+        """Freeze the weights and turn off dropout; gradients still reach the images."""
         self.requires_grad_(False).eval()
 
     @property
@@ -61,7 +61,7 @@ class Scorer(nn.Module):
         raise NotImplementedError
 
     def frame(self, images: Pixels) -> FramedPixels:
-        """Bring images to the scorer's size; framing a second time changes nothing."""
+        """Resize images to the scorer's size; idempotent."""
         return self.preprocess.frame(images)
 
     def score(self, images: Images, prompts: Sequence[str]) -> Scores:
@@ -77,7 +77,7 @@ class Scorer(nn.Module):
 
     @torch.no_grad()
     def score_pil(self, images: Sequence[Image.Image], prompts: Sequence[str], batch_size: int = 16) -> Scores:
-        """Score PIL images, each of its own size, prepared as the published code does (8-bit resizing)."""
+        """Score PIL images of any sizes, preprocessed as in the published code (8-bit resizing)."""
         check_counts(len(images), prompts)
         scores = [torch.zeros(0)]
         for start in range(0, len(images), batch_size):
@@ -91,16 +91,16 @@ class Scorer(nn.Module):
 
 
 def of_one_size(framed: Sequence[Tensor]) -> Iterator[Framed]:
-    """Stack neighbours of one size, in order."""
+    """Stack consecutive images of the same size, in order."""
     for _, run in groupby(framed, key=lambda image: image.shape):
         yield torch.stack(list(run))
 
 
 def check_counts(count: int, prompts: Sequence[str]) -> None:
     if count != len(prompts):
-        raise ValueError(f"one prompt an image: got {count} images and {len(prompts)} prompts")
+        raise ValueError(f"one prompt per image: got {count} images and {len(prompts)} prompts")
 
 
 def full(values: Tensor) -> Tensor:
-    """Half precision has too few digits to compare scores with."""
+    """Convert half precision to float32, because it has too few digits to compare scores."""
     return values if values.dtype == torch.float64 else values.float()

@@ -1,7 +1,7 @@
-"""VQAScore (arXiv:2404.01291): how sure a vision-language model is of "Yes" when asked if the picture shows the prompt.
+"""VQAScore (arXiv:2404.01291): a vision-language model's probability of "Yes" when asked if the image shows the prompt.
 
-Any transformers model of the kind image-text-to-text, from a folder or the hub. Its own processor prepares the
-pictures; whether a gradient comes through it is tried out at loading.
+Any transformers image-text-to-text model, from a folder or the hub. Its own processor preprocesses the images; whether
+it is differentiable is tested when it is loaded.
 """
 
 from collections.abc import Sequence
@@ -34,25 +34,25 @@ class VqaScore(Scorer):
     def __init__(self, model: Any, processor: Any, question: str = QUESTION, answer: str = ANSWER) -> None:
         super().__init__()
         if "{prompt}" not in question:
-            raise UserError(f"the question must say where the prompt goes, by {{prompt}}; got {question!r}")
+            raise UserError(f"the question must contain {{prompt}}; got {question!r}")
         self.model = model
         self.processor = processor
         self.question = question
-        # The answer is read at the last position, so rows are padded in front.
+        # The answer is read at the last position, so rows are padded on the left.
         processor.tokenizer.padding_side = "left"
         self.answer = int(processor.tokenizer(answer, add_special_tokens=False).input_ids[0])
         self.freeze()
         self.differentiable = self._carries_gradient()
 
     def ask(self, prompt: str) -> str:
-        """The whole text the model reads, in its own chat format."""
+        """The whole input text, in the model's chat format."""
         content = [{"type": "image"}, {"type": "text", "text": self.question.replace("{prompt}", prompt)}]
         chat = [{"role": "user", "content": content}]
         text: str = self.processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
         return text
 
     def inputs(self, images: Sequence[Tensor | Image.Image], prompts: Sequence[str]) -> dict[str, Tensor]:
-        """What the model takes; tensors are already in [0, 1], PIL images are brought there."""
+        """The model's input; tensors are in [0, 1], PIL images are converted."""
         from_tensors = bool(images) and isinstance(images[0], Tensor)
         batch = self.processor(
             text=[self.ask(prompt) for prompt in prompts],
@@ -67,12 +67,12 @@ class VqaScore(Scorer):
         }
 
     def answered(self, images: Sequence[Tensor | Image.Image], prompts: Sequence[str]) -> Scores:
-        """Probability of the answer for each picture."""
+        """Probability of the answer for each image."""
         logits = self.model(**self.inputs(images, prompts), logits_to_keep=1).logits[:, -1]
         return full(logits).softmax(-1)[:, self.answer]
 
     def frame(self, images: Pixels) -> FramedPixels:
-        """Leave images as they are: the model's own processor decides on their size."""
+        """Return images unchanged: the model's own processor resizes them."""
         return images
 
     def score(self, images: Images, prompts: Sequence[str]) -> Scores:
@@ -101,7 +101,7 @@ def load_vqascore(
 ) -> VqaScore:
     """Load any image-text-to-text model of transformers (folder or hub id; safetensors only, no code of its own).
 
-    Raises `UserError` when it cannot be had, or when its weights do not fit.
+    Raises `UserError` if it cannot be loaded, or if its weights do not match.
     """
     path = locate(SOURCE, where)
     with loading(f"a vision-language model from {path}"):

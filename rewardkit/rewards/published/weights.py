@@ -1,6 +1,6 @@
-"""Weights of published scorers: found on disk or on the hub, read without running anything, and fitted with a report.
+"""Weights of published scorers: found on disk or on the hub, read without running code, and loaded strictly.
 
-Where weights come from, first that is given: the spec (`pickscore:WHERE`), the environment (`REWARDKIT_PICKSCORE`), the
+Sources of weights in order of precedence: the spec (`pickscore:WHERE`), the environment (`REWARDKIT_PICKSCORE`), the
 hub repository of the authors. WHERE is a file, a folder, or a hub id `owner/name`.
 """
 
@@ -31,11 +31,11 @@ Model = TypeVar("Model", bound=nn.Module)
 
 INDEX = "model.safetensors.index.json"
 NAMES = ("model.safetensors", INDEX, "pytorch_model.bin")
-"""What transformers calls the weights of a folder, first that is there."""
+"""File names of transformers weights, in order of precedence."""
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 BOILERPLATE = ("position_ids", "num_batches_tracked", "inv_freq")
-"""Buffers that old checkpoints carry and newer code computes."""
+"""Buffers in old checkpoints that newer code computes."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Source:
     """Where one part of a scorer is published."""
 
     part: str
-    """What it is, for messages: `PickScore`."""
+    """Its name in messages, such as `PickScore`."""
     variable: str
     """The environment variable that names a file or folder instead."""
     hub: str = ""
@@ -51,15 +51,15 @@ class Source:
     files: tuple[str, ...] = NAMES
     """Names of the weight file in a folder or repository; a `*` matches anything in a folder."""
     folder: bool = False
-    """Whether the whole repository is needed (config, tokenizer), not the weight file alone."""
+    """Whether the whole repository is needed (config, tokenizer), not only the weight file."""
     home: str = ""
-    """Where a person finds it, when it is not on the hub."""
+    """Where it can be downloaded, if it is not on the hub."""
 
 
 def locate(source: Source, where: str = "") -> Path:
     """Find a file or folder: `where`, else the environment variable, else the hub.
 
-    Raises `UserError` when it is not there, when there is no network, and when it is published outside the hub.
+    Raises `UserError` if it does not exist, if there is no network, and if it is published outside the hub.
     """
     given = where or os.environ.get(source.variable, "")
     path = Path(given).expanduser()
@@ -73,7 +73,7 @@ def locate(source: Source, where: str = "") -> Path:
 
 
 def download(source: Source, hub: str) -> Path:
-    """Fetch from the hub into its cache, or find it there; raise `UserError` without network or rights."""
+    """Download from the hub into its cache, or find it there; raise `UserError` without network or access."""
     try:
         if not source.folder:
             return Path(hf_hub_download(hub, source.files[0]))
@@ -92,21 +92,21 @@ def _hint(source: Source) -> str:
 
 
 def weight_file(path: Path, source: Source) -> Path:
-    """The weight file of a folder (or the file itself); raise `UserError` when the folder has none."""
+    """The weight file of a folder (or the file itself); raise `UserError` if the folder has none."""
     if path.is_file():
         return path
     for name in source.files:
         found = sorted(path.glob(name))
         if found:
             return found[0]
-    raise UserError(f"{path} holds no weights of {source.part}; it needs {' or '.join(source.files)}")
+    raise UserError(f"{path} has no weights of {source.part}; it needs {' or '.join(source.files)}")
 
 
 def read_state(path: Path) -> State:
-    """Read safetensors (one file, or an index of several) or a torch file of plain tensors; nothing in it is run.
+    """Read safetensors (one file, or an index of several) or a torch file of plain tensors, without running code.
 
-    A wrapping `state_dict`, `model` or `module.` is taken off. Raises `UserError` for a broken file, and for a pickle
-    that holds anything but tensors: such a file can run code when it is opened.
+    A wrapping `state_dict`, `model` or `module.` is removed. Raises `UserError` for a broken file, and for a pickle
+    that contains anything but tensors, because such a file can run code when it is opened.
     """
     try:
         if path.name.endswith(".index.json"):
@@ -123,8 +123,8 @@ def _unpickled(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(
-            f"{path} was not opened: it is broken or holds more than tensors, and opening that could run code; "
-            "convert it to safetensors on a machine you can lose, or get it in that form"
+            f"{path} was not opened: it is broken or contains more than tensors, and opening it could run code; "
+            "convert it to safetensors in a sandbox, or download it in that format"
         ) from error
 
 
@@ -135,14 +135,14 @@ def _plain(content: Any, path: Path) -> State:
             break
         content = inner
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise UserError(f"{path} is no table of tensors by name; give the state dict of the model")
+        raise UserError(f"{path} is not a mapping of names to tensors; pass the state dict of the model")
     return {name.removeprefix("module."): value for name, value in content.items()}
 
 
 def fit(module: nn.Module, state: State, path: Path, ignore: Sequence[str] = ()) -> None:
-    """Load a state whole: every parameter found, nothing left over but names that start with one of `ignore`.
+    """Load a state dict strictly: nothing missing, and nothing left over except names that start with one of `ignore`.
 
-    Raises `UserError` that names the file, what is missing, what is unexpected and what has another shape.
+    Raises `UserError` that lists the file, what is missing, what is unexpected and what has another shape.
     """
     wanted = module.state_dict()
     taken = {name: value for name, value in state.items() if name in wanted}
@@ -164,7 +164,7 @@ def fit(module: nn.Module, state: State, path: Path, ignore: Sequence[str] = ())
 def fitted(
     build: Callable[[], Model], state: State, path: Path, ignore: Sequence[str] = (), dtype: torch.dtype = torch.float32
 ) -> Model:
-    """Build a module without drawing its first weights (minutes for large ones), in `dtype`, and fit a state to it."""
+    """Build a module without initialising its weights (minutes for large ones), in `dtype`, and load a state dict."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:

@@ -62,7 +62,7 @@ def test_framing_before_changes_no_score(scorer: Scorer) -> None:
 def test_no_images_no_scores_and_counts_must_agree(scorer: Scorer) -> None:
     assert scorer.score(torch.zeros(0, 3, 8, 8), []).shape == (0,)
     assert scorer.score_pil([], []).shape == (0,)
-    with pytest.raises(ValueError, match="one prompt an image"):
+    with pytest.raises(ValueError, match="one prompt per image"):
         scorer.score(smooth(8, 8), [])
     assert list(score_all([scorer], smooth(20, 30), ["a"])) == [scorer.name]
 

@@ -123,7 +123,7 @@ def test_where_weights_come_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("REWARDKIT_TOY", str(second))
     assert locate(SOURCE, str(first)) == first
     assert locate(SOURCE) == second
-    with pytest.raises(UserError, match=r"first holds no weights of Toy; it needs toy\.pt or \*\.safetensors"):
+    with pytest.raises(UserError, match=r"first has no weights of Toy; it needs toy\.pt or \*\.safetensors"):
         weight_file(first, SOURCE)
     (first / "b.safetensors").touch()
     assert weight_file(first, SOURCE) == first / "b.safetensors"
