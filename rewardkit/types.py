@@ -1,7 +1,7 @@
-"""Names for the tensors that cross a border between rooms; the tests check them on every call.
+"""Names for tensors that are passed between packages; the tests check them on every call.
 
-Images are one thing everywhere: float RGB in [0, 1]. Whoever needs another form (PIL, uint8, [-1, 1],
-a processor's crop) converts inside its own room, and differentiably where it can.
+Images are one thing everywhere: float RGB in [0, 1]. Code that needs another form (PIL, uint8, [-1, 1],
+a processor's crop) converts inside its own package, differentiably if possible.
 """
 
 from jaxtyping import Bool, Float

@@ -71,7 +71,7 @@ class Monitor:
         """Whether a check is due: at the start, at every interval, at the end, and sooner after a doubtful check."""
         if not self.steps:
             return True
-        closer = self.patience > 0 and self.verdict.uneasy
+        closer = self.patience > 0 and self.verdict.doubtful
         soon = self.steps[-1] + max(1, self.every // CLOSER) if closer else self.last
         return self.steps[-1] < step and (step % self.every == 0 or step == self.last or step >= soon)
 

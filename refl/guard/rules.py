@@ -13,7 +13,7 @@ compares image by image and applies only if the 95 % interval supports it. A che
 
 `patience` bad checks in a row stop the run; a crash stops it at once. Two kinds of falls do not count: a smaller fall
 without a rise of the trained reward, because runs recover from it, and the fall of a judge that rose again since the
-previous check. The best check has the highest mean of the judges, among those at which no judge lost a fifth of a
+previous check. The best check has the highest mean of the judges, of all checks at which no judge lost a fifth of a
 standard deviation. Its weights are also kept if the last check of the run is bad, or if the mean fell by a fifth since
 then. All functions are pure, so a resumed run decides the same.
 """
@@ -83,7 +83,7 @@ class Verdict:
     """What is wrong with the newest check, with numbers; empty if nothing is."""
     meanwhile: str = ""
     """How the trained reward changed since the best check."""
-    uneasy: bool = False
+    doubtful: bool = False
     """Whether to check again soon: the newest check is bad or close to it."""
 
     @property
@@ -148,7 +148,7 @@ class Moved:
         return self.rose and any(fall.beyond(CRASH) for fall in self.judges)
 
     @property
-    def uneasy(self) -> bool:
+    def doubtful(self) -> bool:
         """Whether any judge fell while the trained reward rose, by any amount."""
         return self.rose and any(fall.counts for fall in (self.mean, *self.judges))
 
@@ -166,11 +166,11 @@ def judge(checks: Sequence[Check], patience: int, last: int) -> Verdict:
     start = top = before = checks[0]
     found: list[tuple[str, ...]] = []
     for check in checks:
-        wreck = tuple(wrecked(start, check))
-        if check.level > top.level and not (wreck or paid(top, check) or crashed(start, check)):
+        broken = tuple(wrecked(start, check))
+        if check.level > top.level and not (broken or paid(top, check) or crashed(start, check)):
             top = check
         now = moved(start, top, before, check)
-        found.append((*now.falls(), *wreck))
+        found.append((*now.falls(), *broken))
         before = check
     step, reasons = checks[-1].step, found[-1]
     ended = step == last
@@ -180,7 +180,7 @@ def judge(checks: Sequence[Check], patience: int, last: int) -> Verdict:
     stop = patience > 0 and not ended and (lasting or now.crashes)
     back = patience > 0 and bool(reasons) and (stop or ended)
     stands = top.step if back else step
-    return Verdict(stop, step, top.step, stands, reasons, now.meanwhile, bool(reasons) or now.uneasy)
+    return Verdict(stop, step, top.step, stands, reasons, now.meanwhile, bool(reasons) or now.doubtful)
 
 
 def moved(start: Check, top: Check, before: Check, now: Check) -> Moved:

@@ -68,14 +68,14 @@ def described(hint: Any) -> str:
     hint, may_be_none = optional(hint)
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Literal:
-        said = "one of " + ", ".join(repr(option) for option in inner)
+        text = "one of " + ", ".join(repr(option) for option in inner)
     elif origin is dict:
-        said = f"a table of {described(inner[1])} (NAME VALUE pairs on the command line)"
+        text = f"a table of {described(inner[1])} (NAME VALUE pairs on the command line)"
     elif origin is tuple:
-        said = "a list of " + ", ".join(described(option) for option in inner if option is not Ellipsis)
+        text = "a list of " + ", ".join(described(option) for option in inner if option is not Ellipsis)
     else:
-        said = SCALARS[hint][1]
-    return said + ' or "None"' * may_be_none
+        text = SCALARS[hint][1]
+    return text + ' or "None"' * may_be_none
 
 
 def metavar(hint: Any) -> str:

@@ -1,4 +1,4 @@
-"""Text files of users, whatever program saved them: UTF-8, UTF-16 with a byte order mark, Windows-1252 and GBK.
+"""Text files of users in any common encoding: UTF-8, UTF-16 with a byte order mark, Windows-1252 and GBK.
 
 UTF-8 and UTF-16 are decoded strictly. The old encodings have no mark and most files are valid in several of them, so
 one is accepted only if the text looks like its own languages and not like the other's, with a note on stderr.
@@ -36,7 +36,7 @@ def open_text(path: Path, newline: str | None = None) -> TextIO:
 
 
 def encoding_of(path: Path) -> str:
-    """Find the encoding of a file by reading all of it; raise `UserError` where it cannot be read or told."""
+    """Find the encoding of a file by reading all of it; raise `UserError` if it is unreadable or unknown."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     read = 0
     try:
@@ -53,7 +53,7 @@ def encoding_of(path: Path) -> str:
             pending = len(decoder.getstate()[0])
             decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
-        return told(path, guess(path.read_bytes()), read - pending + error.start)
+        return announced(path, guess(path.read_bytes()), read - pending + error.start)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; check the path") from error
     return "utf-8-sig"
@@ -67,8 +67,8 @@ def checked_utf16(path: Path) -> str:
     return "utf-16"
 
 
-def told(path: Path, encoding: str | None, byte: int) -> str:
-    """Say once that a file is read in an old encoding; raise `UserError` where none is sure."""
+def announced(path: Path, encoding: str | None, byte: int) -> str:
+    """Print once that a file is read in an old encoding; raise `UserError` if none is certain."""
     if encoding is None:
         raise UserError(f"{path} is not UTF-8 text (byte {byte}); save it as UTF-8")
     say(f"{path} is not UTF-8 (byte {byte}) and is read as {NAMES[encoding]}; save it as UTF-8 to be sure")
@@ -87,7 +87,7 @@ def guess(data: bytes) -> str | None:
 
 
 def western(data: bytes) -> bool:
-    """Whether bytes look like Windows-1252 text: accents are few among plain letters and hardly ever side by side."""
+    """Whether bytes look like Windows-1252 text: accented letters are few and rarely adjacent."""
     runs = [len(run) for run in re.findall(rb"[\x80-\xff]+", data)]
     letters = len(re.findall(rb"[A-Za-z]", data))
     if not runs or b"\0" in data or max(runs) > 2 or 3 * sum(runs) > letters:
@@ -102,7 +102,7 @@ def western(data: bytes) -> bool:
 def chinese(data: bytes) -> bool:
     """Whether bytes look like GBK text: common Chinese characters, which in GB2312 stand in the order of their sounds.
 
-    At least 7 of 10 must be among its 3,755 common characters (first bytes B0 to D7), and 1 in 8 of these must have the
+    At least 7 of 10 must be its 3,755 common characters (first bytes B0 to D7), and 1 in 8 of these must have the
     sounds s to z (from C9): about 4 in 10 do in Chinese text, none in Korean text, whose syllables fill B0 to C8.
     """
     try:

@@ -19,8 +19,8 @@ def check_prompts(prompts: Any, who: str, images: int | None = None) -> None:
 def as_prompt(found: Any, where: str) -> str:
     """Take a cell as a prompt, which may be empty; raise `UserError` for what is no text, naming the place."""
     if not isinstance(found, str):
-        said = "is empty" if found is None else f"is no text but {shown(found)}"
-        raise UserError(f"{where} {said}; write one prompt, in quotation marks")
+        problem = "is empty" if found is None else f"is no text but {shown(found)}"
+        raise UserError(f"{where} {problem}; write one prompt, in quotation marks")
     try:
         found.encode()
     except UnicodeEncodeError as error:

@@ -142,7 +142,7 @@ def test_a_judge_below_the_start_counts_where_much_was_gained() -> None:
 def test_a_fall_with_a_little_gain_makes_uneasy_before_it_is_bad() -> None:
     def said(level: float, gain: float) -> tuple[bool, bool]:
         verdict = judge([check(0, (0.0, 0.0)), check(10, (1.0, level), gain)], 2, LAST)
-        return bool(verdict.reasons), verdict.uneasy
+        return bool(verdict.reasons), verdict.doubtful
 
     assert said(-0.25, 0.3) == (True, True)
     assert said(-0.25, 0.1) == (False, True)
