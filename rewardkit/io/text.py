@@ -102,7 +102,7 @@ def western(data: bytes) -> bool:
 def chinese(data: bytes) -> bool:
     """Whether bytes look like GBK text: common Chinese characters, which in GB2312 stand in the order of their sounds.
 
-    At least 7 of 10 must be its 3,755 common characters (first bytes B0 to D7), and 1 in 8 of these must have the
+    At least 7 of 10 must be in its 3,755 common characters (first bytes B0 to D7), and 1 in 8 of these must have the
     sounds s to z (from C9): about 4 in 10 do in Chinese text, none in Korean text, whose syllables fill B0 to C8.
     """
     try:
