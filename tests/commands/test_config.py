@@ -186,7 +186,7 @@ def test_an_old_name_gets_the_new_one(
         (["--weights", "a"], "--weights must be a table of a number .NAME VALUE pairs"),
         (["--mode", "c"], "--mode must be one of 'a', 'b'; got 'c'"),
         (["--window", "1"], "--window: expected 2 arguments"),
-        (["--title", "-x"], "--title: expected one argument; .* is given as --title=VALUE"),
+        (["--title", "-x"], "--title: expected one argument; .* as --title=VALUE"),
         (["--no-ema=3"], "--no-ema: ignored explicit argument '3'"),
         (["stray"], "unexpected 'stray'; write every value after its option"),
         (["stray", "--stepz"], "unknown option --stepz; did you mean 'steps'"),

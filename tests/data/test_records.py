@@ -46,7 +46,7 @@ def test_plain_label_takes_its_axis_from_column_or_caller(tmp_path: Path) -> Non
     path = write_rows(tmp_path / "p.jsonl", [row])
     assert read_pairs(path, "aesthetic")[0].label == {"aesthetic": 1.0}
     assert read_pairs(write_rows(path, [{**row, "axis": "text"}]), "aesthetic")[0].label == {"text": 1.0}
-    with pytest.raises(UserError, match="the axis of column .label. is unknown"):
+    with pytest.raises(UserError, match=r"the axis of column .label. is unknown"):
         read_pairs(write_rows(path, [row]))
 
 
