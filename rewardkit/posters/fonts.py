@@ -23,6 +23,11 @@ SYSTEM_FOLDERS = (
     Path("C:/Windows/Fonts"),
 )
 
+PROBE = 32
+"""Pixels at which a glyph is looked at."""
+NO_CHARACTER = "\U0010ffff"
+"""A code point that will never be a character: every font draws its missing glyph for it."""
+
 
 def latin_font() -> Path:
     """The bold monospaced font that every installation has."""
@@ -45,12 +50,10 @@ def font_files(folder: Path) -> Iterator[Path]:
 
 
 def font_for(text: str) -> Path:
-    """A font with the characters of this text; raise `LookupError` naming the package to install if there is none."""
-    if all(ord(character) < 0x2E80 for character in text):
-        return latin_font()
-    font = cjk_font()
-    if font is None:
-        raise LookupError(f"no font with the characters of {text!r} found; install one, such as fonts-noto-cjk")
+    """A font that draws the characters of this text; raise `LookupError`, naming what to install, if none does."""
+    font = latin_font() if all(ord(character) < 0x2E80 for character in text) else cjk_font()
+    if font is None or not draws(font, text):
+        raise LookupError(f"no font that draws the characters of {text!r} found; install one, such as fonts-noto-cjk")
     return font
 
 
@@ -58,3 +61,18 @@ def font_for(text: str) -> Path:
 def load_font(path: Path, pixels: int) -> ImageFont.FreeTypeFont:
     """Open a font at a size in pixels."""
     return ImageFont.truetype(str(path), pixels)
+
+
+def draws(path: Path, text: str) -> bool:
+    """Say whether a font has a shape for every character of a text but spaces."""
+    return all(has_shape(path, character) for character in text if not character.isspace())
+
+
+@cache
+def has_shape(path: Path, character: str) -> bool:
+    """Say whether a font leaves ink for a character, and not that which stands for all that it lacks.
+
+    A character map promises more than that: it may lead to blank glyphs, or to the box of missing ones.
+    """
+    drawn, missing = (load_font(path, PROBE).getmask(one) for one in (character, NO_CHARACTER))
+    return drawn.getbbox() is not None and (drawn.size, bytes(drawn)) != (missing.size, bytes(missing))

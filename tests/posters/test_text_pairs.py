@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from fontTools.ttLib import TTFont
+from fontTools.ttLib.tables._g_l_y_f import Glyph
 from PIL import Image
 
 from rewardkit.commands.cli import main
@@ -13,7 +15,7 @@ from rewardkit.errors import UserError
 from rewardkit.images import load_image, to_tensor
 from rewardkit.ocr import accuracy
 from rewardkit.posters.draw import BACKGROUND_RGB, INK, draw
-from rewardkit.posters.fonts import cjk_font, latin_font
+from rewardkit.posters.fonts import cjk_font, font_for, latin_font
 from rewardkit.posters.scene import Scene
 from rewardkit.posters.text_pairs.command import make
 from rewardkit.posters.text_pairs.config import KINDS, LANGUAGE, TextPairsConfig
@@ -21,6 +23,7 @@ from rewardkit.posters.text_pairs.flaws import MALFORMED, SLIPS, doubled, giant,
 from rewardkit.posters.text_pairs.typefaces import Typeface, read_folder, select
 from rewardkit.posters.text_pairs.words import TEXTS, foreign, texts_of
 from rewardkit.prompts import wanted_text
+from rewardkit.workflows.posters.command import has_latin
 
 SCENE = Scene("star", "red", "centre", "small", "white", "vivid", "OPEN")
 FACE = Typeface(latin_font())
@@ -92,6 +95,26 @@ def test_a_face_knows_its_letters() -> None:
     assert not FACE.has("春")
     assert select([FACE], ["春"], generator()) is None
     assert select([FACE], ["OPEN"], generator()) == FACE
+
+
+def test_a_letter_needs_a_shape_and_not_only_a_place_in_the_character_map(tmp_path: Path) -> None:
+    """Blank glyphs and the box for missing ones, both mapped: posters would lack letters and be labelled right."""
+    font = TTFont(latin_font())
+    font["glyf"]["B"] = Glyph()
+    font["glyf"]["C"] = font["glyf"][".notdef"]
+    font["hmtx"]["C"] = font["hmtx"][".notdef"]
+    font.save(tmp_path / "holes.ttf")
+    face = Typeface(tmp_path / "holes.ttf")
+    assert {ord("B"), ord("C")} <= face.letters
+    assert [face.has(text) for text in ("A", "D A", "AB", "CAD")] == [True, True, False, False]
+    assert select([face, FACE], ["BACK"], generator()) == FACE
+    assert not has_latin(face.path)
+    assert has_latin(FACE.path)
+
+
+def test_text_that_no_font_draws_is_refused() -> None:
+    with pytest.raises(LookupError, match="no font that draws"):
+        font_for("\u0e01")  # Thai, which DejaVu lacks
 
 
 def test_pairs_are_written_labelled_and_the_same_again(fonts: Path, tmp_path: Path) -> None:

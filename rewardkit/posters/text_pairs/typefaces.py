@@ -10,13 +10,13 @@ from torch import Generator
 
 from rewardkit.data import Skipped
 from rewardkit.errors import UserError
-from rewardkit.posters.fonts import cjk_font, font_files, latin_font
+from rewardkit.posters.fonts import cjk_font, draws, font_files, latin_font
 from rewardkit.posters.scene import pick
 
 
 @dataclass(frozen=True)
 class Typeface:
-    """One font file (the first face of a collection) and the characters it has."""
+    """One font file (the first face of a collection) and the characters it draws."""
 
     path: Path
 
@@ -26,7 +26,9 @@ class Typeface:
         return frozenset(FT2Font(str(self.path)).get_charmap())
 
     def has(self, text: str) -> bool:
-        return all(ord(letter) in self.letters for letter in text if not letter.isspace())
+        """Whether every letter is in the character map and has a shape of its own."""
+        mapped = all(ord(letter) in self.letters for letter in text if not letter.isspace())
+        return mapped and draws(self.path, text)
 
 
 def built_in() -> list[Typeface]:
@@ -43,7 +45,7 @@ def read_folder(folder: Path, skipped: Skipped) -> list[Typeface]:
         skipped.seen += 1
         face = Typeface(path)
         try:
-            face.letters  # noqa: B018 - read now, so that a broken file is met here
+            face.has("A")  # read and drawn now, so that a broken file is met here
         except (RuntimeError, OSError) as error:
             skipped.add("unreadable font", f"{path}: {error}")
         else:

@@ -1,11 +1,12 @@
 """`rewardkit posters`: rendered posters with captions, prompt files, or preference pairs with a known ceiling."""
 
+import string
 from pathlib import Path
 
 import torch
 
 from rewardkit.errors import UserError
-from rewardkit.posters.fonts import cjk_font, font_files, load_font
+from rewardkit.posters.fonts import cjk_font, draws, font_files
 from rewardkit.posters.requests import NO_CJK, check_languages
 from rewardkit.workflows.posters import making
 from rewardkit.workflows.posters.config import PostersConfig
@@ -52,9 +53,8 @@ def find_fonts(folder: Path | None) -> tuple[Path, ...]:
 
 
 def has_latin(path: Path) -> bool:
-    """Return whether a font is readable and has Latin letters; a font without them draws the same box for each."""
+    """Say whether a font opens and draws the letters and digits that posters are written in."""
     try:
-        first, second = (bytes(load_font(path, 16).getmask(letter)) for letter in "AS")
+        return draws(path, string.ascii_uppercase + string.digits)
     except OSError:
         return False
-    return first != second
