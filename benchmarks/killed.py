@@ -24,7 +24,7 @@ from safetensors.torch import load_file
 
 from refl.command import train
 from refl.config import ReflConfig
-from rewardkit.diffusion.load_lora import WEIGHTS_NAME
+from rewardkit.diffusion.lora_file import WEIGHTS_NAME
 from rewardkit.diffusion.tiny.pipelines import tiny_sd3
 from rewardkit.training.run import latest
 

@@ -23,7 +23,7 @@ class GenerateConfig:
     base: str = "seedling"
     """The model: "seedling", a folder in diffusers format, or a hub id."""
     lora: tuple[Path, ...] = ()
-    """LoRA folders to load, such as the `lora` folder of a refl run."""
+    """LoRAs to load: .safetensors files or folders, such as the `lora` folder of a refl run; PATH:0.8 gives a scale."""
     steps: int = 10
     """Sampling steps from noise to image."""
     guidance: float = 1.0

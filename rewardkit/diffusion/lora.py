@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialise
 from torch import nn
 
-from rewardkit.diffusion.load_lora import PREFIX, WEIGHTS_NAME
+from rewardkit.diffusion.lora_file import ALPHA_NAME, PREFIX, WEIGHTS_NAME, find
 from rewardkit.errors import UserError, first_line
 from rewardkit.io.files import write_bytes
 
@@ -78,9 +78,7 @@ def take_up(parameters: Mapping[str, nn.Parameter], folder: Path, text: Collecti
 
     `text` are the names of encoders that prefix their parameters.
     """
-    path = folder / WEIGHTS_NAME
-    if not path.is_file():
-        raise UserError(f"no LoRA in {folder}: {WEIGHTS_NAME} is missing; give the `lora` folder of a refl run")
+    path = find(folder)
     try:
         saved = load_file(path)
     except SafetensorError as error:
@@ -110,18 +108,27 @@ def reference(denoiser: nn.Module) -> Iterator[None]:
 def save(denoiser: nn.Module, folder: Path, text: Mapping[str, nn.Module] | None = None) -> None:
     """Write the adapter so that `pipeline.load_lora_weights(folder)` loads it, including its alpha.
 
-    The adapters of text encoders go to the same file, under the encoders' names in the pipeline.
+    The adapters of text encoders go to the same file, under the encoders' names in the pipeline. Stock diffusers reads
+    alpha from the file's settings; others look for tensors, so where alpha is not the rank (their default) a second
+    file has those too.
     """
     tensors: dict[str, torch.Tensor] = {}
+    alphas: dict[str, torch.Tensor] = {}
     config: dict[str, object] = {}
     for prefix, network in {PREFIX: denoiser, **(text or {})}.items():
         host: Any = network
         weights = get_peft_model_state_dict(network, adapter_name=ADAPTER)
         tensors |= {f"{prefix}.{name}": value.detach().cpu().contiguous() for name, value in weights.items()}
-        config |= {f"{prefix}.{name}": plain(value) for name, value in host.peft_config[ADAPTER].to_dict().items()}
-    # One entry only: safetensors writes several in arbitrary order, but equal weights should give equal files.
+        settings = host.peft_config[ADAPTER]
+        config |= {f"{prefix}.{name}": plain(value) for name, value in settings.to_dict().items()}
+        if settings.lora_alpha != settings.r:
+            layers = [name.removesuffix(".lora_A.weight") for name in weights if name.endswith(".lora_A.weight")]
+            alphas |= {f"{prefix}.{layer}.alpha": torch.tensor(float(settings.lora_alpha)) for layer in layers}
+    # One entry only: safetensors writes several in any order, and equal weights should be equal files.
     metadata = {"lora_adapter_metadata": json.dumps(config, sort_keys=True)}
     write_bytes(folder / WEIGHTS_NAME, serialise(tensors, metadata))
+    if alphas:
+        write_bytes(folder / ALPHA_NAME, serialise(tensors | alphas))
 
 
 def plain(value: object) -> object:

@@ -16,7 +16,8 @@ from rewardkit.diffusion.base import Base
 from rewardkit.diffusion.checkpointing import checkpoint_blocks, decode_by_image, save_memory
 from rewardkit.diffusion.families.qwen_image import QwenImageBase
 from rewardkit.diffusion.families.sana import SanaBase
-from rewardkit.diffusion.load_lora import WEIGHTS_NAME, load_loras
+from rewardkit.diffusion.load_lora import load_loras
+from rewardkit.diffusion.lora_file import WEIGHTS_NAME
 from rewardkit.diffusion.sampler import generate_images
 from rewardkit.diffusion.sampling import clean, guided
 from rewardkit.errors import UserError

@@ -12,7 +12,7 @@ from refl import session
 from refl.command import train
 from refl.config import ReflConfig
 from refl.free_text_encoders import free_text_encoders
-from rewardkit.diffusion.load_lora import WEIGHTS_NAME
+from rewardkit.diffusion.lora_file import WEIGHTS_NAME
 from rewardkit.diffusion.sampler import Sampler, SamplingConfig
 from rewardkit.diffusion.tiny.families import TINY, TinyFamily
 from rewardkit.errors import UserError

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from rewardkit.diffusion import lora
 from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
-from rewardkit.diffusion.load_lora import WEIGHTS_NAME, load_loras
+from rewardkit.diffusion.load_lora import load_loras
+from rewardkit.diffusion.lora_file import WEIGHTS_NAME
 from rewardkit.diffusion.sampler import generate_images
 from rewardkit.diffusion.tiny.pipelines import tiny_sd3
 from rewardkit.errors import UserError

@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from refl.command import train
 from refl.config import ReflConfig
 from refl.session import begin
-from rewardkit.diffusion.load_lora import WEIGHTS_NAME
+from rewardkit.diffusion.lora_file import WEIGHTS_NAME
 from rewardkit.images import checks
 from rewardkit.rewards import results
 from rewardkit.rewards.loaded import loaded

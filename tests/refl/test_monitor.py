@@ -14,7 +14,7 @@ from torch import Tensor
 
 from refl.command import train
 from refl.config import ReflConfig
-from rewardkit.diffusion.load_lora import WEIGHTS_NAME
+from rewardkit.diffusion.lora_file import WEIGHTS_NAME
 from rewardkit.errors import UserError
 from rewardkit.images import load_image
 

@@ -17,7 +17,7 @@ from refl.learner import lora_learner
 from refl.pretrain import RealImages, square
 from rewardkit.diffusion import lora
 from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
-from rewardkit.diffusion.load_lora import WEIGHTS_NAME
+from rewardkit.diffusion.lora_file import WEIGHTS_NAME
 from rewardkit.diffusion.prompt_cache import PromptCache
 from rewardkit.errors import UserError
 from rewardkit.images import save_image

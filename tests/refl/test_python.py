@@ -14,7 +14,7 @@ import refl
 from refl.command import train
 from refl.config import ReflConfig
 from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
-from rewardkit.diffusion.load_lora import WEIGHTS_NAME
+from rewardkit.diffusion.lora_file import WEIGHTS_NAME
 from rewardkit.diffusion.tiny.pipelines import tiny_sd3
 from rewardkit.errors import UserError
 from rewardkit.prompts import Prompt, read_prompts

@@ -23,7 +23,7 @@ from rewardkit.commands.config import parse
 from rewardkit.diffusion.config import GenerateConfig
 from rewardkit.diffusion.generate import generate
 from rewardkit.diffusion.load import load_base
-from rewardkit.diffusion.load_lora import WEIGHTS_NAME
+from rewardkit.diffusion.lora_file import WEIGHTS_NAME
 from rewardkit.diffusion.prompt_cache import PromptCache
 from rewardkit.diffusion.sampler import image_seed
 from rewardkit.errors import UserError

@@ -19,7 +19,8 @@ from rewardkit.diffusion import lora
 from rewardkit.diffusion.families.flux import FluxBase
 from rewardkit.diffusion.families.sd3 import StableDiffusion3Base
 from rewardkit.diffusion.families.seedling import SeedlingBase
-from rewardkit.diffusion.load_lora import WEIGHTS_NAME, load_loras
+from rewardkit.diffusion.load_lora import load_loras
+from rewardkit.diffusion.lora_file import WEIGHTS_NAME
 from rewardkit.diffusion.sampler import generate_images
 from rewardkit.diffusion.sampling import guided
 from rewardkit.diffusion.tiny.pipelines import tiny_flux, tiny_sd3

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from refl.command import train
 from refl.config import ReflConfig
-from rewardkit.diffusion.load_lora import WEIGHTS_NAME
+from rewardkit.diffusion.lora_file import WEIGHTS_NAME
 from rewardkit.images import save_image
 from rewardkit.io.toml import to_toml
 from rewardkit.seedling.tiny import tiny_pipeline
