@@ -45,22 +45,25 @@ def build_tokenizer(captions: Iterable[str], vocab_size: int = 768) -> PreTraine
     return fast
 
 
+def decoder_config(tokenizer: PreTrainedTokenizerFast, width: int, layers: int) -> Qwen2Config:
+    """The shape of a small decoder LLM over this tokenizer."""
+    return Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        intermediate_size=3 * width,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=256,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=None,
+    )
+
+
 def build_text_encoder(tokenizer: PreTrainedTokenizerFast, width: int = 128, layers: int = 3) -> Qwen2Model:
     """A small decoder LLM with random weights; its last hidden states condition the transformer."""
-    return Qwen2Model(
-        Qwen2Config(
-            vocab_size=len(tokenizer),
-            hidden_size=width,
-            intermediate_size=3 * width,
-            num_hidden_layers=layers,
-            num_attention_heads=4,
-            num_key_value_heads=4,
-            max_position_embeddings=256,
-            pad_token_id=tokenizer.pad_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            bos_token_id=None,
-        )
-    )
+    return Qwen2Model(decoder_config(tokenizer, width, layers))
 
 
 def build_glyph_encoder(width: int = 128, layers: int = 2) -> T5EncoderModel:
