@@ -31,6 +31,15 @@ def needs_tesseract(text: str) -> bool:
     return "HANGUL" in unreadable(text)
 
 
+def measurable(wanted: str, *, korean: bool | None = None) -> bool:
+    """Whether `check_measurable` lets a text pass."""
+    try:
+        check_measurable(wanted, korean=korean)
+    except UserError:
+        return False
+    return True
+
+
 def check_measurable(wanted: str, *, korean: bool | None = None) -> None:
     """Raise `UserError`, naming the script or the letters, for text that cannot be measured.
 

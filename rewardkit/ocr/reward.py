@@ -6,10 +6,10 @@ from functools import cached_property
 import torch
 
 from rewardkit.ocr.engine import Engine
-from rewardkit.ocr.measurable import KOREAN, check_measurable, needs_tesseract
+from rewardkit.ocr.measurable import KOREAN, check_measurable, measurable, needs_tesseract
 from rewardkit.ocr.several import accuracy_of
 from rewardkit.ocr.tesseract import Tesseract, languages
-from rewardkit.prompts import quoted
+from rewardkit.prompts import quoted, wanted_text
 from rewardkit.types import Images, Scores
 
 
@@ -27,6 +27,10 @@ class OcrReward:
 
     def __init__(self, engine: Engine | None = None) -> None:
         self.engine = engine or Engine()
+
+    def can_score(self, prompts: Sequence[str]) -> list[bool]:
+        """Which prompts quote no text, or only text that can be measured."""
+        return [measurable(wanted_text(prompt)) for prompt in prompts]
 
     def score(self, images: Images, prompts: Sequence[str]) -> Scores:
         texts = [quoted(prompt) for prompt in prompts]

@@ -15,7 +15,7 @@ from rewardkit.prompts import check_prompts
 from rewardkit.rewards.call import ScoreCall, blamed
 from rewardkit.rewards.protocol import MultiReward, Reward, applies
 from rewardkit.rewards.results import check_graph, checked, described
-from rewardkit.types import Scores
+from rewardkit.types import Mask, Scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +49,12 @@ class LoadedReward:
             for name, axis in self.axes.items():
                 check_graph(name, scores[name], applies(axis, prompts))
         return scores
+
+    def gates(self, prompts: Sequence[str]) -> dict[str, Mask]:
+        """Which prompts each score applies to: those of its axis, without those that it says it cannot score."""
+        able = getattr(self.source, "can_score", None)
+        mask = torch.tensor(able(prompts) if able else [True] * len(prompts), dtype=torch.bool)
+        return {name: applies(axis, prompts) & mask for name, axis in self.axes.items()}
 
     def score(self, images: Tensor, prompts: Sequence[str], axis: str | None = None) -> Scores:
         """Score images on one axis; raises `UserError` if the reward has several and none is named."""
@@ -157,8 +163,20 @@ def score_axes(rewards: Sequence[AnyReward]) -> dict[str, str]:
 
 
 def score_all(rewards: Sequence[AnyReward], images: Tensor, prompts: Sequence[str]) -> dict[str, Scores]:
-    """Score images with every reward, one forward pass each; raise `UserError` as `LoadedReward.scores` does."""
+    """Score images with every reward, one forward pass each; 0 for prompts that a reward cannot score.
+
+    Raises `UserError` as `LoadedReward.scores` does.
+    """
     scores: dict[str, Scores] = {}
     for reward in map(loaded, rewards):
-        scores |= reward.scores(images, prompts)
+        able = getattr(reward.source, "can_score", None)
+        rows = [row for row, can in enumerate(able(prompts)) if can] if able else list(range(len(prompts)))
+        if len(rows) == len(prompts):
+            scores |= reward.scores(images, prompts)
+            continue
+        check_prompts(prompts, f"reward {reward.name!r}", len(images))
+        found = reward.scores(images[rows], [prompts[row] for row in rows]) if rows else {}
+        for name in reward.axes:
+            whole = images.new_zeros(len(prompts), dtype=torch.float32)
+            scores[name] = whole.index_put((torch.tensor(rows),), found[name].float()) if rows else whole
     return scores

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from rewardkit.errors import UserError
 from rewardkit.rewards.loaded import AnyReward, loaded, score_all, score_axes
-from rewardkit.rewards.protocol import applies
 from rewardkit.types import Images, Mask, Scalar, Scores
 
 FLAT = 1e-6
@@ -73,7 +72,8 @@ class Panel:
 
     def gates(self, prompts: Sequence[str]) -> dict[str, Mask]:
         """Which prompts each score applies to."""
-        return {name: applies(axis, prompts) & self.chosen(name, prompts) for name, axis in self.axes.items()}
+        gates = {name: mask for reward in self.rewards for name, mask in loaded(reward).gates(prompts).items()}
+        return {name: gates[name] & self.chosen(name, prompts) for name in self.axes}
 
     def chosen(self, name: str, prompts: Sequence[str]) -> Mask:
         only = self.only.get(name)

@@ -10,7 +10,7 @@ from rewardkit.data import PreferenceRecord, Skipped
 from rewardkit.images import ImageBytes
 from rewardkit.io.progress import Progress
 from rewardkit.rewards.batches import Unreadable, batches, score_batch
-from rewardkit.rewards.loaded import AnyReward
+from rewardkit.rewards.loaded import AnyReward, loaded
 from rewardkit.types import PerImage, Scores
 from rm.evaluation.profile import Profile
 from rm.evaluation.rankings import Ranking, of_the_prompt
@@ -97,9 +97,16 @@ def columns(
 def score_images(
     reward: AnyReward, asked: Sequence[Asked], profile: Profile, batch_size: int, label: str
 ) -> tuple[dict[Asked, dict[str, float]], dict[Asked, str]]:
-    """Score images with their prompts: the scores by name, and the errors of unreadable images."""
+    """Score images with their prompts: the scores by name, and the errors of what cannot be read."""
     found: dict[Asked, dict[str, float]] = {}
     errors: dict[Asked, str] = {}
+    able = getattr(loaded(reward).source, "can_score", None)
+    if able:
+        marks = able([prompt for _, prompt in asked])
+        errors = {
+            one: f"the text of {one[1]!r} cannot be read" for one, can in zip(asked, marks, strict=True) if not can
+        }
+        asked = [one for one in asked if one not in errors]
     with Progress(label, len(asked)) as bar:
         for batch in batches([image for image, _ in asked], [reward], batch_size):
             if isinstance(batch, Unreadable):

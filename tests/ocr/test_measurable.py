@@ -1,15 +1,21 @@
 """Which texts can be measured, Korean by tesseract, and tesseract itself where it is installed."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from PIL import Image, ImageDraw
 
+from rewardkit.data.image_folder import Item
 from rewardkit.errors import UserError
-from rewardkit.images import OneImage, to_tensor
+from rewardkit.images import OneImage, save_image, to_tensor
 from rewardkit.ocr import OcrReward, check_measurable, unknown_letters, unreadable
 from rewardkit.ocr.measurable import needs_tesseract
 from rewardkit.ocr.tesseract import Tesseract, languages
 from rewardkit.posters.fonts import latin_font, load_font
+from rewardkit.rewards.panel import Panel
+from rewardkit.rewards.registry import load_rewards
+from rewardkit.rewards.scoring import score_items
 
 KOREAN = "kor" in languages()
 
@@ -62,6 +68,21 @@ def test_tesseract_reads_small_and_large_images() -> None:
     assert reader.read(sign("SALE")) == "SALE"
     assert Tesseract("eng", layout=7).read(sign("OPEN")) == "OPEN"
     assert reader.read(torch.ones(3, 80, 240)) == ""
+
+
+def test_what_cannot_be_read_is_left_out_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The other images and the other judges are scored; a panel does not count the one that is not."""
+    save_image(sign("SALE"), tmp_path / "sale.png")
+    prompts = ['a sign "SALE"', 'a sign "Время"', "a sign"]
+    rows = score_items([Item(tmp_path / "sale.png", one) for one in prompts], load_rewards(["ocr", "colourfulness"]))
+    assert [row.scores.get("ocr") for row in rows] == [1.0, None, None]
+    assert all("colourfulness" in row.scores for row in rows)
+    assert "ocr: 1 images left out" in capsys.readouterr().out
+    panel = Panel(load_rewards(["ocr", "ocr-ctc"]))
+    assert [gate.tolist() for gate in panel.gates(prompts).values()] == [[True, False, False]] * 2
+    raw = panel.raw(sign("SALE").expand(3, -1, -1, -1), prompts)
+    assert raw["ocr"].tolist() == [1.0, 0.0, 0.0]
+    assert raw["ocr-ctc"][1:].tolist() == [0.0, 0.0]
 
 
 def test_a_language_that_is_not_installed_is_named() -> None:

@@ -12,6 +12,7 @@ from rewardkit.images import OneImage
 from rewardkit.ocr import Engine, check_measurable
 from rewardkit.ocr.ctc.crop import Quad, crop, line_width, shake, turned, wear
 from rewardkit.ocr.ctc.recogniser import Frames, Recogniser, Target
+from rewardkit.ocr.measurable import measurable
 from rewardkit.prompts import wanted_text
 from rewardkit.types import Images, Scores
 
@@ -55,6 +56,10 @@ class OcrCtcReward:
     @cached_property
     def recogniser(self) -> Recogniser:
         return Recogniser().to(self.device, self.dtype)
+
+    def can_score(self, prompts: Sequence[str]) -> list[bool]:
+        """Which prompts quote no text, or only text that can be measured."""
+        return [measurable(wanted_text(prompt), korean=False) for prompt in prompts]
 
     def score(self, images: Images, prompts: Sequence[str]) -> Scores:
         texts = [wanted_text(prompt) for prompt in prompts]
