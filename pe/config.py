@@ -15,11 +15,13 @@ class MineConfig:
     """
 
     prompts: Path
-    """Short prompts: a .txt (one per line), .jsonl, .csv or .tsv file."""
+    """Short prompts: a .txt (one per line), .jsonl, .json, .yaml, .csv, .tsv or .parquet file, or a folder of .txt."""
     rewards: tuple[str, ...]
     """Rewards: names, reward model folders or module:Class; their z-scores are averaged."""
     out: Path = Path("runs/pe-pairs")
     """Folder for pairs.jsonl, sft.jsonl, mining.json, pairs.png and the images."""
+    column: str | None = None
+    """Column of the prompt file that has the prompts, if not prompt, caption or text."""
     base: str = "seedling"
     """Image model: seedling, a folder in diffusers format or a hub id."""
     rewriter: str = "seedling"
@@ -131,7 +133,9 @@ class RewriteConfig:
     prompt: tuple[str, ...] = ()
     """Prompts on the command line."""
     prompts: Path | None = None
-    """File of prompts: .txt (one per line), .jsonl, .csv or .tsv."""
+    """Prompts: .txt (one per line), .jsonl, .json, .yaml, .csv, .tsv or .parquet, or a folder of .txt files."""
+    column: str | None = None
+    """Column of the prompt file that has the prompts, if not prompt, caption or text."""
     rewriter: str = "seedling"
     """Rewriter: seedling, the run folder of `pe simpo` or `pe sft`, another folder or a hub id."""
     task: Task | None = None

@@ -52,7 +52,7 @@ def mine_parts(
     if rewriter == "none" and config.candidates_file is None:
         raise UserError("nothing to choose from: --rewriter is none and there is no --candidates-file")
     device = pick_device(config.device)
-    texts = list(dict.fromkeys(prompt.text for prompt in as_prompts(prompts)))[: config.limit]
+    texts = list(dict.fromkeys(prompt.text for prompt in as_prompts(prompts, config.column)))[: config.limit]
     judges = load_rewards(rewards, device)
     if isinstance(base, str):
         base = load_base(base, device, pick_dtype("auto", device))

@@ -20,7 +20,10 @@ def rewrite(config: RewriteConfig) -> None:
         raise UserError(f"--n {config.n} needs --temperature above 0: at 0 all rewrites are the same")
     if config.out is not None and config.out.suffix not in (".jsonl", ".txt"):
         raise UserError(f"--out must end in .jsonl or .txt; got {config.out}")
-    prompts = [*config.prompt, *(each.text for each in (read_prompts(config.prompts) if config.prompts else []))]
+    prompts = [
+        *config.prompt,
+        *(each.text for each in (read_prompts(config.prompts, config.column) if config.prompts else [])),
+    ]
     if not prompts:
         raise UserError('nothing to rewrite; give --prompt "a red circle" or --prompts FILE')
     writer = Rewriter.load(config.rewriter, pick_device(config.device), config.task)

@@ -12,7 +12,9 @@ class Task:
     """What is trained, on which prompts, and where the result goes."""
 
     prompts: Path
-    """Prompts to train on: .txt, .jsonl, .csv or .tsv."""
+    """Prompts to train on: .txt, .jsonl, .json, .yaml, .csv, .tsv or .parquet, or a folder of .txt files."""
+    column: str | None = None
+    """Column of the prompt file that has the prompts, if not prompt, caption or text."""
     out: Path
     """The run's folder; the LoRA is written to its `lora` folder."""
     base: str = "seedling"

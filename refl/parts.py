@@ -27,6 +27,7 @@ class Parts:
     rewards: GivenRewards
     judges: GivenRewards = ()
     guard_prompts: GivenPrompts | None = None
+    column: str | None = None
     base: str | Base = "seedling"
 
     @classmethod
@@ -34,7 +35,7 @@ class Parts:
         """The parts that a config names."""
         return cls(
             prompts=config.prompts, rewards=config.rewards, judges=config.judges, guard_prompts=config.guard_prompts,
-            base=config.base,
+            column=config.column, base=config.base,
         )  # fmt: skip
 
     def read(self) -> dict[str, list[Prompt]]:
@@ -42,7 +43,7 @@ class Parts:
         sources = [self.prompts, *([] if self.guard_prompts is None else [self.guard_prompts])]
         names = ["the list of prompts", "the list of held-out prompts"]
         return {
-            str(source) if isinstance(source, str | Path) else name: as_prompts(source)
+            str(source) if isinstance(source, str | Path) else name: as_prompts(source, self.column)
             for source, name in zip(sources, names, strict=False)
         }
 

@@ -22,6 +22,7 @@ from refl.unlearnt import constant
 from rewardkit.diffusion import lora, prompt_cache
 from rewardkit.diffusion.base import Base
 from rewardkit.diffusion.checkpointing import decode_by_image, save_memory
+from rewardkit.diffusion.cut import warn_cut
 from rewardkit.diffusion.sampler import Sampler, SamplingConfig
 from rewardkit.encoders import load_encoder
 from rewardkit.errors import UserError
@@ -110,6 +111,7 @@ def begin(config: ReflConfig, world: Processes | None = None, parts: Parts | Non
     run = Run.start(config.out, config, resume=config.resume, tracker=config.tracker, writes=world.is_main)
     if world.is_main:
         parts.keep(run.folder)
+        warn_cut(texts, base)
     sampler = Sampler(base, sampling(config))
     trained = scaled(trained, sampler, texts, config, run.folder / "panel.json", world)
     parameters = adapters(config, base, run)

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rewardkit.data.image_folder import Item, caption_file, read_image_folder
+from rewardkit.diffusion.cut import warn_cut
 from rewardkit.errors import UserError
 from rewardkit.io.files import write_text
 from rewardkit.io.jsonl import write_rows
 from rewardkit.io.named import find_named
 from rewardkit.io.text import read_text
+from rewardkit.prompts import read_prompts
 from rewardkit.report.text import aligned
 from rewardkit.rewards.calibration import on_scale
 from rewardkit.rewards.config import ScoreConfig
@@ -27,6 +29,7 @@ def score(config: ScoreConfig) -> None:
     items = find_items(config)
     rewards = on_scale(load_rewards(list(config.rewards), config.device), config.calibration)
     names = list(score_axes(rewards))
+    warn_cut((item.prompt for item in items), rewards=rewards)
     rows = score_items(items, rewards, batch_size=config.batch_size, device=config.device)
     if config.out:  # before printing, because the output pipe may be closed
         write(rows, names, config.out)
@@ -54,7 +57,7 @@ def find_items(config: ScoreConfig) -> list[Item]:
 
 
 def folder_items(folder: Path, config: ScoreConfig) -> list[Item]:
-    found = read_image_folder(folder, config.prompts)
+    found = read_image_folder(folder, read_prompts(config.prompts, config.column) if config.prompts else None)
     print(f"{folder}: {len(found.items)} images, {found.layout}")
     for what, names in (("without a prompt", found.unmatched), ("missing", found.missing)):
         if names:

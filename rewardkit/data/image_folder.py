@@ -53,7 +53,7 @@ class ImageFolder:
     """Images without a prompt, or with an empty one, left out."""
 
 
-def read_image_folder(folder: Path, prompts: Path | None = None) -> ImageFolder:
+def read_image_folder(folder: Path, prompts: Sequence[Prompt] | Path | None = None) -> ImageFolder:
     """Read a folder of images; raise `UserError` if it does not exist, has no image, or no image has a prompt."""
     if not folder.is_dir():
         raise UserError(f"no folder of images at {folder}; check the path")
@@ -62,7 +62,8 @@ def read_image_folder(folder: Path, prompts: Path | None = None) -> ImageFolder:
     if listed:
         found = from_list(listed)
     elif prompts:
-        found = from_prompts(images, read_prompts(prompts), prompts.name)
+        given = read_prompts(prompts) if isinstance(prompts, Path) else prompts
+        found = from_prompts(images, given, prompts.name if isinstance(prompts, Path) else "the prompt file")
     elif any(caption_file(image) for image in images):
         found = from_text_files(images)
     else:

@@ -17,9 +17,11 @@ class GenerateConfig:
     out: Path
     """Folder to write to: 00000.png, ..., prompts.jsonl and the contact sheet grid.png."""
     prompts: Path | None = None
-    """File of prompts: .txt, .jsonl, .csv or .tsv."""
+    """Prompts: .txt (one per line), .jsonl, .json, .yaml, .csv, .tsv or .parquet, or a folder of .txt files."""
     prompt: tuple[str, ...] = ()
     """Prompts on the command line, instead of a file."""
+    column: str | None = None
+    """Column of the prompt file that has the prompts, if not prompt, caption or text."""
     base: str = "seedling"
     """The model: "seedling", a folder in diffusers format, or a hub id."""
     lora: tuple[Path, ...] = ()

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from rewardkit.diffusion.config import GenerateConfig
+from rewardkit.diffusion.cut import warn_cut
 from rewardkit.diffusion.load import load_base
 from rewardkit.diffusion.load_lora import load_loras
 from rewardkit.diffusion.sampler import Sampler, SamplingConfig, image_seed
@@ -24,6 +25,7 @@ def generate(config: GenerateConfig) -> None:
     sampling = SamplingConfig(config.steps, config.guidance, config.seed, config.batch_size, config.size or None)
     base = load_base(config.base, config.device, pick_dtype(config.dtype, config.device))
     load_loras(base, config.lora)
+    warn_cut((prompt.text for prompt in prompts), base)
     config.out.mkdir(parents=True, exist_ok=True)
     paths: list[Path] = []
     for images in Sampler(base, sampling).batches([prompt.text for prompt in prompts], progress=True):
@@ -39,7 +41,11 @@ def wanted(config: GenerateConfig) -> list[Prompt]:
     """The prompts from either the file or the command line."""
     if (config.prompts is None) == (not config.prompt):
         raise UserError("give either --prompts FILE or --prompt TEXT, not both")
-    prompts = [Prompt(text, {}) for text in config.prompt] if config.prompts is None else read_prompts(config.prompts)
+    prompts = (
+        [Prompt(text, {}) for text in config.prompt]
+        if config.prompts is None
+        else read_prompts(config.prompts, config.column)
+    )
     if not prompts:
         raise UserError(f"{config.prompts} holds no prompts; write one a line")
     return prompts

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rewardkit.diffusion.cut import warn_cut
 from rewardkit.errors import UserError
 from rewardkit.io.files import write_json, write_text
 from rewardkit.io.jsonl import write_rows
@@ -20,7 +21,7 @@ from rewardkit.leaderboard.compare import (
 from rewardkit.leaderboard.config import LeaderboardConfig
 from rewardkit.leaderboard.entries import Drawing, Entry, parse_entries, read_entry
 from rewardkit.leaderboard.markdown import markdown
-from rewardkit.prompts import evenly, has_text, language
+from rewardkit.prompts import evenly, has_text, language, read_prompts
 from rewardkit.report import thumbnails
 from rewardkit.report.page import Picture, page
 from rewardkit.rewards.calibration import on_scale
@@ -38,10 +39,12 @@ def run(config: LeaderboardConfig) -> None:
     judges, rewards = scored[: len(judges)], scored[len(judges) :]
     columns = score_columns(judges, rewards)
     drawing = Drawing(config.steps, config.guidance, config.seed, config.batch_size, config.device, config.dtype)
+    prompts = None if config.prompts is None else read_prompts(config.prompts, config.column)
     entries = [
-        read_entry(name, source, config.prompts, drawing, config.limit, config.out / "images" / safe_name(name))
+        read_entry(name, source, prompts, drawing, config.limit, config.out / "images" / safe_name(name))
         for name, source in sources.items()
     ]
+    warn_cut((item.prompt for entry in entries for item in entry.folder.items), rewards=[*judges, *rewards])
     rows = {entry.name: score_entry(entry, [*judges, *rewards], config, prompts_of(entries)) for entry in entries}
     for entry in entries:
         say_trouble(entry, rows[entry.name])

@@ -20,6 +20,8 @@ class LeaderboardConfig:
     """Show a reward on the 1-5 scale: its name and a file written by `rewardkit calibrate`."""
     prompts: Path | None = None
     """Prompt file for models, and for folders without a prompts.jsonl."""
+    column: str | None = None
+    """Column of the prompt file that has the prompts, if not prompt, caption or text."""
     out: Path = Path("runs/leaderboard")
     """Folder for leaderboard.html, .json, .md and scores.jsonl."""
     title: str = "Leaderboard"

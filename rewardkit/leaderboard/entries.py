@@ -11,7 +11,7 @@ from rewardkit.diffusion.load import BUILT_IN
 from rewardkit.errors import UserError
 from rewardkit.io.jsonl import write_rows
 from rewardkit.io.named import split_name
-from rewardkit.prompts import Prompt, read_prompts
+from rewardkit.prompts import Prompt
 from rewardkit.training.device import DTypeName
 
 
@@ -58,14 +58,15 @@ def parse_entries(texts: Sequence[str]) -> dict[str, str]:
     return dict(pairs)
 
 
-def read_entry(name: str, source: str, prompts: Path | None, drawing: Drawing, limit: int, out: Path) -> Entry:
+def read_entry(
+    name: str, source: str, prompts: Sequence[Prompt] | None, drawing: Drawing, limit: int, out: Path
+) -> Entry:
     """Read a folder of images, or generate images with a model for the prompt file into `out`."""
     if is_images(source):
         return Entry(name, source, read_image_folder(Path(source), prompts))
     if prompts is None:
         raise UserError(f"entry {name!r} is a model ({source}), so it needs prompts; give them with --prompts FILE")
-    chosen = read_prompts(prompts)
-    draw(source, chosen[:limit] if limit else chosen, drawing, out)
+    draw(source, prompts[:limit] if limit else prompts, drawing, out)
     return Entry(name, source, read_image_folder(out))
 
 

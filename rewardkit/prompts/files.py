@@ -1,15 +1,16 @@
-"""Files of prompts: .txt, .jsonl, .csv and .tsv."""
+"""Files of prompts: .txt, .jsonl, .json, .yaml, .csv, .tsv and .parquet, and folders of .txt files."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rewardkit.errors import UserError
+from rewardkit.errors import UserError, first_line
 from rewardkit.io.files import as_path
 from rewardkit.io.jsonl import numbered_rows
 from rewardkit.io.table import read_table
-from rewardkit.io.text import open_text
+from rewardkit.io.text import open_text, read_text
 from rewardkit.prompts.checks import as_prompt, check_prompts, shown
 
 COLUMNS = ("prompt", "caption", "text")
@@ -25,15 +26,22 @@ class Prompt:
 
 
 def read_prompts(path: Path | str, column: str | None = None, empty_too: bool = False) -> list[Prompt]:
-    """Read the prompts of a .txt (one per line), .jsonl, .csv or .tsv file; the other columns become tags.
+    """Read the prompts of a file, a .txt with one per line among them; the other columns become tags.
+
+    A folder is read as .txt files of one prompt each.
 
     `column` names the column of the prompt (default: prompt, caption or text, ignoring case). Raise `UserError`, naming
     the file and, if possible, the line, for unreadable input, for an empty prompt (unless `empty_too`), and
     for a file without prompts.
     """
     path = as_path(path, "the file of prompts")
-    readers = {".txt": _lines, ".jsonl": _jsonl, ".csv": read_table, ".tsv": read_table}
-    if path.suffix.lower() not in readers:
+    readers = {
+        ".txt": _lines, ".jsonl": _jsonl, ".json": _json, ".yaml": _yaml, ".yml": _yaml, ".csv": read_table,
+        ".tsv": read_table, ".parquet": _parquet,
+    }  # fmt: skip
+    if path.is_dir():
+        readers[path.suffix.lower()] = _folder
+    elif path.suffix.lower() not in readers:
         raise UserError(f"{path}: prompts are read from {', '.join(readers)} files; rename or convert it")
     rows = list(readers[path.suffix.lower()](path))
     if not rows:
@@ -41,13 +49,13 @@ def read_prompts(path: Path | str, column: str | None = None, empty_too: bool = 
     return [_prompt(path, number, row, column, empty_too) for number, row in rows]
 
 
-def as_prompts(source: Path | str | Sequence[str | Prompt]) -> list[Prompt]:
+def as_prompts(source: Path | str | Sequence[str | Prompt], column: str | None = None) -> list[Prompt]:
     """Take prompts from a list, or read them from a file.
 
     Raises `UserError` as `read_prompts` does, for an empty list, and for an item that is neither text nor a `Prompt`.
     """
     if isinstance(source, str | Path):
-        return read_prompts(source)
+        return read_prompts(source, column)
     check_prompts([item.text if isinstance(item, Prompt) else item for item in source], "a run")
     prompts = [item if isinstance(item, Prompt) else Prompt(item.strip()) for item in source]
     if not prompts or not all(prompt.text for prompt in prompts):
@@ -69,7 +77,7 @@ def _prompt(path: Path, number: int, row: Mapping[str, Any], column: str | None,
 def _column(path: Path, row: Mapping[str, Any], column: str | None) -> str:
     names: dict[str, str] = {}
     for name in row:
-        names.setdefault(name.lower(), name)
+        names.setdefault(str(name).lower(), name)
     for wanted in COLUMNS if column is None else (column.lower(),):
         if wanted in names:
             return names[wanted]
@@ -85,6 +93,58 @@ def _lines(path: Path) -> Rows:
         for number, line in enumerate(file, start=1):
             if line.strip():
                 yield number, {"prompt": line.removesuffix("\n")}
+
+
+def _folder(path: Path) -> Rows:
+    files = sorted(path.glob("[!.]*.txt"))
+    if not files:
+        raise UserError(
+            f"{path} is a folder without .txt files; give a file of prompts, or write a .txt for each prompt"
+        )
+    return ((number, {"prompt": read_text(file), "file": file.name}) for number, file in enumerate(files, start=1))
+
+
+def _json(path: Path) -> Rows:
+    try:
+        value = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not JSON ({first_line(error)}); for one object per line name it .jsonl") from error
+    return _values(path, value)
+
+
+def _yaml(path: Path) -> Rows:
+    import yaml
+
+    try:
+        value = yaml.safe_load(read_text(path))
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise UserError(f"{path} is not YAML ({first_line(error)}); write a list of prompts") from error
+    return _values(path, value)
+
+
+def _values(path: Path, value: Any) -> Rows:
+    """Find the list in a document: itself, the one list that it holds, or its objects by key (GenAI-Bench)."""
+    if isinstance(value, dict):
+        lists = [one for one in value.values() if isinstance(one, list)]
+        objects = [one for one in value.values() if isinstance(one, dict)]
+        value = lists[0] if len(lists) == 1 else objects if len(objects) == len(value) else value
+    if not isinstance(value, list) or not all(isinstance(one, str | dict) for one in value):
+        raise UserError(f"{path} has no list of prompts; write a list of texts, or of objects with a prompt each")
+    return ((number, {"prompt": one} if isinstance(one, str) else one) for number, one in enumerate(value, start=1))
+
+
+def _parquet(path: Path) -> Rows:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            schema = file.schema_arrow
+            plain = [name for name, kind in zip(schema.names, schema.types, strict=True) if not pa.types.is_nested(kind)
+                     and not pa.types.is_binary(kind) and not pa.types.is_large_binary(kind)]  # fmt: skip
+            yield from enumerate(file.read(columns=plain).to_pylist(), start=1)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path} is not a readable Parquet file: {first_line(error)}; fetch it again") from error
 
 
 def _jsonl(path: Path) -> Rows:

@@ -16,6 +16,8 @@ class ScoreConfig:
     """Prompt of every image; with several, each image is scored under each. By default folders provide their own."""
     prompts: Path | None = None
     """Prompt file for a folder without a prompts.jsonl."""
+    column: str | None = None
+    """Column of the prompt file that has the prompts, if not prompt, caption or text."""
     calibration: dict[str, Path] = field(default_factory=dict)
     """Show a reward on the 1-5 scale: its name and a file written by `rewardkit calibrate`."""
     out: Path | None = None

@@ -134,6 +134,36 @@ def test_csv_with_quotes_commas_and_line_breaks(tmp_path: Path) -> None:
     assert [p.text for p in read_prompts(unix)] == ["a\nb"]
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("p.json", '["a", {"prompt": "b", "kind": 1}]'),
+        ("p.json", '{"prompts": ["a", {"prompt": "b", "kind": 1}], "version": 2}'),
+        ("p.json", '{"1": {"caption": "a"}, "2": {"caption": "b", "kind": 1}}'),
+        ("p.yaml", "- a\n- prompt: b\n  kind: 1\n"),
+        ("p.yml", "prompts:\n- a\n- {text: b, kind: 1}\n"),
+    ],
+)
+def test_documents_of_prompts(tmp_path: Path, name: str, text: str) -> None:
+    assert read_prompts(_write(tmp_path / name, text)) == [Prompt("a"), Prompt("b", {"kind": 1})]
+
+
+def test_parquet_and_a_folder_of_text_files(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [{"Prompt": "a", "kind": "x", "image": b"png"}, {"Prompt": "b", "kind": "y", "image": b""}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "p.parquet")
+    assert read_prompts(tmp_path / "p.parquet") == [Prompt("a", {"kind": "x"}), Prompt("b", {"kind": "y"})]
+    folder = tmp_path / "dpg"
+    folder.mkdir()
+    for file, text in (("1.txt", "two\nlines\n"), ("0.txt", "one"), ("._0.txt", "\0")):
+        _write(folder / file, text)
+    assert [prompt.text for prompt in read_prompts(folder)] == ["one", "two\nlines"]
+    with pytest.raises(UserError, match=r"folder without \.txt files"):
+        read_prompts(tmp_path)
+
+
 def test_a_named_column(tmp_path: Path) -> None:
     path = _write(tmp_path / "p.csv", "index,prompt,prompt_en\n0,no,yes\n")
     assert read_prompts(path, column="prompt_en")[0].text == "yes"
@@ -152,7 +182,13 @@ def test_a_named_column(tmp_path: Path) -> None:
         ("p.csv", "prompt,kind\n,b\n", "line 2: 'prompt' has no prompt"),
         ("p.csv", "prompt\na,b\n", "line 2 has 2 cells"),
         ("p.csv", 'prompt\n"a"b\n', "line 2 is not CSV"),
-        ("p.yaml", "- a", "prompts are read from .txt"),
+        ("p.docx", "- a", "prompts are read from .txt"),
+        ("p.json", "{", "is not JSON"),
+        ("p.json", '{"a": 1}', "has no list of prompts"),
+        ("p.json", '[{"prompt": ["a"]}]', "line 1: 'prompt' has no prompt"),
+        ("p.yaml", "a: [", "is not YAML"),
+        ("p.yaml", "3", "has no list of prompts"),
+        ("p.parquet", "no", "is not a readable Parquet file"),
     ],
 )
 def test_mistakes_name_file_and_line(tmp_path: Path, name: str, text: str, message: str) -> None:
