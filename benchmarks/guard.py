@@ -71,9 +71,13 @@ class Bench:
     def config(self, kind: str, seed: int) -> ReflConfig:
         rewards = tuple(f"{self.rewards}{name}" if name.startswith("#") else name for name in KINDS[kind].rewards)
         return ReflConfig(
-            prompts=self.prompts / "train.jsonl", guard_prompts=self.seen, rewards=rewards, seed=seed,
-            out=self.out / f"{kind.replace(' ', '-')}-{seed}", **(SAME | KINDS[kind].options | PACES[self.pace]),
-        )  # fmt: skip
+            prompts=self.prompts / "train.jsonl",
+            guard_prompts=self.seen,
+            rewards=rewards,
+            seed=seed,
+            out=self.out / f"{kind.replace(' ', '-')}-{seed}",
+            **(SAME | KINDS[kind].options | PACES[self.pace]),
+        )
 
 
 def run(bench: Bench, kind: str, seed: int) -> dict[str, Any]:

@@ -8,9 +8,17 @@ from rewardkit.posters.judge import rms_contrast
 from rewardkit.types import Images, Scores
 
 SAME: dict[str, Any] = {
-    "updates": 16, "batch_size": 8, "steps": 5, "window": (0.2, 0.8), "warmup": 3, "resume": True,
-    "judges": ("posters-alignment", "posters-aesthetic"), "guard_every": 4, "grid_every": 0, "save_every": 1000,
-}  # fmt: skip
+    "updates": 16,
+    "batch_size": 8,
+    "steps": 5,
+    "window": (0.2, 0.8),
+    "warmup": 3,
+    "resume": True,
+    "judges": ("posters-alignment", "posters-aesthetic"),
+    "guard_every": 4,
+    "grid_every": 0,
+    "save_every": 1000,
+}
 """What all runs share."""
 
 PACES: dict[str, dict[str, Any]] = {

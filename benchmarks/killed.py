@@ -92,10 +92,20 @@ def main(words: Sequence[str] | None = None) -> int:
     tiny_sd3().save_pretrained(options.out / "base")
     (options.out / "prompts.txt").write_text("a red circle\na blue square\na green star\n")
     config = ReflConfig(
-        prompts=options.out / "prompts.txt", base=str(options.out / "base"), out=options.out / "whole",
-        rewards=("colourfulness",), updates=options.updates, batch_size=2, steps=3, rank=2, kl=0.1, warmup=2,
-        lr=1e-2, grid_every=4, save_every=1,
-    )  # fmt: skip
+        prompts=options.out / "prompts.txt",
+        base=str(options.out / "base"),
+        out=options.out / "whole",
+        rewards=("colourfulness",),
+        updates=options.updates,
+        batch_size=2,
+        steps=3,
+        rank=2,
+        kl=0.1,
+        warmup=2,
+        lr=1e-2,
+        grid_every=4,
+        save_every=1,
+    )
     shutil.rmtree(config.out, ignore_errors=True)
     rows = measure(config, options.kills, options.seed)
     killed = [row for row in rows if row["killed"]]

@@ -45,8 +45,10 @@ def imscore(setup: dict[str, Any], batch: int) -> Score:
     from imscore.hps import model as hps
 
     hps.create_model_and_transforms = lambda *_, **__: (
-        open_clip.CLIP(**setup["backbone"], output_dict=True), None, None,
-    )  # fmt: skip
+        open_clip.CLIP(**setup["backbone"], output_dict=True),
+        None,
+        None,
+    )
     scorer = hps.HPSv2().eval()
     scorer.model.load_state_dict(torch.load(setup["weights"], weights_only=True)["state_dict"])
 
@@ -72,11 +74,14 @@ def imagereward(setup: dict[str, Any]) -> Score:
     size = setup["vit"]
     blip_pretrain.create_vit = lambda *_, **__: (
         VisionTransformer(
-            img_size=size["image_size"], patch_size=size["patch_size"], embed_dim=size["width"], depth=size["depth"],
+            img_size=size["image_size"],
+            patch_size=size["patch_size"],
+            embed_dim=size["width"],
+            depth=size["depth"],
             num_heads=size["heads"],
         ),
         size["width"],
-    )  # fmt: skip
+    )
     tokenizer = BertTokenizer(setup["words"])
     tokenizer.add_special_tokens({"bos_token": "[DEC]"})
     blip_pretrain.init_tokenizer = lambda: tokenizer

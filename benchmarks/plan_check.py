@@ -155,10 +155,14 @@ def main() -> None:
                 TINY[name]().save_pretrained(spec)
             for saving in get_args(Saving):
                 config = PlanConfig(
-                    base=spec, rewards=("seedling",), batch_size=args.batch_size, rank=RANK,
+                    base=spec,
+                    rewards=("seedling",),
+                    batch_size=args.batch_size,
+                    rank=RANK,
                     size=args.size or (TINY_SIZE if name in TINY else 0),
-                    dtype=dtype, save_memory=saving,
-                )  # fmt: skip
+                    dtype=dtype,
+                    save_memory=saving,
+                )
                 for row in compare(spec, config, device):
                     shown = f"{row.planned:,} | {row.measured:,} | {row.off:+.1%}"
                     print(f"| {name} | {saving} | {row.what} | {shown} |", flush=True)

@@ -44,9 +44,12 @@ def measure(session: Session, repetitions: int) -> dict[str, Any]:
     depths = {depth: peak(session, objective="draft-k", grad_steps=depth) for depth in DEPTHS}
     return {
         "seconds": {name: float(np.median(values)) for name, values in seconds.items()},
-        "ratio": asdict(ratio), "peaks": peaks, "more_steps": peaks[LONG] / peaks[SHORT],
-        "depths": depths, "off_line": off_line(depths),
-    }  # fmt: skip
+        "ratio": asdict(ratio),
+        "peaks": peaks,
+        "more_steps": peaks[LONG] / peaks[SHORT],
+        "depths": depths,
+        "off_line": off_line(depths),
+    }
 
 
 def overhead(seconds: Mapping[str, Sequence[float]], generator: torch.Generator) -> Estimate:

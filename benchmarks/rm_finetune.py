@@ -97,9 +97,16 @@ def finetune(
     encoder = ClipEncoder(open_clip.CLIP(**backbone), tokenizer_of(backbone), backbone, preprocess)
     encoder.unfreeze(-1)
     config = RmConfig(
-        data=(), out=folder, axes=(AXIS,), head="cosine", unfreeze=-1, augment="none", mismatch=0.0, batch_size=batch,
+        data=(),
+        out=folder,
+        axes=(AXIS,),
+        head="cosine",
+        unfreeze=-1,
+        augment="none",
+        mismatch=0.0,
+        batch_size=batch,
         epochs=2 * repetitions + 2,
-    )  # fmt: skip
+    )
     run = Run.start(folder, config, resume=False)
 
     def reading() -> Pairs:

@@ -80,16 +80,26 @@ def session(base: Base, reward: TowerReward, config: ReflConfig) -> Session:
     """What `refl.session.begin` builds, from parts in memory; everything optional is off."""
     run = Run.start(config.out, config, resume=True)
     weights = lora.attach(
-        base.denoiser, rank=config.rank, alpha=float(config.rank), targets=base.lora_targets,
+        base.denoiser,
+        rank=config.rank,
+        alpha=float(config.rank),
+        targets=base.lora_targets,
         generator=run.generator(0, "lora"),
-    )  # fmt: skip
+    )
     texts = [f'a poster that says "{word}"' for word in ("one", "two", "three", "four", "five")]
     learner = lora_learner(weights, lr=config.lr, warmup=config.warmup, clip=config.clip, ema=config.ema)
     parts = {
-        "config": config, "run": run, "base": base, "panel": Panel([reward]), "texts": texts, "learner": learner,
+        "config": config,
+        "run": run,
+        "base": base,
+        "panel": Panel([reward]),
+        "texts": texts,
+        "learner": learner,
         "sampler": Sampler(base, sampling(config)),
-        "cache": PromptCache(base), "empty": base.encode([""]), "share": BatchShard(config.batch_size),
-    }  # fmt: skip
+        "cache": PromptCache(base),
+        "empty": base.encode([""]),
+        "share": BatchShard(config.batch_size),
+    }
     return Session(**{field.name: parts.get(field.name) for field in fields(Session)})  # type: ignore[arg-type]
 
 

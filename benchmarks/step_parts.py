@@ -54,9 +54,12 @@ class Parts:
 
     def works(self) -> dict[str, Work]:
         return {
-            "prefix": self.prefix, "window": self.window, "decode": self.decode, "rewards": self.rewards,
+            "prefix": self.prefix,
+            "window": self.window,
+            "decode": self.decode,
+            "rewards": self.rewards,
             "update": self.update,
-        }  # fmt: skip
+        }
 
     @torch.no_grad()
     def prefix(self) -> None:

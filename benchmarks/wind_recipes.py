@@ -33,9 +33,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     # A graph through the last K steps, K sampled for every update, no target (AlignProp, "uniform").
     "AlignProp": BARE | ENDLESS | {"objective": "alignprop"},
     # Four steps, a graph through the last, a LoRA of twice the rank and scale 2 (UniRL's sd3_pickscore_refl).
-    "UniRL": BARE | ENDLESS
-    | {"objective": "draft-k", "grad_steps": 1, "steps": 4, "rank": 32, "alpha": 64.0},
-}  # fmt: skip
+    "UniRL": BARE | ENDLESS | {"objective": "draft-k", "grad_steps": 1, "steps": 4, "rank": 32, "alpha": 64.0},
+}
 
 OWN = ("ours", "demo")
 

@@ -89,7 +89,9 @@ def summarise(
     draws = resamples(shape[0], shape[2])
     rows = {
         name: {
-            "updates": updates(results, name), "seconds": seconds[name].tolist(), "gold": means(gold[name]),
+            "updates": updates(results, name),
+            "seconds": seconds[name].tolist(),
+            "gold": means(gold[name]),
             "gold_gain": plain(estimate(gain(gold[name]), draws)),
             "gold_gain_by_seed": gain(gold[name]).mean(1).tolist(),
             "trained_gain": plain(estimate(gain(trained[name]), draws)),
@@ -97,7 +99,7 @@ def summarise(
             "ours_faster": speedup(gold[OURS], gold[name], seconds[OURS], draws),
         }
         for name in gold
-    }  # fmt: skip
+    }
     final = {name: row["gold"][-1] for name, row in rows.items()}
     others = {"published": [n for n in PUBLISHED if n in final], "any": [n for n in final if n not in OWN]}
     rivals = {kind: max(names, key=final.__getitem__) for kind, names in others.items() if names}
@@ -177,9 +179,13 @@ def table(summary: Mapping[str, Any]) -> str:
     for name, row in rows:
         against = ["", ""] if name == OURS else [shown(row["ours_minus_it"], 3), times(row["ours_faster"])]
         cells = [
-            name, f"{row['updates']:.0f}", f"{row['gold'][-1]:.3f}", shown(row["gold_gain"], 3),
-            shown(row["trained_gain"], 2), *against,
-        ]  # fmt: skip
+            name,
+            f"{row['updates']:.0f}",
+            f"{row['gold'][-1]:.3f}",
+            shown(row["gold_gain"], 3),
+            shown(row["trained_gain"], 2),
+            *against,
+        ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -63,9 +63,14 @@ class Tunnel:
     def config(self, recipe: str, seed: int) -> ReflConfig:
         folder = self.out / f"{recipe.replace(' ', '-')}-{seed}".lower()
         return ReflConfig(
-            prompts=self.prompts / "train.jsonl", out=folder, rewards=(str(self.rewards),), seed=seed, grid_every=0,
-            resume=True, **RECIPES[recipe],
-        )  # fmt: skip
+            prompts=self.prompts / "train.jsonl",
+            out=folder,
+            rewards=(str(self.rewards),),
+            seed=seed,
+            grid_every=0,
+            resume=True,
+            **RECIPES[recipe],
+        )
 
     def scale(self, config: ReflConfig) -> Path:
         """File of the rewards' scale on the base's own images, one per number of sampling steps."""

@@ -45,9 +45,12 @@ def mine(config: MineConfig) -> None:
 
 
 def mine_parts(
-    config: MineConfig, prompts: Path | str | Sequence[str | Prompt], rewards: Sequence[str | Path | AnyReward],
-    base: str | Base, rewriter: str | Rewriter,
-) -> None:  # fmt: skip
+    config: MineConfig,
+    prompts: Path | str | Sequence[str | Prompt],
+    rewards: Sequence[str | Path | AnyReward],
+    base: str | Base,
+    rewriter: str | Rewriter,
+) -> None:
     """Mine with parts that are named or handed in; see `mine` for what is written."""
     if rewriter == "none" and config.candidates_file is None:
         raise UserError("nothing to choose from: --rewriter is none and there is no --candidates-file")
@@ -72,9 +75,12 @@ def mine_with(
     write_rows(config.out / "pairs.jsonl", pairs)
     write_rows(config.out / "sft.jsonl", examples)
     counts = {
-        "prompts": len(prompts), "pairs": len(pairs), "without_pair": without_pair,
-        "examples": len(examples), "without_example": without_example,
-    }  # fmt: skip
+        "prompts": len(prompts),
+        "pairs": len(pairs),
+        "without_pair": without_pair,
+        "examples": len(examples),
+        "without_example": without_example,
+    }
     report(config.out, counts, groups, pairs)
 
 
@@ -86,9 +92,13 @@ def propose(config: MineConfig, prompts: Sequence[str], writer: Rewriter | None)
             found[row["prompt"]].append(keep_quotes(row["prompt"], row["rewrite"]))
     if writer is not None:
         rewrites = writer.rewrite(
-            prompts, n=config.candidates, temperature=config.temperature, seed=config.seed,
-            batch_size=config.batch_size, progress=True,
-        )  # fmt: skip
+            prompts,
+            n=config.candidates,
+            temperature=config.temperature,
+            seed=config.seed,
+            batch_size=config.batch_size,
+            progress=True,
+        )
         for prompt, texts in zip(prompts, rewrites, strict=True):
             found[prompt] += texts
     return [list(dict.fromkeys(texts)) for texts in found.values()]

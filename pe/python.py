@@ -19,9 +19,14 @@ Rows = Path | str | Sequence[Mapping[str, Any]]
 
 
 def mine(
-    prompts: Path | str | Sequence[str | Prompt], rewards: Sequence[str | Path | AnyReward], out: Path | str, *,
-    base: str | Base = "seedling", rewriter: str | Rewriter = "seedling", **options: Any,
-) -> Path:  # fmt: skip
+    prompts: Path | str | Sequence[str | Prompt],
+    rewards: Sequence[str | Path | AnyReward],
+    out: Path | str,
+    *,
+    base: str | Base = "seedling",
+    rewriter: str | Rewriter = "seedling",
+    **options: Any,
+) -> Path:
     """Rewrite prompts several ways, draw and score every way; return the folder with pairs.jsonl and sft.jsonl.
 
     `options` are the fields of `MineConfig`. Raises `UserError` where nothing can be mined.

@@ -28,9 +28,14 @@ def rewrite(config: RewriteConfig) -> None:
         raise UserError('nothing to rewrite; give --prompt "a red circle" or --prompts FILE')
     writer = Rewriter.load(config.rewriter, pick_device(config.device), config.task)
     rewrites = writer.rewrite(
-        prompts, n=config.n, temperature=config.temperature, seed=config.seed, max_new_tokens=config.max_new_tokens,
-        batch_size=config.batch_size, progress=len(prompts) > config.batch_size,
-    )  # fmt: skip
+        prompts,
+        n=config.n,
+        temperature=config.temperature,
+        seed=config.seed,
+        max_new_tokens=config.max_new_tokens,
+        batch_size=config.batch_size,
+        progress=len(prompts) > config.batch_size,
+    )
     rows = [(prompt, text) for prompt, texts in zip(prompts, rewrites, strict=True) for text in texts]
     show(rows if config.out is None else rows[:SHOWN])
     if config.out is not None:

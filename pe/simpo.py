@@ -32,9 +32,13 @@ def train(config: SimpoConfig) -> None:
 def to_trl(config: SimpoConfig) -> CPOConfig:
     """Convert our options to TRL's; `cpo_alpha` at its default of 1 would add a likelihood term that SimPO lacks."""
     return CPOConfig(
-        **common_arguments(config), loss_type="simpo", beta=config.beta, simpo_gamma=config.gamma, cpo_alpha=0.0,
+        **common_arguments(config),
+        loss_type="simpo",
+        beta=config.beta,
+        simpo_gamma=config.gamma,
+        cpo_alpha=0.0,
         remove_unused_columns=False,
-    )  # fmt: skip
+    )
 
 
 def to_dataset(rows: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, task: Task, max_length: int) -> Dataset:

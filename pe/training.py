@@ -80,9 +80,12 @@ def train_rewriter(
     with quiet():
         dataset = method.to_dataset(found, policy.tokenizer, task, config.max_length)
         loop = method.trainer(
-            model=policy.model, args=arguments, train_dataset=dataset, processing_class=policy.tokenizer,
+            model=policy.model,
+            args=arguments,
+            train_dataset=dataset,
+            processing_class=policy.tokenizer,
             peft_config=adapter(config.lora_rank),
-        )  # fmt: skip
+        )
     run_trainer(loop, config, run, method.title)
     save_model(loop.model, policy.tokenizer, task, config.out / "model")
     print(f"rewriter: {config.out / 'model'}")
@@ -154,9 +157,13 @@ class Recorder(TrainerCallback):  # type: ignore[misc]  # transformers leaves th
         self.progress = Progress(self.title, state.max_steps, start=state.global_step)
 
     def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl,
-        logs: Mapping[str, Any] | None = None, **kwargs: object,
-    ) -> None:  # fmt: skip
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Mapping[str, Any] | None = None,
+        **kwargs: object,
+    ) -> None:
         if not logs or "loss" not in logs or self.progress is None:  # the last log is a summary of the run
             return
         numbers = {name: float(value) for name, value in logs.items() if isinstance(value, int | float)}

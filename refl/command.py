@@ -71,8 +71,9 @@ def train_among(config: ReflConfig, parts: Parts, world: Processes) -> None:
     loop.train(
         partial(update, session),
         lambda: run.save(learner.step, state(session), {"rewards": list(session.panel.axes)}),
-        after=partial(draw_where_due, session), stopped=partial(stopped, session),
-    )  # fmt: skip
+        after=partial(draw_where_due, session),
+        stopped=partial(stopped, session),
+    )
     world.check_same(learner.state()["weights"])
     if world.is_main:
         finish(session)
@@ -101,9 +102,11 @@ def batch(session: Session) -> list[str]:
     """Prompts of this update, over all processes; repeated if images of a prompt are compared."""
     config, run, copies = session.config, session.run, session.share.unit
     chosen = order.batch(
-        session.learner.step, config.batch_size // copies, len(session.texts),
+        session.learner.step,
+        config.batch_size // copies,
+        len(session.texts),
         lambda epoch: run.generator(epoch, "order"),
-    )  # fmt: skip
+    )
     return [session.texts[index] for index in chosen for _ in range(copies)]
 
 

@@ -13,13 +13,21 @@ from rewardkit.training.schedule import linear, shares
 
 
 def lora_learner(
-    parameters: Mapping[str, nn.Parameter], *, lr: float, warmup: int, clip: float, ema: float,
+    parameters: Mapping[str, nn.Parameter],
+    *,
+    lr: float,
+    warmup: int,
+    clip: float,
+    ema: float,
     world: Processes = ALONE,
-) -> Learner:  # fmt: skip
+) -> Learner:
     """Build the learner of a LoRA; an `ema` of 0 is none."""
     values = list(parameters.values())
     return Learner(
-        parameters, {"optimizer": AdamW(values, lr=lr, weight_decay=0.0, fused=True)},
-        shares(lambda step: linear(step, warmup)), clip=clip,
-        average=Average(parameters, EMAModel(values, decay=ema, foreach=True)) if ema else None, world=world,
-    )  # fmt: skip
+        parameters,
+        {"optimizer": AdamW(values, lr=lr, weight_decay=0.0, fused=True)},
+        shares(lambda step: linear(step, warmup)),
+        clip=clip,
+        average=Average(parameters, EMAModel(values, decay=ema, foreach=True)) if ema else None,
+        world=world,
+    )

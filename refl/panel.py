@@ -22,9 +22,13 @@ Setting = TypeVar("Setting")
 
 
 def load_panel(
-    given: GivenRewards, weights: Mapping[str, float], targets: Mapping[str, float], device: torch.device, *,
+    given: GivenRewards,
+    weights: Mapping[str, float],
+    targets: Mapping[str, float],
+    device: torch.device,
+    *,
     differentiable: bool = True,
-) -> Panel:  # fmt: skip
+) -> Panel:
     """Load rewards, with weights and targets by score name or by axis.
 
     Raise `UserError` for a reward without a gradient, unless the objective compares images and needs none.

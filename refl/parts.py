@@ -34,9 +34,13 @@ class Parts:
     def named(cls, config: ReflConfig) -> "Parts":
         """The parts that a config names."""
         return cls(
-            prompts=config.prompts, rewards=config.rewards, judges=config.judges, guard_prompts=config.guard_prompts,
-            column=config.column, base=config.base,
-        )  # fmt: skip
+            prompts=config.prompts,
+            rewards=config.rewards,
+            judges=config.judges,
+            guard_prompts=config.guard_prompts,
+            column=config.column,
+            base=config.base,
+        )
 
     def read(self) -> dict[str, list[Prompt]]:
         """All prompts by the name of their source, the training prompts first."""

@@ -25,13 +25,22 @@ def show_plan(config: ReflConfig) -> None:
 def planned(config: ReflConfig, backbones: list[str]) -> PlanConfig:
     """The equivalent options of `rewardkit plan`."""
     return PlanConfig(
-        base=config.base, rewards=tuple(backbones), batch_size=config.batch_size, updates=config.updates,
-        steps=config.steps, grad_steps=new_objective(config).passes(config.steps),
-        guidance=config.guidance, window_guidance=config.window_guidance, rank=config.rank,
-        target_modules=config.target_modules, ema=bool(config.ema), save_memory=config.save_memory,
+        base=config.base,
+        rewards=tuple(backbones),
+        batch_size=config.batch_size,
+        updates=config.updates,
+        steps=config.steps,
+        grad_steps=new_objective(config).passes(config.steps),
+        guidance=config.guidance,
+        window_guidance=config.window_guidance,
+        rank=config.rank,
+        target_modules=config.target_modules,
+        ema=bool(config.ema),
+        save_memory=config.save_memory,
         dtype="bfloat16" if config.dtype == "auto" else config.dtype,  # a plan is for a GPU
-        card=config.plan, text_encoders=config.text_encoders,
-    )  # fmt: skip
+        card=config.plan,
+        text_encoders=config.text_encoders,
+    )
 
 
 def backbone_of(spec: str) -> str | None:

@@ -15,9 +15,15 @@ from rewardkit.rewards.loaded import loaded
 
 
 def train(
-    prompts: GivenPrompts, rewards: GivenRewards, out: Path | str, *, base: str | Path | Base = "seedling",
-    judges: GivenRewards = (), guard_prompts: GivenPrompts | None = None, **options: Any,
-) -> Path:  # fmt: skip
+    prompts: GivenPrompts,
+    rewards: GivenRewards,
+    out: Path | str,
+    *,
+    base: str | Path | Base = "seedling",
+    judges: GivenRewards = (),
+    guard_prompts: GivenPrompts | None = None,
+    **options: Any,
+) -> Path:
     """Fine-tune a LoRA on a base through rewards; return the folder of the LoRA.
 
     Prompts are a file or a list of texts; rewards and judges are names, folders or objects; the base is a name, a

@@ -148,10 +148,14 @@ def adapters(config: ReflConfig, base: Base, run: Run) -> dict[str, nn.Parameter
     """Add the LoRA to the denoiser, and optionally to the text encoders; load that of an earlier run."""
     text = encoders(base, config.tune_text)
     parameters = lora.attach_all(
-        base.denoiser, text, rank=config.rank, alpha=config.alpha or float(config.rank),
+        base.denoiser,
+        text,
+        rank=config.rank,
+        alpha=config.alpha or float(config.rank),
         targets=config.target_modules or base.lora_targets,
-        text_targets=tunable(base).text_targets if text else (), random=partial(run.generator, 0),
-    )  # fmt: skip
+        text_targets=tunable(base).text_targets if text else (),
+        random=partial(run.generator, 0),
+    )
     if config.start is not None:
         lora.take_up(parameters, config.start, text)
     return parameters

@@ -15,9 +15,12 @@ from rm.model import RewardModel
 
 
 def train(
-    data: str | Path | Sequence[str | Path] | Sequence[Record], out: Path | str, *, encoder: str | Encoder = "seedling",
+    data: str | Path | Sequence[str | Path] | Sequence[Record],
+    out: Path | str,
+    *,
+    encoder: str | Encoder = "seedling",
     **options: Any,
-) -> RewardModel:  # fmt: skip
+) -> RewardModel:
     """Train a reward model on preference pairs, write it to the folder `out/rm`, and return it, ready to score.
 
     `data` are sources of pairs (docs/data.md) or records in memory. The encoder is a name, a folder or an object, which

@@ -19,9 +19,26 @@ MAY_IMPORT = {
 }
 ABOVE = {"tests", "benchmarks"}
 ROOMS = (
-    "types", "errors", "stats", "io", "prompts", "images", "training", "report", "data", "encoders", "ocr", "rewards",
-    "posters", "seedling", "diffusion", "plan", "leaderboard", "commands", "workflows",
-)  # fmt: skip
+    "types",
+    "errors",
+    "stats",
+    "io",
+    "prompts",
+    "images",
+    "training",
+    "report",
+    "data",
+    "encoders",
+    "ocr",
+    "rewards",
+    "posters",
+    "seedling",
+    "diffusion",
+    "plan",
+    "leaderboard",
+    "commands",
+    "workflows",
+)
 """Inside `rewardkit` a room imports itself and the rooms before it."""
 TOP = {"__init__.py", "__main__.py", "types.py", "errors.py", "py.typed"}
 FILES = [path.relative_to(ROOT) for floor in MAY_IMPORT for path in sorted((ROOT / floor).rglob("*.py"))]
@@ -107,10 +124,16 @@ def test_imports_point_down(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "source",
-    ["import rm", "import rm.model as m", "from rm.model import X", "def f():\n    from rm import x",
-     "import importlib\nimportlib.import_module('rm.model')", "def f():\n    from rewardkit.rewards.panel import Panel",
-     "def f():\n    from rewardkit import rewards"],
-)  # fmt: skip
+    [
+        "import rm",
+        "import rm.model as m",
+        "from rm.model import X",
+        "def f():\n    from rm import x",
+        "import importlib\nimportlib.import_module('rm.model')",
+        "def f():\n    from rewardkit.rewards.panel import Panel",
+        "def f():\n    from rewardkit import rewards",
+    ],
+)
 def test_every_way_to_import_upwards_is_seen(source: str) -> None:
     assert upward(Path("rewardkit/images/files.py"), source)
 

@@ -78,8 +78,11 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     )
     found = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{PRELUDE}{asked}"],
-        cwd=tmp_path_factory.mktemp("here"), capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=tmp_path_factory.mktemp("here"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     lines = found.stdout.splitlines()
     assert len(lines) == len(CASES), found.stdout + found.stderr
     return dict(zip(CASES, lines, strict=True))

@@ -24,13 +24,20 @@ class Parser(argparse.ArgumentParser):
 def parser(kind: Any, prog: str, description: str) -> Parser:
     """Flags for the fields of a config; missing flags are not in the namespace. Values remain strings."""
     made = Parser(
-        prog=prog, description=description, usage=f"{prog} [-h] [OPTIONS]", allow_abbrev=False,
-        argument_default=argparse.SUPPRESS, formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+        prog=prog,
+        description=description,
+        usage=f"{prog} [-h] [OPTIONS]",
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     made.add_argument(
-        "--config", action="append", default=[], metavar="FILE.toml",
+        "--config",
+        action="append",
+        default=[],
+        metavar="FILE.toml",
         help="TOML file of options, one key per option; may be given several times",
-    )  # fmt: skip
+    )
     add_fields(made, kind)
     return made
 

@@ -104,5 +104,9 @@ def settings(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     ranks = {key.partition(".lora_A.")[0]: len(value) for key, value in tensors.items() if ".lora_A." in key}
     first = next(iter(ranks.values()))
     return {
-        "r": first, "lora_alpha": first, "target_modules": list(ranks), "rank_pattern": ranks, "alpha_pattern": ranks,
-    }  # fmt: skip
+        "r": first,
+        "lora_alpha": first,
+        "target_modules": list(ranks),
+        "rank_pattern": ranks,
+        "alpha_pattern": ranks,
+    }

@@ -62,9 +62,15 @@ def named_parameters(denoiser: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def attach_all(
-    denoiser: nn.Module, text: Mapping[str, nn.Module], *, rank: int, alpha: float, targets: Sequence[str],
-    text_targets: Sequence[str], random: Callable[[str], torch.Generator],
-) -> dict[str, nn.Parameter]:  # fmt: skip
+    denoiser: nn.Module,
+    text: Mapping[str, nn.Module],
+    *,
+    rank: int,
+    alpha: float,
+    targets: Sequence[str],
+    text_targets: Sequence[str],
+    random: Callable[[str], torch.Generator],
+) -> dict[str, nn.Parameter]:
     """The same as `attach` for the denoiser and text encoders, whose parameters get the encoder's name as prefix."""
     parameters = attach(denoiser, rank=rank, alpha=alpha, targets=targets, generator=random("lora"))
     for prefix, encoder in text.items():

@@ -24,17 +24,25 @@ WEIGHTS_NAME, ALPHA_NAME = "pytorch_lora_weights.safetensors", "with_alpha.safet
 """What stock diffusers reads, and the same weights with alpha as tensors, which it would refuse, for others."""
 PREFIX = "transformer"
 OTHER_KINDS = {
-    "dora_scale": "DoRA", "lora_magnitude_vector": "DoRA", "lokr_": "LoKr", "hada_": "LoHa", "oft_": "OFT",
-    "diff_b": "a full difference of weights", "diff": "a full difference of weights",
-}  # fmt: skip
+    "dora_scale": "DoRA",
+    "lora_magnitude_vector": "DoRA",
+    "lokr_": "LoKr",
+    "hada_": "LoHa",
+    "oft_": "OFT",
+    "diff_b": "a full difference of weights",
+    "diff": "a full difference of weights",
+}
 """Parts of keys -> what they belong to, which is no LoRA or more than one."""
 _SIDE = re.compile(r"\.(?:lora_([AB])(?:\.[^.]+)??|lora_(down|up)|lora\.(down|up))\.(weight|bias)$|\.(alpha)$")
 _FRONTS = ("base_model.model.", "diffusion_model.", "model.diffusion_model.", "")
 """What may stand before a layer's name in the denoiser."""
 _FLAT = {
-    "lora_unet_": PREFIX, "lora_transformer_": PREFIX, "lora_te_": "text_encoder", "lora_te1_": "text_encoder",
+    "lora_unet_": PREFIX,
+    "lora_transformer_": PREFIX,
+    "lora_te_": "text_encoder",
+    "lora_te1_": "text_encoder",
     "lora_te2_": "text_encoder_2",
-}  # fmt: skip
+}
 """What stands before a layer's name with underscores for dots -> its network."""
 
 Networks = Mapping[str, nn.Module]
@@ -153,9 +161,14 @@ class Names:
 
 
 SPELLINGS = {
-    "lora_unet_": "kohya", "lora_te": "kohya", "lora_transformer_": "OneTrainer", "diffusion_model.": "ComfyUI",
-    "double_blocks.": "Black Forest Labs", "single_blocks.": "Black Forest Labs", "base_model.model.": "peft",
-}  # fmt: skip
+    "lora_unet_": "kohya",
+    "lora_te": "kohya",
+    "lora_transformer_": "OneTrainer",
+    "diffusion_model.": "ComfyUI",
+    "double_blocks.": "Black Forest Labs",
+    "single_blocks.": "Black Forest Labs",
+    "base_model.model.": "peft",
+}
 """How the keys of a file begin -> whose spelling that is."""
 
 

@@ -82,9 +82,15 @@ class Sampler:
 
 
 def generate_images(
-    base: Base, prompts: Sequence[str], *, steps: int, guidance: float = 1.0, seed: int = 0, batch_size: int = 16,
+    base: Base,
+    prompts: Sequence[str],
+    *,
+    steps: int,
+    guidance: float = 1.0,
+    seed: int = 0,
+    batch_size: int = 16,
     size: int | None = None,
-) -> Images:  # fmt: skip
+) -> Images:
     """Generate one image per prompt, all in memory: `Sampler.generate` in one call."""
     return Sampler(base, SamplingConfig(steps, guidance, seed, batch_size, size)).generate(prompts)
 

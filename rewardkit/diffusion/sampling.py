@@ -47,9 +47,12 @@ def clean(latents: Latents, sigma: PerImage, predicted: Latents) -> Latents:
 
 
 def guided(
-    base: Base, conditioning: Conditioning, empty: Conditioning, scale: float,
+    base: Base,
+    conditioning: Conditioning,
+    empty: Conditioning,
+    scale: float,
     unconditional: Unconditional = "graph",
-) -> Velocity:  # fmt: skip
+) -> Velocity:
     """Velocity under guidance: `u + scale * (c - u)` (Ho and Salimans 2022, arXiv:2207.12598), or the base's own way.
 
     `empty` is the encoded empty prompt, one row. Scale 1 is the conditional velocity, in one pass. If guidance is

@@ -136,9 +136,15 @@ def fused_operators(kernels: Kernels) -> Iterator[None]:
 
 
 def attention(
-    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0,
-    is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False,
-) -> Tensor:  # fmt: skip
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
     """Attention by the memory-efficient operator, on shapes only."""
     if enable_gqa and (groups := query.shape[-3] // key.shape[-3]) > 1:
         key, value = key.repeat_interleave(groups, -3), value.repeat_interleave(groups, -3)

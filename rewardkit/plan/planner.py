@@ -117,10 +117,14 @@ class Planner:
         window, images = denoise["window"].resident, decode["decode"].resident
         fresh = static - 4 * self.lora  # the backward pass of the denoiser allocates the gradient
         beneath = {
-            "prefix": static, "window": static, "decode": static + window, "rewards": static + window + images,
-            "rewards backward": static + window + images, "decode backward": static + window,
+            "prefix": static,
+            "window": static,
+            "decode": static + window,
+            "rewards": static + window + images,
+            "rewards backward": static + window + images,
+            "decode backward": static + window,
             "window backward": fresh,
-        }  # fmt: skip
+        }
         accounts = {**denoise, **decode, **rewards}
         times = {"prefix": config.steps - config.grad_steps}
         return [phase(name, accounts[name], beneath[name], times.get(name, 1), config) for name in beneath]
@@ -148,10 +152,15 @@ class Planner:
 
     def step(self, config: PlanConfig) -> simulate.Step:
         return simulate.Step(
-            batch_size=config.batch_size, size=config.size or self.base.image_size,
-            grad_steps=config.grad_steps, guidance=config.guidance, window_guidance=config.window_guidance,
-            tokens=config.prompt_tokens, dtype=getattr(torch, config.dtype), kernels=self.kernels,
-        )  # fmt: skip
+            batch_size=config.batch_size,
+            size=config.size or self.base.image_size,
+            grad_steps=config.grad_steps,
+            guidance=config.guidance,
+            window_guidance=config.window_guidance,
+            tokens=config.prompt_tokens,
+            dtype=getattr(torch, config.dtype),
+            kernels=self.kernels,
+        )
 
 
 def phase(name: str, account: Account, beneath: int, times: int, config: PlanConfig) -> Phase:

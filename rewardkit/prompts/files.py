@@ -36,9 +36,15 @@ def read_prompts(path: Path | str, column: str | None = None, empty_too: bool = 
     """
     path = as_path(path, "the file of prompts")
     readers = {
-        ".txt": _lines, ".jsonl": _jsonl, ".json": _json, ".yaml": _yaml, ".yml": _yaml, ".csv": read_table,
-        ".tsv": read_table, ".parquet": _parquet,
-    }  # fmt: skip
+        ".txt": _lines,
+        ".jsonl": _jsonl,
+        ".json": _json,
+        ".yaml": _yaml,
+        ".yml": _yaml,
+        ".csv": read_table,
+        ".tsv": read_table,
+        ".parquet": _parquet,
+    }
     if path.is_dir():
         readers[path.suffix.lower()] = _folder
     elif path.suffix.lower() not in readers:
@@ -140,8 +146,11 @@ def _parquet(path: Path) -> Rows:
     try:
         with pq.ParquetFile(path) as file:
             schema = file.schema_arrow
-            plain = [name for name, kind in zip(schema.names, schema.types, strict=True) if not pa.types.is_nested(kind)
-                     and not pa.types.is_binary(kind) and not pa.types.is_large_binary(kind)]  # fmt: skip
+            plain = [
+                name
+                for name, kind in zip(schema.names, schema.types, strict=True)
+                if not pa.types.is_nested(kind) and not pa.types.is_binary(kind) and not pa.types.is_large_binary(kind)
+            ]
             yield from enumerate(file.read(columns=plain).to_pylist(), start=1)
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path} is not a readable Parquet file: {first_line(error)}; fetch it again") from error

@@ -14,9 +14,28 @@ from rewardkit.report.plots import Interval, Series, curves, forest
 from rewardkit.stats import Estimate, WinRate
 
 __all__ = [
-    "Card", "Html", "Interval", "Picture", "Row", "Section", "Series", "cards", "charts", "curves", "difference_cell",
-    "direction", "estimate_cell", "forest", "gallery", "heading", "page", "share_matrix", "table", "text", "win_cell",
-]  # fmt: skip
+    "Card",
+    "Html",
+    "Interval",
+    "Picture",
+    "Row",
+    "Section",
+    "Series",
+    "cards",
+    "charts",
+    "curves",
+    "difference_cell",
+    "direction",
+    "estimate_cell",
+    "forest",
+    "gallery",
+    "heading",
+    "page",
+    "share_matrix",
+    "table",
+    "text",
+    "win_cell",
+]
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 

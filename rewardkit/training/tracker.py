@@ -73,9 +73,13 @@ class WandB:
             name: value if isinstance(value, int | float | bool) else str(value) for name, value in options.items()
         }
         self.run: Any = wandb.init(
-            project=os.environ.get("WANDB_PROJECT", "rewardkit"), name=folder.name, dir=str(folder), config=plain,
-            id=path.read_text(), resume="allow",
-        )  # fmt: skip
+            project=os.environ.get("WANDB_PROJECT", "rewardkit"),
+            name=folder.name,
+            dir=str(folder),
+            config=plain,
+            id=path.read_text(),
+            resume="allow",
+        )
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         self.run.log(dict(values), step=step)

@@ -71,9 +71,7 @@ def score_rated(
     return found
 
 
-def rated_of(
-    record: RankedRecord, axis: str, name: str, scores: dict[Asked, dict[str, float]]
-) -> Iterator[Rated]:  # fmt: skip
+def rated_of(record: RankedRecord, axis: str, name: str, scores: dict[Asked, dict[str, float]]) -> Iterator[Rated]:
     """Take the images of a list that are scored and rated on an axis, if any."""
     both = [
         (scores[image, record.prompt][name], rating)

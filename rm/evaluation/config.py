@@ -7,9 +7,15 @@ from typing import Literal
 from rewardkit.posters.names import TEMPERATURE
 
 TieRule = Literal[
-    "ties-excluded", "ties-half", "strict", "imagereward", "hpsv2", "hpsv2-imagereward", "pickscore",
+    "ties-excluded",
+    "ties-half",
+    "strict",
+    "imagereward",
+    "hpsv2",
+    "hpsv2-imagereward",
+    "pickscore",
     "pickscore-trainer",
-]  # fmt: skip
+]
 
 
 @dataclass(frozen=True)

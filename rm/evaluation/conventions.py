@@ -90,31 +90,42 @@ CONVENTIONS: dict[TieRule, Convention] = {
         ties_half, "pairs", "pairs labelled a tie count half; equal scores count half", "rewardkit"
     ),
     "strict": Convention(
-        strict, "pairs",
-        "a pair labelled a tie is right only at equal scores, and equal scores are right only there", "rewardkit",
+        strict,
+        "pairs",
+        "a pair labelled a tie is right only at equal scores, and equal scores are right only there",
+        "rewardkit",
     ),
     "imagereward": Convention(
-        imagereward, "pairs", "pairs labelled a tie are left out; equal scores are wrong",
+        imagereward,
+        "pairs",
+        "pairs labelled a tie are left out; equal scores are wrong",
         "ImageReward, arXiv:2304.05977",
     ),
     "hpsv2": Convention(
-        hpsv2, "prompts", "only an inverted pair is wrong: a tie, of people or of scores, is right; mean over prompts",
+        hpsv2,
+        "prompts",
+        "only an inverted pair is wrong: a tie, of people or of scores, is right; mean over prompts",
         "HPS v2 on HPD v2, arXiv:2306.09341",
     ),
     "hpsv2-imagereward": Convention(
-        imagereward, "prompts", "pairs labelled a tie are left out; equal scores are wrong; mean over prompts",
+        imagereward,
+        "prompts",
+        "pairs labelled a tie are left out; equal scores are wrong; mean over prompts",
         "HPS v2 on ImageReward's test set, arXiv:2306.09341",
     ),
     "pickscore": Convention(
-        pickscore, "pairs",
+        pickscore,
+        "pairs",
         "a tie is an answer: right if both give it, half if one does; scores tie within a threshold",
         "PickScore, arXiv:2305.01569",
     ),
     "pickscore-trainer": Convention(
-        pickscore_trainer, "pairs", "equal scores are wrong; a pair labelled a tie is otherwise half right",
+        pickscore_trainer,
+        "pairs",
+        "equal scores are wrong; a pair labelled a tie is otherwise half right",
         "PickScore's trainer, in validation",
     ),
-}  # fmt: skip
+}
 
 
 def best_threshold(difference: Difference, truth: Truth, steps: int = 10) -> float:

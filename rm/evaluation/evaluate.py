@@ -129,9 +129,7 @@ def line(axis: str, figure: dict[str, Any]) -> str:
     return text
 
 
-def measured_axes(
-    wanted: Sequence[str], scored: Sequence[str], records: Sequence[PreferenceRecord]
-) -> tuple[str, ...]:  # fmt: skip
+def measured_axes(wanted: Sequence[str], scored: Sequence[str], records: Sequence[PreferenceRecord]) -> tuple[str, ...]:
     """The axes that judge and pairs share; raise `UserError` for a requested axis that one lacks, or for none."""
     judged = axes_of(records)
     for axis in wanted:

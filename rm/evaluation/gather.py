@@ -72,7 +72,7 @@ def gather_rewards(
 
 def place(
     into: Gathered, judged: Judged, names: Mapping[str, tuple[str, str]], source: str, axes: Sequence[str]
-) -> None:  # fmt: skip
+) -> None:
     """Add the rankings of every score to the axes it is evaluated on."""
     for score in judged.scores:
         judge, own_axis = names[score]

@@ -116,7 +116,7 @@ def match_blocks(one: Comparison) -> list[Html]:
         heading("Against each other", words),
         forest(others, better=f"against {best}, right is better"),
         table(["", *(name.capitalize() if name[0].islower() else name for name in MATCH_HEADER[1:])], match_rows(one)),
-    ]  # fmt: skip
+    ]
 
 
 def match_rows(one: Comparison) -> list[list[Text]]:

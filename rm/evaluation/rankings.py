@@ -119,9 +119,7 @@ def to_ranking(row: Mapping[str, Any], prompt: str, where: str, before: int) -> 
         raise UserError(f"{where} has {len(scores)} scores and {len(ranks)} ranks; it needs one of each per image")
     key = f"{prompt}#{before}"
     category = {"category": str(row["category"])} if row.get("category") else {}
-    return Ranking(
-        prompt, scores, ranks, key, key, str(row.get("group") or prompt), category | of_the_prompt(prompt)
-    )  # fmt: skip
+    return Ranking(prompt, scores, ranks, key, key, str(row.get("group") or prompt), category | of_the_prompt(prompt))
 
 
 def required(row: Mapping[str, Any], column: str, where: str) -> Any:

@@ -36,9 +36,7 @@ class Judged:
         ]
 
 
-def ranking_of(
-    record: PreferenceRecord, axis: str, scores: tuple[float, float], source: str, place: int
-) -> Ranking:  # fmt: skip
+def ranking_of(record: PreferenceRecord, axis: str, scores: tuple[float, float], source: str, place: int) -> Ranking:
     """Convert a pair to a ranking of two images; a soft label is rounded to the majority."""
     label = record.label[axis]
     group = record.group or record.prompt
@@ -52,7 +50,7 @@ def ranking_of(
         group,
         group,
         origin | of_the_prompt(record.prompt),
-    )  # fmt: skip
+    )
 
 
 def labels_of(records: Sequence[PreferenceRecord], axis: str) -> PerImage:

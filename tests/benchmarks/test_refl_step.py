@@ -88,9 +88,13 @@ def test_a_known_size_runs_without_its_text_encoders_words(tmp_path: Path) -> No
 
 def test_the_tables_have_a_line_a_case() -> None:
     row = {
-        "seconds": {"step": 0.3, "prefix": 0.1, "window": 0.2}, "peaks": {10: 2**20, 50: 2**20}, "more_steps": 1.0,
-        "ratio": {"value": 1.01, "low": 0.99, "high": 1.03, "n": 5}, "depths": {1: 2**20, 2: 2**21}, "off_line": 0.0,
-    }  # fmt: skip
+        "seconds": {"step": 0.3, "prefix": 0.1, "window": 0.2},
+        "peaks": {10: 2**20, 50: 2**20},
+        "more_steps": 1.0,
+        "ratio": {"value": 1.01, "low": 0.99, "high": 1.03, "n": 5},
+        "depths": {1: 2**20, 2: 2**21},
+        "off_line": 0.0,
+    }
     shown = tables({"sd3": row})
     assert "| sd3 | 300.0 | 100.0 | 200.0 | 1.010 [0.990, 1.030] | 5 |" in shown
     assert "| sd3 | 1.00 | 1.00 | +0.000% | 1.00 | 2.00 | 0.000% |" in shown

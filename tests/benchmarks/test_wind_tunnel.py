@@ -132,11 +132,13 @@ def test_the_report_orders_by_gold_and_takes_differences(tmp_path: Path) -> None
     def result(recipe: str, seed: int, rise: float) -> dict[str, Any]:
         evaluations = [
             {
-                "seconds": 10.0 * i, "updates": i, "trained": {"aesthetic": [1.0 + rise * i, 3.0 + rise * i]},
+                "seconds": 10.0 * i,
+                "updates": i,
+                "trained": {"aesthetic": [1.0 + rise * i, 3.0 + rise * i]},
                 "gold": {"text": [0.1 * seed + rise * i, None], "aesthetic": [0.5, 0.5]},
             }
             for i in range(3)
-        ]  # fmt: skip
+        ]
         return {"recipe": recipe, "seed": seed, "evaluations": evaluations}
 
     rises = {"ours": 0.2, "UniRL": 0.1}

@@ -28,10 +28,14 @@ ROOT = Path(__file__).resolve().parents[2]
 def start(*words: str) -> subprocess.Popen[str]:
     """Start a command as a terminal would: a job started with & is born ignoring SIGINT."""
     return subprocess.Popen(
-        [sys.executable, "-m", "rewardkit", *words], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        [sys.executable, "-m", "rewardkit", *words],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )  # fmt: skip
+    )
 
 
 def logged(out: Path) -> int:
@@ -79,10 +83,30 @@ def test_refl_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     tiny_sd3().save_pretrained(tmp_path / "base")
     (tmp_path / "prompts.txt").write_text("a red circle\na blue square\n")
     words = [
-        "refl", "--base", str(tmp_path / "base"), "--prompts", str(tmp_path / "prompts.txt"), "--rewards",
-        "colourfulness", "--updates", "10", "--batch-size", "2", "--steps", "3", "--rank", "2", "--lr", "0.01",
-        "--grid-every", "0", "--save-every", "100", "--tracker", "none",
-    ]  # fmt: skip
+        "refl",
+        "--base",
+        str(tmp_path / "base"),
+        "--prompts",
+        str(tmp_path / "prompts.txt"),
+        "--rewards",
+        "colourfulness",
+        "--updates",
+        "10",
+        "--batch-size",
+        "2",
+        "--steps",
+        "3",
+        "--rank",
+        "2",
+        "--lr",
+        "0.01",
+        "--grid-every",
+        "0",
+        "--save-every",
+        "100",
+        "--tracker",
+        "none",
+    ]
     goes_on_to_the_same(signal.SIGINT, tmp_path, words, "lora")
 
 
@@ -96,9 +120,24 @@ def test_train_rm_goes_on_to_the_same_weights(tmp_path: Path) -> None:
         records.append(PreferenceRecord(f"a poster {index}", *paths, {"aesthetic": float(index % 2)}, str(index)))
     write_pairs(tmp_path / "pairs.jsonl", records)
     words = [
-        "train-rm", "--data", str(tmp_path / "pairs.jsonl"), "--encoder", "conv", "--augment", "flip", "--epochs", "5",
-        "--batch-size", "4", "--patience", "1000", "--save-every-epochs", "1000", "--held-out", "0.2",
-    ]  # fmt: skip
+        "train-rm",
+        "--data",
+        str(tmp_path / "pairs.jsonl"),
+        "--encoder",
+        "conv",
+        "--augment",
+        "flip",
+        "--epochs",
+        "5",
+        "--batch-size",
+        "4",
+        "--patience",
+        "1000",
+        "--save-every-epochs",
+        "1000",
+        "--held-out",
+        "0.2",
+    ]
     goes_on_to_the_same(signal.SIGTERM, tmp_path, words, "rm")
 
 

@@ -24,12 +24,21 @@ def values(records: Sequence[PreferenceRecord]) -> list[float]:
 @pytest.mark.parametrize(
     "names",
     [
-        ("image_a", "image_b"), ("imageA", "imageB"), ("img1", "img2"), ("left", "right"),
+        ("image_a", "image_b"),
+        ("imageA", "imageB"),
+        ("img1", "img2"),
+        ("left", "right"),
         ("left_image", "right_image"),
-        ("image_0", "image_1"), ("image_1", "image_2"), ("path_a", "path_b"), ("A", "B"), ("response_a", "response_b"),
-        ("model_a", "model_b"), ("first_image", "second_image"), ("path1", "path2"),
+        ("image_0", "image_1"),
+        ("image_1", "image_2"),
+        ("path_a", "path_b"),
+        ("A", "B"),
+        ("response_a", "response_b"),
+        ("model_a", "model_b"),
+        ("first_image", "second_image"),
+        ("path1", "path2"),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("prompt", ["prompt", "Caption", "text"])
 def test_images_under_their_usual_names(tmp_path: Path, names: tuple[str, str], prompt: str) -> None:
     rows = [
@@ -38,7 +47,7 @@ def test_images_under_their_usual_names(tmp_path: Path, names: tuple[str, str], 
     records = read(tmp_path, rows)
     assert [(r.prompt, r.first.name, r.second.name) for r in records if isinstance(r.first, Path)] == [
         ("a cat", "x.png", "y.png")
-    ] * 3  # fmt: skip
+    ] * 3
     assert values(records) == [1.0, 0.0, 0.5]
 
 

@@ -82,10 +82,16 @@ def test_sana_follows_a_flow_matching_scheduler_too() -> None:
     base = SanaBase(pipeline)
     base.instruction = ["Better words:"]
     stock = pipeline(
-        ["a"], num_inference_steps=2, height=32, width=32, guidance_scale=1.0, use_resolution_binning=False,
-        complex_human_instruction=list(base.instruction), output_type="pt",
+        ["a"],
+        num_inference_steps=2,
+        height=32,
+        width=32,
+        guidance_scale=1.0,
+        use_resolution_binning=False,
+        complex_human_instruction=list(base.instruction),
+        output_type="pt",
         generator=torch.Generator().manual_seed(image_seed(0, 0)),
-    ).images  # fmt: skip
+    ).images
     torch.testing.assert_close(generate_images(base, ["a"], steps=2), stock, atol=2e-5, rtol=0)
 
 
@@ -96,9 +102,16 @@ def test_euler_steps_of_pixart_are_ddim() -> None:
     )
     pipeline.set_progress_bar_config(disable=True)
     stock = pipeline(
-        ["a"], num_inference_steps=4, height=16, width=16, guidance_scale=3.0, use_resolution_binning=False,
-        clean_caption=False, output_type="pt", generator=torch.Generator().manual_seed(image_seed(0, 0)),
-    ).images  # fmt: skip
+        ["a"],
+        num_inference_steps=4,
+        height=16,
+        width=16,
+        guidance_scale=3.0,
+        use_resolution_binning=False,
+        clean_caption=False,
+        output_type="pt",
+        generator=torch.Generator().manual_seed(image_seed(0, 0)),
+    ).images
     ours = generate_images(PixArtSigmaBase(pipeline), ["a"], steps=4, guidance=3.0)
     torch.testing.assert_close(ours, stock, atol=2e-5, rtol=0)
 
@@ -159,9 +172,14 @@ def test_guidance_distilled_into_hunyuan_is_a_number() -> None:
     base = HunyuanImageBase(pipeline)
     assert base.distilled_guidance
     stock = pipeline(
-        ['a "b"'], num_inference_steps=2, height=16, width=16, distilled_guidance_scale=3.5, output_type="pt",
+        ['a "b"'],
+        num_inference_steps=2,
+        height=16,
+        width=16,
+        distilled_guidance_scale=3.5,
+        output_type="pt",
         generator=torch.Generator().manual_seed(image_seed(0, 0)),
-    ).images  # fmt: skip
+    ).images
     torch.testing.assert_close(generate_images(base, ['a "b"'], steps=2, guidance=3.5), stock, atol=2e-5, rtol=0)
 
 

@@ -23,9 +23,14 @@ def test_flux_without_a_guidance_input_draws_what_the_stock_pipeline_draws() -> 
     ours = generate_images(FluxBase(pipeline), PROMPTS, steps=3, guidance=3.5, seed=1, size=16)
     generators = [torch.Generator().manual_seed(image_seed(1, i)) for i in range(len(PROMPTS))]
     stock = pipeline(
-        PROMPTS, num_inference_steps=3, guidance_scale=3.5, generator=generators, height=16, width=16,
+        PROMPTS,
+        num_inference_steps=3,
+        guidance_scale=3.5,
+        generator=generators,
+        height=16,
+        width=16,
         output_type="pt",
-    ).images  # fmt: skip
+    ).images
     torch.testing.assert_close(ours, stock, atol=1e-5, rtol=0)
 
 

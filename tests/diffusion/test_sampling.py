@@ -31,9 +31,11 @@ def test_the_gradient_covers_the_last_steps_only(grad_steps: int) -> None:
     """Each of the 4 steps moves by -speed / 4."""
     speed = torch.ones((), requires_grad=True)
     out = sample(
-        lambda latents, sigma: speed.expand(1, 1, 1, 1), torch.zeros(1, 1, 1, 1), torch.linspace(1, 0, 5),
+        lambda latents, sigma: speed.expand(1, 1, 1, 1),
+        torch.zeros(1, 1, 1, 1),
+        torch.linspace(1, 0, 5),
         grad_steps=grad_steps,
-    )  # fmt: skip
+    )
     out.sum().backward()
     assert speed.grad.item() == pytest.approx(-grad_steps / 4)
 
@@ -47,9 +49,12 @@ def test_no_graph_unless_asked_for() -> None:
 def test_steps_out_of_range_are_refused(stop: int, grad_steps: int) -> None:
     with pytest.raises(ValueError, match="must be between"):
         sample(
-            lambda latents, sigma: latents, torch.zeros(1, 1, 1, 1), torch.linspace(1, 0, 5), stop=stop,
+            lambda latents, sigma: latents,
+            torch.zeros(1, 1, 1, 1),
+            torch.linspace(1, 0, 5),
+            stop=stop,
             grad_steps=grad_steps,
-        )  # fmt: skip
+        )
 
 
 class Linear(StableDiffusion3Base):

@@ -38,9 +38,13 @@ def test_objects_learn_what_their_names_do(rewriter: pe.Rewriter, folder: Path, 
 def test_simpo_takes_the_rows_that_mining_wrote(rewriter: pe.Rewriter, tmp_path: Path) -> None:
     write_rows(tmp_path / "more.jsonl", [{"prompt": "dull", "rewrite": "eee"}, {"prompt": "dull", "rewrite": "xyz"}])
     mined = pe.mine(
-        ["dull", "dull"], [Brightness()], tmp_path / "mined", base=LetterBase(), rewriter="none",
+        ["dull", "dull"],
+        [Brightness()],
+        tmp_path / "mined",
+        base=LetterBase(),
+        rewriter="none",
         candidates_file=str(tmp_path / "more.jsonl"),
-    )  # fmt: skip
+    )
     (pair,) = [json.loads(line) for line in (mined / "pairs.jsonl").read_text().splitlines()]
     assert (pair["chosen"], pair["rejected"]) == ("eee", "xyz")
     trained = pe.train_simpo(mined / "pairs.jsonl", tmp_path / "out", rewriter=rewriter, **OPTIONS)

@@ -99,9 +99,16 @@ def test_the_first_loss_is_that_of_the_completions_alone(folder: Path, examples:
 def test_simpo_widens_the_margin_and_saves_a_plain_folder(folder: Path, pairs: Path, tmp_path: Path, rank: int) -> None:
     out = tmp_path / "simpo"
     config = SimpoConfig(
-        rows=pairs, out=out, rewriter=str(folder), task="plain", epochs=15.0, batch_size=4, device="cpu",
-        lr=1e-2 if rank else 3e-3, lora_rank=rank,
-    )  # fmt: skip
+        rows=pairs,
+        out=out,
+        rewriter=str(folder),
+        task="plain",
+        epochs=15.0,
+        batch_size=4,
+        device="cpu",
+        lr=1e-2 if rank else 3e-3,
+        lora_rank=rank,
+    )
     simpo.train(config)
     rows = metrics(out)
     assert rows[-1]["loss"] < rows[0]["loss"]
@@ -114,9 +121,17 @@ def test_simpo_widens_the_margin_and_saves_a_plain_folder(folder: Path, pairs: P
 def test_simpo_killed_and_resumed_ends_on_the_same_weights(folder: Path, pairs: Path, tmp_path: Path) -> None:
     def config(out: str, epochs: float, resume: bool = False) -> SimpoConfig:
         return SimpoConfig(
-            rows=pairs, out=tmp_path / out, rewriter=str(folder), task="plain", epochs=epochs, batch_size=2, lr=1e-3,
-            device="cpu", save_every=2, resume=resume,
-        )  # fmt: skip
+            rows=pairs,
+            out=tmp_path / out,
+            rewriter=str(folder),
+            task="plain",
+            epochs=epochs,
+            batch_size=2,
+            lr=1e-3,
+            device="cpu",
+            save_every=2,
+            resume=resume,
+        )
 
     simpo.train(config("whole", 3.0))
     stopped = StopAfter(3)
@@ -140,9 +155,16 @@ def test_sft_told_to_end_saves_its_update_and_goes_on_to_the_same_weights(
 ) -> None:
     def config(out: str, resume: bool = False) -> RewriterSftConfig:
         return RewriterSftConfig(
-            rows=examples, out=tmp_path / out, rewriter=str(folder), task="plain", epochs=3.0, batch_size=2,
-            device="cpu", save_every=100, resume=resume,
-        )  # fmt: skip
+            rows=examples,
+            out=tmp_path / out,
+            rewriter=str(folder),
+            task="plain",
+            epochs=3.0,
+            batch_size=2,
+            device="cpu",
+            save_every=100,
+            resume=resume,
+        )
 
     def told(*args: Any, **kwargs: Any) -> Any:
         signal.raise_signal(signal.SIGTERM)

@@ -25,9 +25,14 @@ def streams(seed: int) -> Callable[[str], torch.Generator]:
 
 
 def chain_of(
-    base: StableDiffusion3Base, *, steps: int = 4, guidance: float = 1.0, seed: int = 0,
-    unconditional: Unconditional = "detached", prompts: Sequence[str] = PROMPTS,
-) -> Chain:  # fmt: skip
+    base: StableDiffusion3Base,
+    *,
+    steps: int = 4,
+    guidance: float = 1.0,
+    seed: int = 0,
+    unconditional: Unconditional = "detached",
+    prompts: Sequence[str] = PROMPTS,
+) -> Chain:
     conditioning, empty = base.encode(list(prompts)), base.encode([""])
     noise = base.noise(len(prompts), torch.Generator().manual_seed(seed))
     velocity = guided(base, conditioning, empty, guidance, unconditional)
@@ -54,9 +59,16 @@ def loss_of(objective: Objective, chain: Chain, base: StableDiffusion3Base, pane
 
 
 def outcome_of(
-    base: StableDiffusion3Base, reward: Any, name: str = "refl", *, kl: float = 0.0, group: int = 2, std: float = 0.1,
-    ways: dict[str, Any] | None = None, **options: Any,
-) -> Outcome:  # fmt: skip
+    base: StableDiffusion3Base,
+    reward: Any,
+    name: str = "refl",
+    *,
+    kl: float = 0.0,
+    group: int = 2,
+    std: float = 0.1,
+    ways: dict[str, Any] | None = None,
+    **options: Any,
+) -> Outcome:
     objective = made(name, kl=kl, group=group, **(ways or {}))
     chain = chain_of(base, prompts=[prompt for prompt in PROMPTS for _ in range(objective.copies)], **options)
     return loss_of(objective, chain, base, Panel([reward], {"redness": Part(std=reward.scale * std)}))

@@ -22,10 +22,22 @@ from tests.diffusion.conftest import PROMPTS
 def test_a_run_learns_the_same_without_its_text_encoders(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "held.txt").write_text("a green hill\n")
     config = ReflConfig(
-        prompts=folder / "prompts.txt", base=str(folder / "base"), out=tmp_path / "with", rewards=("colourfulness",),
-        updates=2, batch_size=2, steps=3, rank=2, lr=1e-2, grid_every=2, guidance=2.0,
-        judges=("posters-aesthetic",), guard_prompts=tmp_path / "held.txt", guard_images=2, guard_every=1,
-    )  # fmt: skip
+        prompts=folder / "prompts.txt",
+        base=str(folder / "base"),
+        out=tmp_path / "with",
+        rewards=("colourfulness",),
+        updates=2,
+        batch_size=2,
+        steps=3,
+        rank=2,
+        lr=1e-2,
+        grid_every=2,
+        guidance=2.0,
+        judges=("posters-aesthetic",),
+        guard_prompts=tmp_path / "held.txt",
+        guard_images=2,
+        guard_every=1,
+    )
     train(config)
     train(replace(config, out=tmp_path / "without", text_encoders=False))
     first, second = (load_file(tmp_path / name / "lora" / WEIGHTS_NAME) for name in ("with", "without"))
@@ -35,9 +47,13 @@ def test_a_run_learns_the_same_without_its_text_encoders(folder: Path, tmp_path:
 
 def test_only_denoiser_and_decoder_stay(folder: Path, tmp_path: Path) -> None:
     config = ReflConfig(
-        prompts=folder / "prompts.txt", base=str(folder / "base"), out=tmp_path / "run", rewards=("colourfulness",),
-        steps=3, text_encoders=False,
-    )  # fmt: skip
+        prompts=folder / "prompts.txt",
+        base=str(folder / "base"),
+        out=tmp_path / "run",
+        rewards=("colourfulness",),
+        steps=3,
+        text_encoders=False,
+    )
     begun = session.begin(config)
     assert begun.base.parts.keys() == {"transformer", "vae"}
     assert begun.base.text_encoders == {}

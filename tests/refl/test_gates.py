@@ -47,8 +47,9 @@ def speaks(panel: Panel) -> dict[str, list[bool]]:
 
 def test_a_reward_speaks_about_the_prompts_of_its_gate(rows: Path) -> None:
     assert speaks(gated(Panel([Two()]), {}, read(rows))) == {
-        "two.aesthetic": [True, True, True], "two.text": [False, False, True],
-    }  # fmt: skip
+        "two.aesthetic": [True, True, True],
+        "two.text": [False, False, True],
+    }
     by_axis = gated(Panel([Two()]), {"aesthetic": "category=portrait", "two.text": "rank=1"}, read(rows))
     assert speaks(by_axis) == {"two.aesthetic": [True, False, False], "two.text": [False, False, True]}
     quoting = gated(Panel([Two()]), {"text": "category=portrait"}, read(rows))

@@ -163,10 +163,12 @@ def test_the_best_is_none_that_one_judge_paid_for() -> None:
 @pytest.mark.parametrize(
     ("probe", "change", "words"),
     [
-        ("clipping", 0.3, "clipped"), ("saturation", 0.3, "saturation"), ("frequency", 1.2, "high-frequency"),
+        ("clipping", 0.3, "clipped"),
+        ("saturation", 0.3, "saturation"),
+        ("frequency", 1.2, "high-frequency"),
         ("diversity", -0.3, "distance"),
     ],
-)  # fmt: skip
+)
 def test_images_that_go_to_pieces_count_unless_the_judges_rose(probe: str, change: float, words: str) -> None:
     bad = {probe: change}
     assert words in judge([check(0, 0.0), check(10, 0.0, 1.0, **bad)], 1, LAST).sentence

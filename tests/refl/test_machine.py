@@ -31,9 +31,21 @@ def base(request: pytest.FixtureRequest, folder: Path) -> Path:
 @pytest.fixture
 def config(base: Path, folder: Path, tmp_path: Path) -> ReflConfig:
     return ReflConfig(
-        prompts=folder / "prompts.txt", base=str(base), out=tmp_path / "run", rewards=("colourfulness",), updates=2,
-        batch_size=2, steps=3, rank=2, kl=0.1, warmup=1, lr=1e-3, grid_every=0, ema=0.0, objective="draft-k",
-    )  # fmt: skip
+        prompts=folder / "prompts.txt",
+        base=str(base),
+        out=tmp_path / "run",
+        rewards=("colourfulness",),
+        updates=2,
+        batch_size=2,
+        steps=3,
+        rank=2,
+        kl=0.1,
+        warmup=1,
+        lr=1e-3,
+        grid_every=0,
+        ema=0.0,
+        objective="draft-k",
+    )
 
 
 @pytest.mark.usefixtures("few")

@@ -70,11 +70,27 @@ PEAK = 0.14
 def config(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ReflConfig:
     monkeypatch.setitem(sys.modules, "planted", sys.modules[__name__])
     return ReflConfig(
-        prompts=folder / "prompts.txt", base=str(folder / "base"), out=tmp_path / "run", rewards=("planted:Red",),
-        judges=("planted:Peak",), updates=24, batch_size=8, steps=2, rank=4, warmup=1, lr=2e-2, ema=0.5,
-        targets={"red": 100.0}, grid_every=0, save_every=8, guard_every=2, guard_images=8, augment=0.0,
-        kl=0.0, window=(0.5, 1.0),
-    )  # fmt: skip
+        prompts=folder / "prompts.txt",
+        base=str(folder / "base"),
+        out=tmp_path / "run",
+        rewards=("planted:Red",),
+        judges=("planted:Peak",),
+        updates=24,
+        batch_size=8,
+        steps=2,
+        rank=4,
+        warmup=1,
+        lr=2e-2,
+        ema=0.5,
+        targets={"red": 100.0},
+        grid_every=0,
+        save_every=8,
+        guard_every=2,
+        guard_images=8,
+        augment=0.0,
+        kl=0.0,
+        window=(0.5, 1.0),
+    )
 
 
 def verdict(out: Path) -> dict[str, Any]:

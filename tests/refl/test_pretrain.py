@@ -81,10 +81,21 @@ def test_descending_it_fits_the_images(
 @pytest.mark.usefixtures("few")
 def test_a_run_with_real_images_resumes_to_the_same_bits(photos: Path, folder: Path, tmp_path: Path) -> None:
     config = ReflConfig(
-        prompts=folder / "prompts.txt", base=str(folder / "base"), out=tmp_path / "run", rewards=("colourfulness",),
-        updates=4, batch_size=2, steps=2, rank=2, warmup=1, lr=1e-2, grid_every=0, save_every=1,
-        pretrain=photos, pretrain_weight=0.5,
-    )  # fmt: skip
+        prompts=folder / "prompts.txt",
+        base=str(folder / "base"),
+        out=tmp_path / "run",
+        rewards=("colourfulness",),
+        updates=4,
+        batch_size=2,
+        steps=2,
+        rank=2,
+        warmup=1,
+        lr=1e-2,
+        grid_every=0,
+        save_every=1,
+        pretrain=photos,
+        pretrain_weight=0.5,
+    )
     train(config)
     halves = replace(config, out=tmp_path / "halves", pretrain=photos / "metadata.jsonl")
     train(replace(halves, updates=2))

@@ -21,8 +21,15 @@ from rewardkit.prompts import Prompt, read_prompts
 from rewardkit.rewards.formulas import Colourfulness
 
 OPTIONS: dict[str, Any] = {
-    "updates": 2, "batch_size": 2, "steps": 2, "rank": 2, "grid_every": 0, "tracker": "none", "lr": 1e-2, "warmup": 1,
-}  # fmt: skip
+    "updates": 2,
+    "batch_size": 2,
+    "steps": 2,
+    "rank": 2,
+    "grid_every": 0,
+    "tracker": "none",
+    "lr": 1e-2,
+    "warmup": 1,
+}
 
 
 class Redness:
@@ -36,10 +43,13 @@ class Redness:
 def test_objects_learn_what_their_names_do(folder: Path, tmp_path: Path) -> None:
     train(
         ReflConfig(
-            prompts=folder / "prompts.txt", base=str(folder / "base"), rewards=("colourfulness",),
-            out=tmp_path / "named", **OPTIONS,
+            prompts=folder / "prompts.txt",
+            base=str(folder / "base"),
+            rewards=("colourfulness",),
+            out=tmp_path / "named",
+            **OPTIONS,
         )
-    )  # fmt: skip
+    )
     prompts = [prompt.text for prompt in read_prompts(str(folder / "prompts.txt"))]
     found = refl.train(
         prompts, [Colourfulness()], str(tmp_path / "given"), base=StableDiffusion3Base(tiny_sd3()), **OPTIONS
@@ -59,9 +69,15 @@ def test_the_run_folder_says_what_was_handed_in(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the list of prompts has no column 'kind'"):
         refl.train([*prompts, "a lake"], [Redness()], tmp_path, base=base, **options)
     refl.train(
-        prompts, [Redness(), "colourfulness"], tmp_path, base=base, judges=["posters-aesthetic"],
-        guard_prompts=held_out, guard_images=2, **options,
-    )  # fmt: skip
+        prompts,
+        [Redness(), "colourfulness"],
+        tmp_path,
+        base=base,
+        judges=["posters-aesthetic"],
+        guard_prompts=held_out,
+        guard_images=2,
+        **options,
+    )
     config = tomllib.loads((tmp_path / "config.toml").read_text())
     assert (config["rewards"], config["judges"]) == (["redness", "colourfulness"], ["posters-aesthetic"])
     assert read_prompts(config["prompts"]) == prompts

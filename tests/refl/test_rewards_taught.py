@@ -57,9 +57,18 @@ class Constant(Mine):
 def config(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ReflConfig:
     monkeypatch.setitem(sys.modules, "mine", sys.modules[__name__])
     return ReflConfig(
-        prompts=folder / "prompts.txt", base=str(folder / "base"), out=tmp_path / "run", rewards=("mine:Mine",),
-        updates=2, batch_size=2, steps=2, rank=2, grid_every=0, tracker="none", group=2,
-    )  # fmt: skip
+        prompts=folder / "prompts.txt",
+        base=str(folder / "base"),
+        out=tmp_path / "run",
+        rewards=("mine:Mine",),
+        updates=2,
+        batch_size=2,
+        steps=2,
+        rank=2,
+        grid_every=0,
+        tracker="none",
+        group=2,
+    )
 
 
 @pytest.mark.usefixtures("few")

@@ -36,9 +36,20 @@ from rewardkit.training import order
 @pytest.fixture
 def config(folder: Path, tmp_path: Path) -> ReflConfig:
     return ReflConfig(
-        prompts=folder / "prompts.txt", base=str(folder / "base"), out=tmp_path / "run", rewards=("colourfulness",),
-        updates=4, batch_size=2, steps=3, rank=2, kl=0.1, warmup=2, lr=1e-2, grid_every=2, save_every=1,
-    )  # fmt: skip
+        prompts=folder / "prompts.txt",
+        base=str(folder / "base"),
+        out=tmp_path / "run",
+        rewards=("colourfulness",),
+        updates=4,
+        batch_size=2,
+        steps=3,
+        rank=2,
+        kl=0.1,
+        warmup=2,
+        lr=1e-2,
+        grid_every=2,
+        save_every=1,
+    )
 
 
 def weights(out: Path) -> dict[str, Tensor]:
@@ -58,8 +69,10 @@ def test_a_run_leaves_weights_metrics_and_grids(config: ReflConfig) -> None:
     assert [row["step"] for row in rows(config.out)] == [1, 2, 3, 4]
     assert {"loss", "kl", "grad_norm", "reward/colourfulness", "z/colourfulness"} <= rows(config.out)[0].keys()
     assert sorted(path.name for path in (config.out / "samples").iterdir()) == [
-        "step_000000.png", "step_000002.png", "step_000004.png",
-    ]  # fmt: skip
+        "step_000000.png",
+        "step_000002.png",
+        "step_000004.png",
+    ]
     assert any(value.abs().max() > 0 for name, value in weights(config.out).items() if "lora_B" in name)
     panel = json.loads((config.out / "panel.json").read_text())
     assert panel["colourfulness"]["std"] > 0
@@ -104,15 +117,42 @@ def test_a_run_killed_at_any_moment_resumes_to_the_same_bits(config: ReflConfig,
     train(config)
     killed = replace(config, out=tmp_path / "killed", resume=True)
     words = [
-        "--prompts", str(config.prompts), "--base", config.base, "--out", str(killed.out), "--rewards",
-        "colourfulness", "--updates", "12", "--batch-size", "2", "--steps", "3", "--rank", "2", "--kl", "0.1",
-        "--warmup", "2", "--lr", "0.01", "--grid-every", "0", "--save-every", "1", "--resume",
-    ]  # fmt: skip
+        "--prompts",
+        str(config.prompts),
+        "--base",
+        config.base,
+        "--out",
+        str(killed.out),
+        "--rewards",
+        "colourfulness",
+        "--updates",
+        "12",
+        "--batch-size",
+        "2",
+        "--steps",
+        "3",
+        "--rank",
+        "2",
+        "--kl",
+        "0.1",
+        "--warmup",
+        "2",
+        "--lr",
+        "0.01",
+        "--grid-every",
+        "0",
+        "--save-every",
+        "1",
+        "--resume",
+    ]
     for wait_for in (1, 5):
         process = subprocess.Popen(
-            [sys.executable, "-m", "rewardkit", "refl", *words], cwd=Path(__file__).parents[2],
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
+            [sys.executable, "-m", "rewardkit", "refl", *words],
+            cwd=Path(__file__).parents[2],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
         kill_after(process, killed.out / "checkpoints", wait_for)
     train(killed)
     assert same(weights(config.out), weights(killed.out))

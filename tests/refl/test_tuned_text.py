@@ -38,9 +38,14 @@ BASES: dict[str, Callable[[], Any]] = {
 
 def tuned(base: Any, stir: Callable | None = None) -> dict[str, nn.Parameter]:
     parameters = lora.attach_all(
-        base.denoiser, base.tunable_text_encoders, rank=2, alpha=4.0, targets=base.lora_targets,
-        text_targets=base.text_targets, random=streams(0),
-    )  # fmt: skip
+        base.denoiser,
+        base.tunable_text_encoders,
+        rank=2,
+        alpha=4.0,
+        targets=base.lora_targets,
+        text_targets=base.text_targets,
+        random=streams(0),
+    )
     if stir:
         stir(parameters)
     return parameters
@@ -125,10 +130,22 @@ def test_a_scale_of_zero_switches_the_text_off_as_well(base: Any, stir: Callable
 @pytest.mark.usefixtures("few")
 def test_a_run_resumes_to_the_same_bits_and_another_starts_from_it(folder: Path, tmp_path: Path) -> None:
     config = ReflConfig(
-        prompts=folder / "prompts.txt", base=str(folder / "base"), out=tmp_path / "run", rewards=("colourfulness",),
-        updates=2, batch_size=2, steps=2, rank=2, warmup=1, lr=1e-2, grid_every=0, save_every=1, kl=0.1,
-        guidance=2.0, tune_text=True,
-    )  # fmt: skip
+        prompts=folder / "prompts.txt",
+        base=str(folder / "base"),
+        out=tmp_path / "run",
+        rewards=("colourfulness",),
+        updates=2,
+        batch_size=2,
+        steps=2,
+        rank=2,
+        warmup=1,
+        lr=1e-2,
+        grid_every=0,
+        save_every=1,
+        kl=0.1,
+        guidance=2.0,
+        tune_text=True,
+    )
     train(config)
     halves = replace(config, out=tmp_path / "halves")
     train(replace(halves, updates=1))

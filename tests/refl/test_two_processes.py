@@ -62,24 +62,47 @@ def configs(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     rows = [json.dumps({"file_name": f"{index}.png", "prompt": f"a photo of {index}"}) for index in range(3)]
     (photos / "metadata.jsonl").write_text("\n".join(rows))
     shared: dict[str, Any] = {
-        "prompts": folder / "prompts.txt", "rewards": ("colourfulness", "tests.refl.conftest:Redness"),
-        "updates": STEPS, "batch_size": 5, "steps": 3, "rank": 2, "kl": 0.1, "warmup": 1, "lr": 1e-3, "grid_every": 0,
-        "save_every": 1, "targets": {"redness": 20.0, "colourfulness": 20.0},
-    }  # fmt: skip
+        "prompts": folder / "prompts.txt",
+        "rewards": ("colourfulness", "tests.refl.conftest:Redness"),
+        "updates": STEPS,
+        "batch_size": 5,
+        "steps": 3,
+        "rank": 2,
+        "kl": 0.1,
+        "warmup": 1,
+        "lr": 1e-3,
+        "grid_every": 0,
+        "save_every": 1,
+        "targets": {"redness": 20.0, "colourfulness": 20.0},
+    }
     refl = ReflConfig(base=str(folder / "base"), out=out / "refl", **shared)
     return {
         "refl": refl,
         "sharded": replace(
-            refl, out=out / "sharded", objective="draft-k", save_memory="all", grid_every=STEPS, guidance=2.0,
-            judges=("posters-aesthetic",), guard_images=3, guard_every=2,
+            refl,
+            out=out / "sharded",
+            objective="draft-k",
+            save_memory="all",
+            grid_every=STEPS,
+            guidance=2.0,
+            judges=("posters-aesthetic",),
+            guard_images=3,
+            guard_every=2,
         ),
         "noises": replace(refl, out=out / "noises", objective="draft-lv", balance=True, pretrain=photos),
         "nft": replace(
-            refl, out=out / "nft", base=str(folder / "seedling"), objective="nft", batch_size=6, group=2,
-            judges=("posters-aesthetic",), guard_images=3, guard_every=2,
+            refl,
+            out=out / "nft",
+            base=str(folder / "seedling"),
+            objective="nft",
+            batch_size=6,
+            group=2,
+            judges=("posters-aesthetic",),
+            guard_images=3,
+            guard_every=2,
         ),
         "flow-grpo": replace(refl, out=out / "flow-grpo", objective="flow-grpo", batch_size=6, group=2, grad_steps=1),
-    }  # fmt: skip
+    }
 
 
 @pytest.fixture(scope="module")
@@ -95,8 +118,11 @@ def on_two(configs: dict[str, ReflConfig], tmp_path_factory: pytest.TempPathFact
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     done = subprocess.run(
         [*launcher, str(folder / "worker.py"), *(str(folder / f"{number}.toml") for number in range(len(runs)))],
-        capture_output=True, text=True, timeout=600, env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )
     assert done.returncode == 0, done.stderr
     return folder, done.stdout
 

@@ -71,9 +71,18 @@ def test_a_model_without_members_in_its_config_still_loads(encoder: ClipEncoder,
 def test_members_train_end_to_end(loss: str, make_pairs: MakePairs, encoder_folder: str, tmp_path: Path) -> None:
     data = make_pairs(axes=("alignment", "text"))
     config = RmConfig(
-        data=(data,), out=tmp_path / "run", encoder=encoder_folder, epochs=25, save_every_epochs=25, batch_size=16,
-        mismatch=0.1, held_out=0.25, patience=50, members={"text": 2}, loss=loss,  # type: ignore[arg-type]
-    )  # fmt: skip
+        data=(data,),
+        out=tmp_path / "run",
+        encoder=encoder_folder,
+        epochs=25,
+        save_every_epochs=25,
+        batch_size=16,
+        mismatch=0.1,
+        held_out=0.25,
+        patience=50,
+        members={"text": 2},
+        loss=loss,  # type: ignore[arg-type]
+    )
     train(config)
     model = RewardModel.load(tmp_path / "run" / "rm")
     records = read_pairs(data)

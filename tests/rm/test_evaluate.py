@@ -131,9 +131,15 @@ def test_ready_scores_meet_every_convention_and_each_other(tmp_path: Path) -> No
     assert first["name"] == "good"
     assert {rule: one["value"] for rule, one in first["accuracy"].items()} == dict.fromkeys(CONVENTIONS, 1)
     assert {rule: one["value"] for rule, one in second["accuracy"].items()} == {
-        "ties-excluded": 0.5, "ties-half": 0.5, "strict": 0, "imagereward": 0, "hpsv2": 1, "hpsv2-imagereward": 0,
-        "pickscore": 0.5, "pickscore-trainer": 0,
-    }  # fmt: skip
+        "ties-excluded": 0.5,
+        "ties-half": 0.5,
+        "strict": 0,
+        "imagereward": 0,
+        "hpsv2": 1,
+        "hpsv2-imagereward": 0,
+        "pickscore": 0.5,
+        "pickscore-trainer": 0,
+    }
     assert first["kendall"]["value"] == 1
     assert second["kendall"]["value"] == 0
     assert found["comparisons"][0]["agreement"][0][1] == 0.5

@@ -145,9 +145,7 @@ class Fixed:
 
     def __init__(self, count: int, width: int) -> None:
         generator = torch.Generator().manual_seed(0)
-        self.features = [
-            torch.randn(count, *shape, generator=generator) for shape in ((4, 32), (width,), (10,))
-        ]  # fmt: skip
+        self.features = [torch.randn(count, *shape, generator=generator) for shape in ((4, 32), (width,), (10,))]
 
     def image(self, rows: Rows, generator: torch.Generator | None) -> ImageFeatures:
         return ImageFeatures(*(one[rows] for one in self.features))
@@ -173,11 +171,13 @@ def test_lists_of_two_have_the_loss_of_their_pairs(model: RewardModel) -> None:
     labels = [(1.0, 0.0), (0.0, 0.5), (NAN, 1.0), (0.5, NAN)]
     records = [
         PreferenceRecord(
-            "abcd"[i], IMAGES[2 * i], IMAGES[2 * i + 1],
+            "abcd"[i],
+            IMAGES[2 * i],
+            IMAGES[2 * i + 1],
             {axis: value for axis, value in zip(AXES, label, strict=True) if value == value},
         )
         for i, label in enumerate(labels)
-    ]  # fmt: skip
+    ]
     source = Fixed(12, 16)
     pairs = Pairs(pair_features(records, STORE, source, prompts_of, AXES), "bradley-terry", 0.5, 0.0)
     listed = readable_lists([record.listed() for record in records], STORE, AXES)

@@ -47,9 +47,11 @@ class Training:
     def train(self) -> "Training":
         loop = Loop(title="test", run=self.run, learner=self.learner, updates=5, save_every=2)
         loop.train(
-            self.update, self.save, after=lambda last: self.log.append(f"after {self.learner.step} {last}"),
+            self.update,
+            self.save,
+            after=lambda last: self.log.append(f"after {self.learner.step} {last}"),
             stopped=lambda: self.learner.step >= self.stop_at,
-        )  # fmt: skip
+        )
         return self
 
 
@@ -60,9 +62,15 @@ def rows(out: Path) -> list[dict[str, float]]:
 def test_it_saves_where_it_is_time_and_after_the_last_update(tmp_path: Path) -> None:
     training = Training(tmp_path).train()
     assert training.log == [
-        "after 1 False", "saved 2", "after 2 False", "after 3 False", "saved 4", "after 4 False", "saved 5",
+        "after 1 False",
+        "saved 2",
+        "after 2 False",
+        "after 3 False",
+        "saved 4",
+        "after 4 False",
+        "saved 5",
         "after 5 True",
-    ]  # fmt: skip
+    ]
     assert [row["step"] for row in rows(tmp_path)] == [1, 2, 3, 4, 5]
     assert Training(tmp_path).train().log == []  # nothing is left to do
 

@@ -50,8 +50,11 @@ def run(tmp_path: Path) -> Run:
 
 def test_a_start_writes_what_was_resolved_and_on_what(run: Run) -> None:
     assert tomllib.loads((run.folder / "config.toml").read_text()) == {
-        "steps": 6, "seed": 3, "out": "o", "resume": False,
-    }  # fmt: skip
+        "steps": 6,
+        "seed": 3,
+        "out": "o",
+        "resume": False,
+    }
     (start,) = json.loads((run.folder / "versions.json").read_text())
     assert start["packages"]["torch"] == torch.__version__.split("+")[0]
     assert start["python"] == sys.version.split()[0]

@@ -42,9 +42,13 @@ def test_a_wandb_that_is_not_installed_says_so(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize(
     "words",
-    ["train-rm --data pairs.jsonl --out out", "refl --prompts prompts.txt --rewards ocr --out out",
-     "pe sft --rows rows.jsonl --out out", "pe simpo --rows rows.jsonl --out out"],
-)  # fmt: skip
+    [
+        "train-rm --data pairs.jsonl --out out",
+        "refl --prompts prompts.txt --rewards ocr --out out",
+        "pe sft --rows rows.jsonl --out out",
+        "pe simpo --rows rows.jsonl --out out",
+    ],
+)
 def test_every_trainer_asks_for_its_tracker_before_it_reads_anything(
     words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -47,9 +47,17 @@ def test_the_commands_of_rounds_parse(tmp_path: Path) -> None:
     (tmp_path / "refl.toml").write_text("lr = 1e-4\n")
     (tmp_path / "rm.toml").write_text("epochs = 2\n")
     config = RoundsConfig(
-        prompts=Path("p.txt"), held_out=Path("h.txt"), data=("a.jsonl", "b.jsonl"), out=tmp_path, rounds=2,
-        labellers=("ocr",), judges=(), refl=tmp_path / "refl.toml", train_rm=tmp_path / "rm.toml", control=True,
-    )  # fmt: skip
+        prompts=Path("p.txt"),
+        held_out=Path("h.txt"),
+        data=("a.jsonl", "b.jsonl"),
+        out=tmp_path,
+        rounds=2,
+        labellers=("ocr",),
+        judges=(),
+        refl=tmp_path / "refl.toml",
+        train_rm=tmp_path / "rm.toml",
+        control=True,
+    )
     steps = Parsed(tmp_path)
     train_judge(steps, config, 0)
     assert all(one_round(steps, config, number) for number in (1, 2))

@@ -54,8 +54,13 @@ def test_figures_are_taken_from_a_leaderboard(tmp_path: Path) -> None:
     path = tmp_path / "leaderboard.json"
     path.write_text(json.dumps({"rankings": [ranking(axis) for axis in ("text", "alignment", "aesthetic")]}))
     assert before_and_after(path)["text"] == {
-        "before": 0.25, "after": 0.5, "diff": 0.25, "low": 0.1, "high": 0.4, "n": 9
-    }  # fmt: skip
+        "before": 0.25,
+        "after": 0.5,
+        "diff": 0.25,
+        "low": 0.1,
+        "high": 0.4,
+        "n": 9,
+    }
 
 
 def test_compare_leaves_out_what_is_not_judged() -> None:

@@ -182,9 +182,14 @@ def test_the_base_shows_its_averaged_weights_at_every_checkpoint(posters: Poster
 
 def test_every_part_is_trained_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = SeedlingConfig(
-        out=tmp_path / "seedling", posters=16, vae_updates=1, base_updates=1, clip_updates=1, rewriter_updates=1,
+        out=tmp_path / "seedling",
+        posters=16,
+        vae_updates=1,
+        base_updates=1,
+        clip_updates=1,
+        rewriter_updates=1,
         batch_size=4,
-    )  # fmt: skip
+    )
     train(config)
     figures = json.loads((config.out / "weights" / "figures.json").read_text())
     assert list(figures) == ["vae", "base", "clip", "rewriter"]

@@ -7,10 +7,26 @@ from dataclasses import dataclass, field
 
 from rewardkit.errors import UserError
 
-TIES = frozenset((
-    "tie", "ties", "tied", "tie_case", "draw", "equal", "same", "both", "both_bad", "bothbad", "both_good",
-    "tie_bothbad", "tie_both_bad", "neither", "no_preference", "a=b",
-))  # fmt: skip
+TIES = frozenset(
+    (
+        "tie",
+        "ties",
+        "tied",
+        "tie_case",
+        "draw",
+        "equal",
+        "same",
+        "both",
+        "both_bad",
+        "bothbad",
+        "both_good",
+        "tie_bothbad",
+        "tie_both_bad",
+        "neither",
+        "no_preference",
+        "a=b",
+    )
+)
 """Words for a tie, as `word` spells them."""
 FIRST, SECOND = frozenset(("a", "left", "first", "one")), frozenset(("b", "right", "second", "two"))
 KIND = re.compile(r"^(model|image|img|side|response|candidate|option|output|system|picture|photo)_(?=.)")

@@ -16,24 +16,69 @@ SIDES = (("first", "second"), ("a", "b"), ("left", "right"), ("1", "2"), ("0", "
 """What tells the two images of a pair apart in the names of columns."""
 THIRD = {"a": "c", "1": "3", "0": "2", "first": "third", "one": "three"}
 DECIDED = (
-    ("chosen", "rejected"), ("preferred", "rejected"), ("preferred", "dispreferred"), ("winner", "loser"),
-    ("win", "lose"), ("better", "worse"),
-)  # fmt: skip
+    ("chosen", "rejected"),
+    ("preferred", "rejected"),
+    ("preferred", "dispreferred"),
+    ("winner", "loser"),
+    ("win", "lose"),
+    ("better", "worse"),
+)
 """Names of columns that give the verdict themselves: the first is the better."""
-IMAGE = frozenset((
-    "image", "img", "path", "file", "filename", "picture", "pic", "photo", "jpg", "png", "output", "candidate",
-    "response", "sample",
-))  # fmt: skip
+IMAGE = frozenset(
+    (
+        "image",
+        "img",
+        "path",
+        "file",
+        "filename",
+        "picture",
+        "pic",
+        "photo",
+        "jpg",
+        "png",
+        "output",
+        "candidate",
+        "response",
+        "sample",
+    )
+)
 MODEL = frozenset(("model", "system", "method", "generator"))
-VERDICTS = frozenset((
-    "winner", "preferred", "preferred_image", "chosen", "choice", "best", "better", "vote", "verdict", "selected",
-    "selection", "winning_image", "human_choice", "human_vote", "winner_model",
-))  # fmt: skip
+VERDICTS = frozenset(
+    (
+        "winner",
+        "preferred",
+        "preferred_image",
+        "chosen",
+        "choice",
+        "best",
+        "better",
+        "vote",
+        "verdict",
+        "selected",
+        "selection",
+        "winning_image",
+        "human_choice",
+        "human_vote",
+        "winner_model",
+    )
+)
 """Columns that name the better one; in a column `label` or `preference` a number is P(first is better)."""
 SCORES = ("label", "preference", "human_preference", "human_label")
-SOURCES = frozenset((
-    "src", "source", "input", "original", "reference", "ref", "cond", "conditioning", "condition", "init", "before",
-))  # fmt: skip
+SOURCES = frozenset(
+    (
+        "src",
+        "source",
+        "input",
+        "original",
+        "reference",
+        "ref",
+        "cond",
+        "conditioning",
+        "condition",
+        "init",
+        "before",
+    )
+)
 """What the image that was edited is called."""
 
 
@@ -160,8 +205,11 @@ def check_not_editing(rows: Iterable[Row]) -> Iterator[Row]:
     suspects: list[str] | None = None
     for row in rows:
         if suspects is None:
-            suspects = [str(name) for name in row.values if words(str(name)) and set(words(str(name))) & SOURCES
-                        and set(words(str(name))) <= SOURCES | IMAGE]  # fmt: skip
+            suspects = [
+                str(name)
+                for name in row.values
+                if words(str(name)) and set(words(str(name))) & SOURCES and set(words(str(name))) <= SOURCES | IMAGE
+            ]
         for name in suspects:
             value = row.values.get(name)
             if value and (looks_like_image(value) or (isinstance(value, Mapping) and "bytes" in value)):

@@ -42,9 +42,11 @@ class HunyuanImageBase(DiffusersBase):
         config, length = self.pipeline.transformer.config, self.pipeline.tokenizer_max_length
         glyphs = self.pipeline.tokenizer_2_max_length
         return {
-            "embeds": (length, config.text_embed_dim), "mask": (length,),
-            "glyphs": (glyphs, config.text_embed_2_dim), "glyph_mask": (glyphs,),
-        }  # fmt: skip
+            "embeds": (length, config.text_embed_dim),
+            "mask": (length,),
+            "glyphs": (glyphs, config.text_embed_2_dim),
+            "glyph_mask": (glyphs,),
+        }
 
     def velocity(self, latents: Latents, sigma: PerImage, conditioning: Conditioning) -> Latents:
         scale = conditioning.get("guidance", torch.ones_like(sigma)).to(latents.device, self._dtype)

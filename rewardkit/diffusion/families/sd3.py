@@ -40,9 +40,12 @@ class StableDiffusion3Base(DiffusersBase):
 
     def encode_with_graph(self, prompts: list[str]) -> Conditioning:
         embeds, _, pooled, _ = self.pipeline.encode_prompt(
-            prompt=prompts, prompt_2=prompts, prompt_3=prompts, do_classifier_free_guidance=False,
+            prompt=prompts,
+            prompt_2=prompts,
+            prompt_3=prompts,
+            do_classifier_free_guidance=False,
             device=self._device,
-        )  # fmt: skip
+        )
         return {"embeds": embeds, "pooled": pooled}
 
     def text_shapes(self, tokens: int) -> dict[str, tuple[int, ...]]:

@@ -39,9 +39,11 @@ class SeedlingBase(DiffusersBase):
     def text_shapes(self, tokens: int) -> dict[str, tuple[int, ...]]:
         config = self.pipeline.transformer.config
         return {
-            "text_embeds": (config.max_text, config.text_dim), "text_mask": (config.max_text,),
-            "glyph_embeds": (config.max_glyphs, config.glyph_dim), "glyph_mask": (config.max_glyphs,),
-        }  # fmt: skip
+            "text_embeds": (config.max_text, config.text_dim),
+            "text_mask": (config.max_text,),
+            "glyph_embeds": (config.max_glyphs, config.glyph_dim),
+            "glyph_mask": (config.max_glyphs,),
+        }
 
     def velocity(self, latents: Latents, sigma: PerImage, conditioning: Conditioning) -> Latents:
         dtype = self._dtype

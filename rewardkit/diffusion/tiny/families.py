@@ -40,18 +40,31 @@ def tiny_qwen_image(seed: int = 0) -> QwenImagePipeline:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         transformer = QwenImageTransformer2DModel(
-            in_channels=4 * LATENT_CHANNELS, out_channels=LATENT_CHANNELS, num_layers=2, attention_head_dim=8,
-            num_attention_heads=2, joint_attention_dim=text.WIDTH, axes_dims_rope=(2, 2, 4),
-        )  # fmt: skip
+            in_channels=4 * LATENT_CHANNELS,
+            out_channels=LATENT_CHANNELS,
+            num_layers=2,
+            attention_head_dim=8,
+            num_attention_heads=2,
+            joint_attention_dim=text.WIDTH,
+            axes_dims_rope=(2, 2, 4),
+        )
         vae = AutoencoderKLQwenImage(
-            base_dim=4, z_dim=LATENT_CHANNELS, dim_mult=[1, 2], num_res_blocks=1, temperal_downsample=[True],
-            latents_mean=[0.1, -0.2, 0.3, 0.0], latents_std=[1.0, 0.5, 2.0, 1.5],
-        )  # fmt: skip
+            base_dim=4,
+            z_dim=LATENT_CHANNELS,
+            dim_mult=[1, 2],
+            num_res_blocks=1,
+            temperal_downsample=[True],
+            latents_mean=[0.1, -0.2, 0.3, 0.0],
+            latents_std=[1.0, 0.5, 2.0, 1.5],
+        )
         encoder = text.qwen_vl()
     pipeline = QwenImagePipeline(
-        transformer=awake(transformer), vae=vae.eval(), text_encoder=encoder, tokenizer=text.qwen_tokenizer(),
+        transformer=awake(transformer),
+        vae=vae.eval(),
+        text_encoder=encoder,
+        tokenizer=text.qwen_tokenizer(),
         scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, base_shift=0.5, max_shift=0.9),
-    )  # fmt: skip
+    )
     pipeline.default_sample_size = 8
     shorten(pipeline)
     return pipeline
@@ -62,14 +75,24 @@ def tiny_z_image(seed: int = 0) -> ZImagePipeline:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         transformer = ZImageTransformer2DModel(
-            in_channels=LATENT_CHANNELS, dim=16, n_layers=2, n_refiner_layers=1, n_heads=2, n_kv_heads=2,
-            cap_feat_dim=text.WIDTH, axes_dims=[2, 2, 4], axes_lens=[1024, 64, 64],
-        )  # fmt: skip
+            in_channels=LATENT_CHANNELS,
+            dim=16,
+            n_layers=2,
+            n_refiner_layers=1,
+            n_heads=2,
+            n_kv_heads=2,
+            cap_feat_dim=text.WIDTH,
+            axes_dims=[2, 2, 4],
+            axes_lens=[1024, 64, 64],
+        )
         vae, encoder = tiny_vae(), text.qwen3()
     return ZImagePipeline(
-        transformer=awake(transformer), vae=vae, text_encoder=encoder, tokenizer=text.qwen_tokenizer(),
+        transformer=awake(transformer),
+        vae=vae,
+        text_encoder=encoder,
+        tokenizer=text.qwen_tokenizer(),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
-    )  # fmt: skip
+    )
 
 
 def tiny_sana(seed: int = 0) -> SanaPipeline:
@@ -77,23 +100,38 @@ def tiny_sana(seed: int = 0) -> SanaPipeline:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         transformer = SanaTransformer2DModel(
-            in_channels=LATENT_CHANNELS, out_channels=LATENT_CHANNELS, num_attention_heads=2, attention_head_dim=8,
-            num_layers=2, num_cross_attention_heads=2, cross_attention_head_dim=8, cross_attention_dim=16,
-            caption_channels=text.WIDTH, sample_size=8,
-        )  # fmt: skip
+            in_channels=LATENT_CHANNELS,
+            out_channels=LATENT_CHANNELS,
+            num_attention_heads=2,
+            attention_head_dim=8,
+            num_layers=2,
+            num_cross_attention_heads=2,
+            cross_attention_head_dim=8,
+            cross_attention_dim=16,
+            caption_channels=text.WIDTH,
+            sample_size=8,
+        )
         vae = AutoencoderDC(
-            latent_channels=LATENT_CHANNELS, attention_head_dim=4, encoder_block_out_channels=(4, 4, 8),
-            decoder_block_out_channels=(4, 4, 8), encoder_layers_per_block=(1, 1, 1),
-            decoder_layers_per_block=(1, 1, 1), encoder_qkv_multiscales=((), (), ()),
-            decoder_qkv_multiscales=((), (), ()), scaling_factor=0.5,
-        )  # fmt: skip
+            latent_channels=LATENT_CHANNELS,
+            attention_head_dim=4,
+            encoder_block_out_channels=(4, 4, 8),
+            decoder_block_out_channels=(4, 4, 8),
+            encoder_layers_per_block=(1, 1, 1),
+            decoder_layers_per_block=(1, 1, 1),
+            encoder_qkv_multiscales=((), (), ()),
+            decoder_qkv_multiscales=((), (), ()),
+            scaling_factor=0.5,
+        )
         encoder = text.gemma2()
     return SanaPipeline(
-        transformer=awake(transformer), vae=vae.eval(), text_encoder=encoder, tokenizer=text.gemma_tokenizer(),
+        transformer=awake(transformer),
+        vae=vae.eval(),
+        text_encoder=encoder,
+        tokenizer=text.gemma_tokenizer(),
         scheduler=DPMSolverMultistepScheduler(
             prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0, solver_order=2
         ),
-    )  # fmt: skip
+    )
 
 
 def tiny_pixart_sigma(seed: int = 0) -> PixArtSigmaPipeline:
@@ -101,14 +139,23 @@ def tiny_pixart_sigma(seed: int = 0) -> PixArtSigmaPipeline:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         transformer = PixArtTransformer2DModel(
-            in_channels=LATENT_CHANNELS, out_channels=2 * LATENT_CHANNELS, num_layers=2, num_attention_heads=2,
-            attention_head_dim=8, cross_attention_dim=16, caption_channels=text.WIDTH, sample_size=8,
-        )  # fmt: skip
+            in_channels=LATENT_CHANNELS,
+            out_channels=2 * LATENT_CHANNELS,
+            num_layers=2,
+            num_attention_heads=2,
+            attention_head_dim=8,
+            cross_attention_dim=16,
+            caption_channels=text.WIDTH,
+            sample_size=8,
+        )
         vae, encoder = tiny_vae(shift=None), text.t5()
     return PixArtSigmaPipeline(
-        transformer=awake(transformer), vae=vae, text_encoder=encoder, tokenizer=ByT5Tokenizer(),
+        transformer=awake(transformer),
+        vae=vae,
+        text_encoder=encoder,
+        tokenizer=ByT5Tokenizer(),
         scheduler=DPMSolverMultistepScheduler(beta_schedule="linear", beta_start=0.0001, beta_end=0.02),
-    )  # fmt: skip
+    )
 
 
 def tiny_lumina2(seed: int = 0) -> Lumina2Pipeline:
@@ -116,15 +163,26 @@ def tiny_lumina2(seed: int = 0) -> Lumina2Pipeline:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         transformer = Lumina2Transformer2DModel(
-            sample_size=4, in_channels=LATENT_CHANNELS, hidden_size=24, num_layers=2, num_refiner_layers=1,
-            num_attention_heads=2, num_kv_heads=1, multiple_of=8, axes_dim_rope=(4, 4, 4), axes_lens=(300, 32, 32),
+            sample_size=4,
+            in_channels=LATENT_CHANNELS,
+            hidden_size=24,
+            num_layers=2,
+            num_refiner_layers=1,
+            num_attention_heads=2,
+            num_kv_heads=1,
+            multiple_of=8,
+            axes_dim_rope=(4, 4, 4),
+            axes_lens=(300, 32, 32),
             cap_feat_dim=text.WIDTH,
-        )  # fmt: skip
+        )
         vae, encoder = tiny_vae(levels=4), text.gemma2()
     return Lumina2Pipeline(
-        transformer=awake(transformer), vae=vae, text_encoder=encoder, tokenizer=text.gemma_tokenizer(),
+        transformer=awake(transformer),
+        vae=vae,
+        text_encoder=encoder,
+        tokenizer=text.gemma_tokenizer(),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=6.0),
-    )  # fmt: skip
+    )
 
 
 def tiny_hunyuan_image(seed: int = 0, guidance_embeds: bool = False, meanflow: bool = False) -> HunyuanImagePipeline:
@@ -132,20 +190,40 @@ def tiny_hunyuan_image(seed: int = 0, guidance_embeds: bool = False, meanflow: b
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         transformer = HunyuanImageTransformer2DModel(
-            in_channels=LATENT_CHANNELS, out_channels=LATENT_CHANNELS, num_attention_heads=2, attention_head_dim=8,
-            num_layers=1, num_single_layers=1, num_refiner_layers=1, text_embed_dim=text.WIDTH,
-            text_embed_2_dim=text.WIDTH, rope_axes_dim=(4, 4), guidance_embeds=guidance_embeds, use_meanflow=meanflow,
-        )  # fmt: skip
+            in_channels=LATENT_CHANNELS,
+            out_channels=LATENT_CHANNELS,
+            num_attention_heads=2,
+            attention_head_dim=8,
+            num_layers=1,
+            num_single_layers=1,
+            num_refiner_layers=1,
+            text_embed_dim=text.WIDTH,
+            text_embed_2_dim=text.WIDTH,
+            rope_axes_dim=(4, 4),
+            guidance_embeds=guidance_embeds,
+            use_meanflow=meanflow,
+        )
         vae = AutoencoderKLHunyuanImage(
-            in_channels=3, out_channels=3, latent_channels=LATENT_CHANNELS, block_out_channels=(32, 32),
-            layers_per_block=1, spatial_compression_ratio=2, sample_size=16, scaling_factor=0.75,
-        )  # fmt: skip
+            in_channels=3,
+            out_channels=3,
+            latent_channels=LATENT_CHANNELS,
+            block_out_channels=(32, 32),
+            layers_per_block=1,
+            spatial_compression_ratio=2,
+            sample_size=16,
+            scaling_factor=0.75,
+        )
         encoder, glyphs = text.qwen_vl(), text.t5()
     pipeline = HunyuanImagePipeline(
-        transformer=awake(transformer), vae=vae.eval(), text_encoder=encoder, tokenizer=text.qwen_tokenizer(),
-        text_encoder_2=glyphs, tokenizer_2=ByT5Tokenizer(), guider=ClassifierFreeGuidance(),
+        transformer=awake(transformer),
+        vae=vae.eval(),
+        text_encoder=encoder,
+        tokenizer=text.qwen_tokenizer(),
+        text_encoder_2=glyphs,
+        tokenizer_2=ByT5Tokenizer(),
+        guider=ClassifierFreeGuidance(),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=5.0),
-    )  # fmt: skip
+    )
     pipeline.default_sample_size = 8
     shorten(pipeline)
     return pipeline
@@ -208,10 +286,15 @@ class TinyFamily:
             pipeline.scheduler = type(scheduler).from_config(scheduler.config, solver_order=1)
         side = config.size or self.size
         images: Images = pipeline(
-            list(prompts), num_inference_steps=config.steps, height=side, width=side, output_type="pt",
+            list(prompts),
+            num_inference_steps=config.steps,
+            height=side,
+            width=side,
+            output_type="pt",
             generator=[torch.Generator().manual_seed(image_seed(config.seed, i)) for i in range(len(prompts))],
-            **self.options, **self.guide(pipeline, config.guidance, len(prompts)),
-        ).images  # fmt: skip
+            **self.options,
+            **self.guide(pipeline, config.guidance, len(prompts)),
+        ).images
         pipeline.scheduler = scheduler
         return images
 
@@ -226,11 +309,13 @@ TINY = {
     "qwen-image": TinyFamily(tiny_qwen_image, negative),
     "z-image": TinyFamily(tiny_z_image, above_conditional),
     "sana": TinyFamily(
-        tiny_sana, size=32, options={**UNBINNED, "complex_human_instruction": INSTRUCTION},
+        tiny_sana,
+        size=32,
+        options={**UNBINNED, "complex_human_instruction": INSTRUCTION},
         settings={"instruction": INSTRUCTION},
     ),
     "pixart-sigma": TinyFamily(tiny_pixart_sigma, options=UNBINNED),
     "lumina2": TinyFamily(tiny_lumina2, size=32),
     "hunyuan-image": TinyFamily(tiny_hunyuan_image, guider),
-}  # fmt: skip
+}
 """Used by the tests of families and by `benchmarks/refl_step.py`."""

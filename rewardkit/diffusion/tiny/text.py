@@ -38,33 +38,61 @@ def gemma_tokenizer() -> GemmaTokenizer:
 def qwen_vl() -> Qwen2_5_VLForConditionalGeneration:
     """Qwen2.5-VL of three layers."""
     text = {
-        "vocab_size": 260, "hidden_size": WIDTH, "intermediate_size": 16, "num_hidden_layers": 3,
-        "num_attention_heads": 2, "num_key_value_heads": 1, "tie_word_embeddings": True,
-        "bos_token_id": None, "eos_token_id": 256, "pad_token_id": 256,
+        "vocab_size": 260,
+        "hidden_size": WIDTH,
+        "intermediate_size": 16,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "tie_word_embeddings": True,
+        "bos_token_id": None,
+        "eos_token_id": 256,
+        "pad_token_id": 256,
         "rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 1e4},
-    }  # fmt: skip
+    }
     vision = {
-        "depth": 1, "hidden_size": 8, "intermediate_size": 8, "num_heads": 1, "out_hidden_size": WIDTH,
+        "depth": 1,
+        "hidden_size": 8,
+        "intermediate_size": 8,
+        "num_heads": 1,
+        "out_hidden_size": WIDTH,
         "fullatt_block_indexes": [0],
-    }  # fmt: skip
+    }
     return Qwen2_5_VLForConditionalGeneration(Qwen2_5_VLConfig(text_config=text, vision_config=vision)).eval()
 
 
 def qwen3() -> Qwen3Model:
     """Qwen3 of two layers."""
     config = Qwen3Config(
-        vocab_size=260, hidden_size=WIDTH, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=1, head_dim=8, bos_token_id=None, eos_token_id=256, pad_token_id=256,
-    )  # fmt: skip
+        vocab_size=260,
+        hidden_size=WIDTH,
+        intermediate_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=8,
+        bos_token_id=None,
+        eos_token_id=256,
+        pad_token_id=256,
+    )
     return Qwen3Model(config).eval()
 
 
 def gemma2() -> Gemma2Model:
     """Gemma 2 of two layers."""
     config = Gemma2Config(
-        vocab_size=264, hidden_size=WIDTH, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=1, head_dim=8, query_pre_attn_scalar=8, pad_token_id=0, bos_token_id=2, eos_token_id=1,
-    )  # fmt: skip
+        vocab_size=264,
+        hidden_size=WIDTH,
+        intermediate_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=8,
+        query_pre_attn_scalar=8,
+        pad_token_id=0,
+        bos_token_id=2,
+        eos_token_id=1,
+    )
     return Gemma2Model(config).eval()
 
 

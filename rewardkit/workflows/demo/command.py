@@ -35,9 +35,15 @@ def judges(steps: Pipeline, config: DemoConfig) -> None:
     heads = ["--epochs", 10, "--members", "text", 3]
     steps.command("rm", "train-rm", "--data", out / "pairs/pairs.jsonl", *heads, "--seed", config.seed)
     steps.command(
-        "rm-accuracy.json", "eval-rm", "--model", out / "rm/rm", "--data", out / "pairs-held-out/pairs.jsonl",
-        "--gold", out / "pairs-held-out/gold.jsonl",
-    )  # fmt: skip
+        "rm-accuracy.json",
+        "eval-rm",
+        "--model",
+        out / "rm/rm",
+        "--data",
+        out / "pairs-held-out/pairs.jsonl",
+        "--gold",
+        out / "pairs-held-out/gold.jsonl",
+    )
 
 
 def painter(steps: Pipeline, config: DemoConfig) -> None:
@@ -46,16 +52,50 @@ def painter(steps: Pipeline, config: DemoConfig) -> None:
     prompts = ["--kind", "prompts", "--text-share", 1.0, "--count", 1200, "--held-out", 0.3]
     steps.command("prompts", "posters", *prompts, "--seed", config.seed)
     steps.command(
-        "refl", "refl", "--prompts", out / "prompts/train.jsonl", "--rewards", out / "rm/rm",
-        "--updates", config.updates, "--weights", "text", 2.0, "--targets", "aesthetic", 0.2, "alignment", 1.5, "text",
-        2.0, "--lr", 1e-3, "--seed", config.seed,
-    )  # fmt: skip
+        "refl",
+        "refl",
+        "--prompts",
+        out / "prompts/train.jsonl",
+        "--rewards",
+        out / "rm/rm",
+        "--updates",
+        config.updates,
+        "--weights",
+        "text",
+        2.0,
+        "--targets",
+        "aesthetic",
+        0.2,
+        "alignment",
+        1.5,
+        "text",
+        2.0,
+        "--lr",
+        1e-3,
+        "--seed",
+        config.seed,
+    )
     held_out = out / "prompts/held_out.jsonl"
     steps.command(
-        "compare", "leaderboard", "--entry", "before=seedling", "--entry", f"after=seedling+{out / 'refl/lora'}",
-        "--prompts", held_out, "--limit", config.held_out, "--judges", "posters-text", "posters-alignment",
-        "posters-aesthetic", "--rewards", out / "rm/rm", "--title", "ReFL on held-out prompts",
-    )  # fmt: skip
+        "compare",
+        "leaderboard",
+        "--entry",
+        "before=seedling",
+        "--entry",
+        f"after=seedling+{out / 'refl/lora'}",
+        "--prompts",
+        held_out,
+        "--limit",
+        config.held_out,
+        "--judges",
+        "posters-text",
+        "posters-alignment",
+        "posters-aesthetic",
+        "--rewards",
+        out / "rm/rm",
+        "--title",
+        "ReFL on held-out prompts",
+    )
 
 
 def writer(steps: Pipeline, config: DemoConfig) -> None:
@@ -65,28 +105,48 @@ def writer(steps: Pipeline, config: DemoConfig) -> None:
     steps.command("short-prompts", "posters", *short, "--seed", config.seed + 2)
     rewards = out / "rm/rm"
     steps.command(
-        "pe-pairs", "pe pairs", "--prompts", out / "short-prompts/train.jsonl", "--rewards", rewards,
-        "--limit", config.short_prompts, "--steps", 8, "--seed", config.seed,
-    )  # fmt: skip
+        "pe-pairs",
+        "pe pairs",
+        "--prompts",
+        out / "short-prompts/train.jsonl",
+        "--rewards",
+        rewards,
+        "--limit",
+        config.short_prompts,
+        "--steps",
+        8,
+        "--seed",
+        config.seed,
+    )
     steps.command("pe-sft", "pe sft", "--rows", out / "pe-pairs/sft.jsonl", "--lr", 3e-4)
     steps.command(
-        "pe-simpo", "pe simpo", "--rows", out / "pe-pairs/pairs.jsonl", "--rewriter", out / "pe-sft",
-        "--lr", 5e-5, "--epochs", 3,
-    )  # fmt: skip
+        "pe-simpo",
+        "pe simpo",
+        "--rows",
+        out / "pe-pairs/pairs.jsonl",
+        "--rewriter",
+        out / "pe-sft",
+        "--lr",
+        5e-5,
+        "--epochs",
+        3,
+    )
     typed = out / "typed.jsonl"
     steps.step(
-        "typed", f"take {config.held_out} held-out short prompts",
+        "typed",
+        f"take {config.held_out} held-out short prompts",
         lambda: write_short_prompts(out / "short-prompts/held_out.jsonl", typed, config.held_out),
-    )  # fmt: skip
+    )
     steps.command("rewritten.jsonl", "pe rewrite", "--rewriter", out / "pe-simpo", "--prompts", typed)
     wordings = out / "rewritten-prompts.jsonl"
     steps.step("wordings", "take the rewrites as prompts", lambda: read_rewrites(out / "rewritten.jsonl", wordings))
     steps.command("as-typed", "generate", "--prompts", typed)
     steps.command("as-rewritten", "generate", "--prompts", wordings)
     steps.step(
-        "pe-gold", "score both against the prompts as typed, by the gold judges",
+        "pe-gold",
+        "score both against the prompts as typed, by the gold judges",
         lambda: write_json(out / "pe-gold.json", rewriting(out, typed, wordings)),
-    )  # fmt: skip
+    )
 
 
 def summarise(steps: Pipeline, config: DemoConfig) -> dict[str, Any]:

@@ -45,20 +45,26 @@ def one_round(steps: Pipeline, config: RoundsConfig, number: int) -> bool:
         draw(steps, config, number, side)
     to_label = folder / "to_label.jsonl"
     steps.step(
-        f"round_{number}/mine", f"take {config.pairs} of {config.drawn} prompts of round {number} to label",
+        f"round_{number}/mine",
+        f"take {config.pairs} of {config.drawn} prompts of round {number} to label",
         lambda: mine(
-            [folder / "images_0", folder / "images_1"], str(judge(config, number - 1)), to_label,
-            count=config.pairs, seed=config.seed + number, device=config.device,
+            [folder / "images_0", folder / "images_1"],
+            str(judge(config, number - 1)),
+            to_label,
+            count=config.pairs,
+            seed=config.seed + number,
+            device=config.device,
         ),
-    )  # fmt: skip
+    )
     pairs = folder / "pairs.jsonl"
     if config.labellers:
         steps.step(
-            f"round_{number}/label", f"label round {number} by {', '.join(config.labellers)}, noise {config.noise}",
+            f"round_{number}/label",
+            f"label round {number} by {', '.join(config.labellers)}, noise {config.noise}",
             lambda: label(
                 to_label, pairs, config.labellers, config.noise, seed=config.seed + number, device=config.device
             ),
-        )  # fmt: skip
+        )
     elif not read_votes(to_label, folder / "votes.jsonl", pairs):
         print(
             f"round {number} waits for votes: copy {to_label} to {folder / 'votes.jsonl'}, add to each row label_AXIS "
@@ -84,9 +90,18 @@ def draw(steps: Pipeline, config: RoundsConfig, number: int, side: int) -> None:
     some = config.out / "drawn.jsonl"
     steps.step("drawn", f"take {config.drawn} training prompts", lambda: take(config.prompts, some, config.drawn))
     steps.command(
-        f"round_{number}/images_{side}", "generate", "--prompts", some, "--base", config.base, *lora,
-        "--seed", 1000 * number + 2 * config.seed + side, "--device", config.device,
-    )  # fmt: skip
+        f"round_{number}/images_{side}",
+        "generate",
+        "--prompts",
+        some,
+        "--base",
+        config.base,
+        *lora,
+        "--seed",
+        1000 * number + 2 * config.seed + side,
+        "--device",
+        config.device,
+    )
 
 
 def take(source: Path, target: Path, count: int) -> None:
@@ -103,9 +118,18 @@ def train_judge(steps: Pipeline, config: RoundsConfig, number: int) -> None:
     data = [*config.data, *(config.out / f"round_{index}/pairs.jsonl" for index in range(1, number + 1))]
     options = ["--config", config.train_rm] if config.train_rm else []
     steps.command(
-        f"round_{number}/rm", "train-rm", *options, "--data", *data, "--encoder", config.encoder, "--seed", config.seed,
-        "--device", config.device,
-    )  # fmt: skip
+        f"round_{number}/rm",
+        "train-rm",
+        *options,
+        "--data",
+        *data,
+        "--encoder",
+        config.encoder,
+        "--seed",
+        config.seed,
+        "--device",
+        config.device,
+    )
 
 
 def tune(steps: Pipeline, config: RoundsConfig, name: str, reward: Path, updates: int, start: str, seed: int) -> None:
@@ -113,9 +137,22 @@ def tune(steps: Pipeline, config: RoundsConfig, name: str, reward: Path, updates
     options = ["--config", config.refl] if config.refl else []
     options += ["--start", start] if start else []
     steps.command(
-        name, "refl", *options, "--prompts", config.prompts, "--rewards", reward, "--base", config.base,
-        "--updates", updates, "--seed", seed, "--device", config.device,
-    )  # fmt: skip
+        name,
+        "refl",
+        *options,
+        "--prompts",
+        config.prompts,
+        "--rewards",
+        reward,
+        "--base",
+        config.base,
+        "--updates",
+        updates,
+        "--seed",
+        seed,
+        "--device",
+        config.device,
+    )
 
 
 def compare(steps: Pipeline, config: RoundsConfig) -> None:
@@ -126,6 +163,19 @@ def compare(steps: Pipeline, config: RoundsConfig) -> None:
     for shown, folder in names:
         entries += ["--entry", f"{shown}={config.base}+{config.out / folder / 'refl/lora'}"]
     steps.command(
-        "compare", "leaderboard", *entries, "--prompts", config.held_out, "--limit", config.measured, "--judges",
-        *config.judges, "--rewards", judge(config, config.rounds), "--title", "Rounds", "--device", config.device,
-    )  # fmt: skip
+        "compare",
+        "leaderboard",
+        *entries,
+        "--prompts",
+        config.held_out,
+        "--limit",
+        config.measured,
+        "--judges",
+        *config.judges,
+        "--rewards",
+        judge(config, config.rounds),
+        "--title",
+        "Rounds",
+        "--device",
+        config.device,
+    )

@@ -34,8 +34,10 @@ def summarise(out: Path) -> dict[str, Any]:
             for one in ranking["standings"]
         }
         judges[name] = {
-            "trained": ranking["score"]["trained"], "rounds": standings, "over_control": over_control(rows, name),
-        }  # fmt: skip
+            "trained": ranking["score"]["trained"],
+            "rounds": standings,
+            "over_control": over_control(rows, name),
+        }
     return {"judges": judges, "steps": json.loads((out / "steps.json").read_text())}
 
 

@@ -54,9 +54,11 @@ def train(config: SeedlingConfig) -> None:
     def base(part: PartConfig) -> dict[str, float]:
         decoder = SeedlingVAE.from_pretrained(config.out / "vae" / "model").eval().requires_grad_(False).to(device)
         pipeline = train_base(
-            decoder, posters, part,
+            decoder,
+            posters,
+            part,
             lambda step, so_far: draw_grid(so_far, part.out / "samples" / f"step_{step:06d}.png"),
-        )  # fmt: skip
+        )
         pipeline.to(torch.bfloat16).save_pretrained(weights / "base")
         return {}
 

@@ -24,7 +24,7 @@ from tests.refl.chains import (
     made,
     numeric,
     outcome_of,
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize(("name", "kl", "guidance"), [("refl", 3.0, 3.0), *((name, 0.0, 1.0) for name in GRADIENT)])
