@@ -55,10 +55,10 @@ def train_parts(config: ReflConfig, parts: Parts) -> None:
         return
     world = processes(config.device)
     with world.hush():
-        train_among(config, parts, world)
+        train_rank(config, parts, world)
 
 
-def train_among(config: ReflConfig, parts: Parts, world: Processes) -> None:
+def train_rank(config: ReflConfig, parts: Parts, world: Processes) -> None:
     """Train on this process's shard; the main process writes."""
     check(config)
     began = time.monotonic()

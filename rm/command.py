@@ -34,10 +34,10 @@ def train_parts(config: RmConfig, records: Sequence[Record] | None = None, encod
     world = processes(config.device)
     with world.hush():
         readings = None if records is None else [as_reading(records)]
-        train_among(config, world, readings, encoder)
+        train_rank(config, world, readings, encoder)
 
 
-def train_among(
+def train_rank(
     config: RmConfig, world: Processes, readings: Sequence[Reading] | None, encoder: Encoder | None
 ) -> None:
     """Train on this process's shard; the main process writes."""

@@ -61,11 +61,7 @@ def networks(base: Base) -> dict[str, nn.Module]:
     """What an adapter can be put on, by its name in the file."""
     if isinstance(base, TunableText):
         return {PREFIX: base.denoiser, **base.tunable_text_encoders}
-    parts = getattr(getattr(base, "pipeline", None), "components", {})
-    text = {
-        name: part for name, part in parts.items() if name.startswith("text_encoder") and isinstance(part, nn.Module)
-    }
-    return {PREFIX: base.denoiser, **text}
+    return {PREFIX: base.denoiser, **base.text_encoders}
 
 
 def adapters(network: nn.Module) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from rewardkit.errors import UserError
 from rewardkit.io.named import split_name
 from rewardkit.rewards.loaded import LoadedReward
 from rewardkit.rewards.registry import load_rewards
-from rm.evaluation.profile import Profile, watched
+from rm.evaluation.profile import Profile, measured
 from rm.evaluation.rankings import Ranking, read_rankings
 from rm.evaluation.score_pairs import Judged, judge_pairs
 
@@ -58,7 +58,7 @@ def gather_rewards(
 ) -> None:
     """Load one reward at a time, to measure its memory and time, and score all sets with it."""
     for name, spec in map(split_name, specs):
-        with watched(device) as profile:
+        with measured(device) as profile:
             (reward,) = load_rewards([spec], device)
             skipped = Skipped()
             for source, records in sets.items():

@@ -40,7 +40,7 @@ class Profile:
 
 
 @contextmanager
-def watched(device: str) -> Iterator[Profile]:
+def measured(device: str) -> Iterator[Profile]:
     """Yield a profile to time with; at the end of the block it has the peak memory inside."""
     profile = Profile(device=device)
     before = reset_peak(device)
