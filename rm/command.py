@@ -37,9 +37,7 @@ def train_parts(config: RmConfig, records: Sequence[Record] | None = None, encod
         train_rank(config, world, readings, encoder)
 
 
-def train_rank(
-    config: RmConfig, world: Processes, readings: Sequence[Reading] | None, encoder: Encoder | None
-) -> None:
+def train_rank(config: RmConfig, world: Processes, readings: Sequence[Reading] | None, encoder: Encoder | None) -> None:
     """Train on this process's shard; the main process writes."""
     began = time.monotonic()
     check(config)

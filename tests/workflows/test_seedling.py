@@ -25,7 +25,7 @@ from rewardkit.workflows.seedling.command import train
 from rewardkit.workflows.seedling.config import SeedlingConfig
 from rewardkit.workflows.seedling.data import Noise, PosterSet, disturb, misspell, training_caption
 from rewardkit.workflows.seedling.muon import Muon, orthogonalise
-from rewardkit.workflows.seedling.part import PartConfig
+from rewardkit.workflows.seedling.part import PartConfig, begin
 from rewardkit.workflows.seedling.train_base import rate, train_base
 from rewardkit.workflows.seedling.train_clip import Attributes, contrast_loss, family_batch, number, spell, train_clip
 from rewardkit.workflows.seedling.train_rewriter import train_rewriter
@@ -39,6 +39,17 @@ def part(out: Path, updates: int, batch_size: int = 8, save_every: int = 250) ->
 @pytest.fixture(scope="module")
 def posters() -> PosterSet:
     return PosterSet.render(24, seed=0)
+
+
+def test_a_part_starts_over_for_other_options_but_not_for_another_tracker(tmp_path: Path) -> None:
+    config, mark = part(tmp_path / "vae", 1), tmp_path / "vae" / "mark"
+    begin(config).close()
+    mark.touch()
+    begin(replace(config, tracker="tensorboard")).close()
+    assert mark.exists()
+    assert any((tmp_path / "vae").rglob("events.out.tfevents.*"))
+    begin(replace(config, updates=2)).close()
+    assert not mark.exists()
 
 
 def test_orthogonalise_brings_singular_values_near_one() -> None:

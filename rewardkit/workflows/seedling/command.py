@@ -18,6 +18,7 @@ from rewardkit.seedling.pipeline import SeedlingPipeline
 from rewardkit.seedling.vae import SeedlingVAE
 from rewardkit.training.device import pick_device
 from rewardkit.training.once import Once
+from rewardkit.training.tracker import installed
 from rewardkit.training.versions import versions
 from rewardkit.workflows.seedling.config import SeedlingConfig
 from rewardkit.workflows.seedling.data import PosterSet
@@ -42,6 +43,7 @@ SHOWN = (
 
 def train(config: SeedlingConfig) -> None:
     """Train every part of the built-in base."""
+    installed(config.tracker)
     weights, device = config.out / "weights", pick_device(config.device)
     posters = PosterSet.render(config.posters, config.seed + 1)
     steps = Once(config.out / "figures.json")
@@ -82,7 +84,7 @@ def with_versions(work: Callable[[PartConfig], dict[str, float]], part: PartConf
 
 def parts(config: SeedlingConfig) -> tuple[PartConfig, ...]:
     """How each part is trained, in order."""
-    shared: dict[str, Any] = {"seed": config.seed, "device": str(pick_device(config.device))}
+    shared: dict[str, Any] = {"seed": config.seed, "device": str(pick_device(config.device)), "tracker": config.tracker}
     size, posters, out = config.batch_size, config.posters, config.out
     return (
         PartConfig(out=out / "vae", updates=config.vae_updates, batch_size=size, posters=posters, **shared),

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from rewardkit.training.tracker import Tracker
+
 
 @dataclass(frozen=True)
 class SeedlingConfig:
@@ -26,3 +28,6 @@ class SeedlingConfig:
     """Random seed."""
     device: str = "auto"
     """Device: auto (the GPU where there is one), cpu, cuda or mps."""
+    tracker: Tracker = "tensorboard"
+    """Where metrics go besides metrics.jsonl: TensorBoard files in the run folder, wandb (an extra:
+    pip install 'rewardkit[wandb]'), or none."""

@@ -12,6 +12,7 @@ from rewardkit.io.toml import to_toml
 from rewardkit.training.learner import Learner
 from rewardkit.training.loop import Loop
 from rewardkit.training.run import Run
+from rewardkit.training.tracker import Tracker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,7 @@ class PartConfig:
     seed: int = 0
     device: str = "cpu"
     save_every: int = 250
+    tracker: Tracker = "none"
 
     def generator(self, step: int) -> Generator:
         """Generator of an update, which depends only on the seed and the update's number."""
@@ -77,6 +79,11 @@ def train_part(
 def begin(config: PartConfig) -> Run:
     """Open the part's run; a run with other options is removed first."""
     begun = config.out / "config.toml"
-    if begun.is_file() and begun.read_text(encoding="utf-8") != to_toml(config):
+    if begun.is_file() and learnt(begun.read_text(encoding="utf-8")) != learnt(to_toml(config)):
         shutil.rmtree(config.out)
-    return Run.start(config.out, config, resume=True)
+    return Run.start(config.out, config, resume=True, tracker=config.tracker)
+
+
+def learnt(options: str) -> list[str]:
+    """The lines of a config that change what is learnt; where metrics go does not."""
+    return [line for line in options.splitlines() if not line.startswith("tracker ")]
