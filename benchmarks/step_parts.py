@@ -17,6 +17,7 @@ from refl.command import update
 from refl.objectives.chain import late_step
 from refl.objectives.refl import Refl
 from refl.session import Session
+from rewardkit.training.device import pick_device
 
 Work = Callable[[], object]
 
@@ -100,7 +101,7 @@ def late(session: Session) -> int:
 def times(session: Session, repetitions: int, generator: torch.Generator) -> dict[str, list[float]]:
     """Seconds of the step and of every part, in a random order for each repetition."""
     works: dict[str, Work] = {"step": lambda: update(session), **Parts.of(session).works()}
-    clock = Clock(torch.device(session.config.device))
+    clock = Clock(pick_device(session.config.device))
     for work in works.values():
         work()
     found: dict[str, list[float]] = {name: [] for name in works}

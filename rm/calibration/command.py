@@ -13,6 +13,7 @@ from rewardkit.io.files import write_json
 from rewardkit.rewards.calibration import FILE, FORMAT, MARK, Scale
 from rewardkit.rewards.registry import load_reward
 from rewardkit.stats import Estimate
+from rewardkit.training.device import pick_device
 from rm.calibration.config import CalibrateConfig
 from rm.calibration.fit import AxisCalibration, fit
 from rm.calibration.measure import HIGHEST, LOWEST, calibration_error, debiased_error, to_scale
@@ -25,8 +26,9 @@ def calibrate(config: CalibrateConfig) -> None:
     if config.scores:
         rated = merged([read_rated(path) for path in config.scores])
     else:
-        reward = load_reward(config.model, config.device)
-        rated = score_rated(reward, config.data, config.device, config.batch_size, config.max_bad)
+        device = str(pick_device(config.device))
+        reward = load_reward(config.model, device)
+        rated = score_rated(reward, config.data, device, config.batch_size, config.max_bad)
     on_scale = {axis: [moved(one, config.low, config.high) for one in some] for axis, some in rated.items()}
     found = {axis: fit(some, config.held_out, config.bins, axis) for axis, some in on_scale.items()}
     for axis, one in found.items():

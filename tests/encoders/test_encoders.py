@@ -121,7 +121,7 @@ def test_unfreezing_the_last_block_leaves_the_rest(encoder: ClipEncoder) -> None
 def test_wrong_specs_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="did you mean 'ViT-B-32'"):
         load_encoder("ViT-B32")
-    with pytest.raises(UserError, match="no encoder"):
+    with pytest.raises(UserError, match="is not an encoder"):
         load_encoder(str(tmp_path))
     (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": MODEL}))
     with pytest.raises(UserError, match="no weights"):

@@ -78,7 +78,7 @@ def test_a_share_of_a_batch_is_balanced_by_the_norms_of_all() -> None:
             return images[:, self.channel].square().mean((1, 2))
 
     panel = Panel([Square("red", 0), Square("green", 1)], {"red": Part(target=9.0), "green": Part(target=9.0)})
-    images = torch.rand(3, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    images = 0.1 * torch.rand(3, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     images[0, 1] *= 10
 
     def gradient(share: BatchShard) -> Tensor:

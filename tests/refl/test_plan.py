@@ -26,7 +26,7 @@ def config(tmp_path: Path) -> ReflConfig:
 def test_a_plan_is_printed_and_nothing_is_made(config: ReflConfig, capsys: pytest.CaptureFixture[str]) -> None:
     train(config)
     said = capsys.readouterr().out
-    assert "ReFL on seedling: 64 px, batch 16, LoRA rank 16, 1 of 10 steps with a graph, float32" in said
+    assert "ReFL on seedling: 64 px, batch 16, LoRA rank 16, 1 of 10 steps with a graph, bfloat16" in said
     assert "Not counted: colourfulness" in said
     assert not config.out.exists()
 

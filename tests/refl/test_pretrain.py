@@ -123,6 +123,7 @@ def test_what_cannot_be_read_is_named(photos: Path, base: StableDiffusion3Base) 
     class Blind:
         denoiser, image_size, distilled_guidance = base.denoiser, 16, False
         lora_targets = encode = velocity = decode = noise = sigmas = ()
+        pipeline = parts = vae = text_encoders = text_shapes = ()
 
     with pytest.raises(UserError, match=r"Blind has no image_latents.*--pretrain"):
         pretrain.encode(Blind(), torch.zeros(1, 3, 16, 16))  # type: ignore[arg-type]

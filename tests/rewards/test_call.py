@@ -75,7 +75,7 @@ def test_sys_exit_ends_no_run_with_success() -> None:
     ],
 )
 def test_writing_into_the_images_is_refused(write: Callable[[torch.Tensor], Any]) -> None:
-    with pytest.raises(UserError, match=r"'mine' changes the images .* in score\(images, prompts\)"):
+    with pytest.raises(UserError, match=r"'mine' changes its input images in score\(images, prompts\)"):
         loaded(Does(write)).score(torch.rand(2, 3, 4, 4), PROMPTS)
 
 

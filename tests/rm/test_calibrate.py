@@ -107,7 +107,7 @@ def test_ratings_that_never_differ_are_refused(tmp_path: Path) -> None:
 def test_what_is_not_given_is_asked_for(rated: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nothing to calibrate"):
         calibrate(CalibrateConfig())
-    with pytest.raises(UserError, match="where to"):
+    with pytest.raises(UserError, match=r"give --out FILE\.json"):
         calibrate(CalibrateConfig(scores=(rated,)))
     with pytest.raises(UserError, match="--low below --high"):
         calibrate(CalibrateConfig(scores=(rated,), low=5.0, high=1.0))

@@ -91,7 +91,7 @@ def test_wilson_covers_the_truth_near_the_edge() -> None:
 
 
 def test_lists_of_unequal_length_and_bad_numbers_are_refused() -> None:
-    with pytest.raises(ValueError, match="one length"):
+    with pytest.raises(ValueError, match="equal length"):
         paired_difference([1.0], [1.0, 2.0])
     with pytest.raises(ValueError, match="number 1 is not"):
         mean_interval([1.0, math.nan])

@@ -50,7 +50,7 @@ def test_the_commands_of_rounds_parse(tmp_path: Path) -> None:
         prompts=Path("p.txt"),
         held_out=Path("h.txt"),
         data=("a.jsonl", "b.jsonl"),
-        out=tmp_path,
+        out=tmp_path / "out",
         rounds=2,
         labellers=("ocr",),
         judges=(),
@@ -58,7 +58,7 @@ def test_the_commands_of_rounds_parse(tmp_path: Path) -> None:
         train_rm=tmp_path / "rm.toml",
         control=True,
     )
-    steps = Parsed(tmp_path)
+    steps = Parsed(tmp_path / "out")
     train_judge(steps, config, 0)
     assert all(one_round(steps, config, number) for number in (1, 2))
     tune(steps, config, "control/refl", Path("rm"), 9, "", 0)
@@ -72,4 +72,4 @@ def test_the_commands_of_rounds_parse(tmp_path: Path) -> None:
 
 def test_a_line_that_does_not_parse_is_seen(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unknown option --updatez"):
-        Parsed(tmp_path).command("refl", "refl", "--updatez", 3)
+        Parsed(tmp_path / "out").command("refl", "refl", "--updatez", 3)

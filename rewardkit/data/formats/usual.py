@@ -9,7 +9,6 @@ from typing import Any
 from rewardkit.data.records.cells import CellImage
 from rewardkit.data.records.rows import Row
 from rewardkit.errors import UserError
-from rewardkit.images.files import is_image_name
 
 PROMPTS = ("prompt", "caption", "text")
 SIDES = (("first", "second"), ("a", "b"), ("left", "right"), ("1", "2"), ("0", "1"), ("one", "two"))
@@ -178,6 +177,8 @@ def shared(parts: Sequence[Mapping[frozenset[str], str]], fits: Any) -> tuple[st
 
 
 def looks_like_image(value: object) -> bool:
+    from rewardkit.images.files import is_image_name  # torch, which --help does without
+
     return isinstance(value, CellImage | PurePath) or (isinstance(value, str) and is_image_name(PurePath(value).name))
 
 
