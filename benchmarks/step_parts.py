@@ -136,7 +136,7 @@ def peak(session: Session, **options: Any) -> int:
     changed = replace(session, config=replace(session.config, **options))
     update(changed)  # allocates what is kept (moments, cached prompts) before the measurement
     gc.collect()
-    device = torch.device(session.config.device)
+    device = pick_device(session.config.device)
     if device.type == "cuda":
         return cuda_peak(lambda: update(changed), device)
     # Freeing a block allocated before the recording is subtracted; the maximum of two runs avoids this.

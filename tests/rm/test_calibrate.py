@@ -111,5 +111,5 @@ def test_what_is_not_given_is_asked_for(rated: Path, tmp_path: Path) -> None:
         calibrate(CalibrateConfig(scores=(rated,)))
     with pytest.raises(UserError, match="--low below --high"):
         calibrate(CalibrateConfig(scores=(rated,), low=5.0, high=1.0))
-    with pytest.raises(UserError, match="no calibration"):
+    with pytest.raises(UserError, match="is not a calibration of this version"):
         Calibration.load(write(tmp_path / "x.json", {"a": 1}))

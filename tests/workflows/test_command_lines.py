@@ -64,7 +64,7 @@ def test_the_commands_of_rounds_parse(tmp_path: Path) -> None:
     tune(steps, config, "control/refl", Path("rm"), 9, "", 0)
     compare(steps, config)
     assert len(steps.configs) == 11
-    assert steps.configs["round_2/refl"].start == tmp_path / "round_1/refl/lora"
+    assert steps.configs["round_2/refl"].start == tmp_path / "out/round_1/refl/lora"
     assert steps.configs["round_2/refl"].lr == 1e-4
     assert len(steps.configs["round_2/rm"].data) == 4
     assert steps.configs["compare"].judges == ()

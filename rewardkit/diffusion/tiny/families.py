@@ -4,27 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import diffusers
 import torch
-from diffusers import (
-    AutoencoderDC,
-    AutoencoderKLHunyuanImage,
-    AutoencoderKLQwenImage,
-    ClassifierFreeGuidance,
-    DPMSolverMultistepScheduler,
-    FlowMatchEulerDiscreteScheduler,
-    HunyuanImagePipeline,
-    HunyuanImageTransformer2DModel,
-    Lumina2Pipeline,
-    Lumina2Transformer2DModel,
-    PixArtSigmaPipeline,
-    PixArtTransformer2DModel,
-    QwenImagePipeline,
-    QwenImageTransformer2DModel,
-    SanaPipeline,
-    SanaTransformer2DModel,
-    ZImagePipeline,
-    ZImageTransformer2DModel,
-)
 from transformers import ByT5Tokenizer
 
 from rewardkit.diffusion.base import Base
@@ -35,11 +16,11 @@ from rewardkit.diffusion.tiny.pipelines import LATENT_CHANNELS, awake, tiny_flux
 from rewardkit.types import Images
 
 
-def tiny_qwen_image(seed: int = 0) -> QwenImagePipeline:
+def tiny_qwen_image(seed: int = 0) -> diffusers.QwenImagePipeline:
     """Qwen-Image of 16x16 pixels; its noise levels shift by size and latents have per-channel statistics."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        transformer = QwenImageTransformer2DModel(
+        transformer = diffusers.QwenImageTransformer2DModel(
             in_channels=4 * LATENT_CHANNELS,
             out_channels=LATENT_CHANNELS,
             num_layers=2,
@@ -48,7 +29,7 @@ def tiny_qwen_image(seed: int = 0) -> QwenImagePipeline:
             joint_attention_dim=text.WIDTH,
             axes_dims_rope=(2, 2, 4),
         )
-        vae = AutoencoderKLQwenImage(
+        vae = diffusers.AutoencoderKLQwenImage(
             base_dim=4,
             z_dim=LATENT_CHANNELS,
             dim_mult=[1, 2],
@@ -58,23 +39,21 @@ def tiny_qwen_image(seed: int = 0) -> QwenImagePipeline:
             latents_std=[1.0, 0.5, 2.0, 1.5],
         )
         encoder = text.qwen_vl()
-    pipeline = QwenImagePipeline(
+    pipeline = diffusers.QwenImagePipeline(
         transformer=awake(transformer),
         vae=vae.eval(),
         text_encoder=encoder,
         tokenizer=text.qwen_tokenizer(),
-        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, base_shift=0.5, max_shift=0.9),
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, base_shift=0.5, max_shift=0.9),
     )
-    pipeline.default_sample_size = 8
-    shorten(pipeline)
-    return pipeline
+    return shorten(pipeline)
 
 
-def tiny_z_image(seed: int = 0) -> ZImagePipeline:
+def tiny_z_image(seed: int = 0) -> diffusers.ZImagePipeline:
     """Z-Image over a 2x VAE."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        transformer = ZImageTransformer2DModel(
+        transformer = diffusers.ZImageTransformer2DModel(
             in_channels=LATENT_CHANNELS,
             dim=16,
             n_layers=2,
@@ -86,20 +65,20 @@ def tiny_z_image(seed: int = 0) -> ZImagePipeline:
             axes_lens=[1024, 64, 64],
         )
         vae, encoder = tiny_vae(), text.qwen3()
-    return ZImagePipeline(
+    return diffusers.ZImagePipeline(
         transformer=awake(transformer),
         vae=vae,
         text_encoder=encoder,
         tokenizer=text.qwen_tokenizer(),
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0),
     )
 
 
-def tiny_sana(seed: int = 0) -> SanaPipeline:
+def tiny_sana(seed: int = 0) -> diffusers.SanaPipeline:
     """Sana of 32x32 pixels with its stock multistep scheduler; the pipeline requires multiples of 32."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        transformer = SanaTransformer2DModel(
+        transformer = diffusers.SanaTransformer2DModel(
             in_channels=LATENT_CHANNELS,
             out_channels=LATENT_CHANNELS,
             num_attention_heads=2,
@@ -111,7 +90,7 @@ def tiny_sana(seed: int = 0) -> SanaPipeline:
             caption_channels=text.WIDTH,
             sample_size=8,
         )
-        vae = AutoencoderDC(
+        vae = diffusers.AutoencoderDC(
             latent_channels=LATENT_CHANNELS,
             attention_head_dim=4,
             encoder_block_out_channels=(4, 4, 8),
@@ -123,22 +102,22 @@ def tiny_sana(seed: int = 0) -> SanaPipeline:
             scaling_factor=0.5,
         )
         encoder = text.gemma2()
-    return SanaPipeline(
+    return diffusers.SanaPipeline(
         transformer=awake(transformer),
         vae=vae.eval(),
         text_encoder=encoder,
         tokenizer=text.gemma_tokenizer(),
-        scheduler=DPMSolverMultistepScheduler(
+        scheduler=diffusers.DPMSolverMultistepScheduler(
             prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0, solver_order=2
         ),
     )
 
 
-def tiny_pixart_sigma(seed: int = 0) -> PixArtSigmaPipeline:
+def tiny_pixart_sigma(seed: int = 0) -> diffusers.PixArtSigmaPipeline:
     """PixArt-Sigma of 16x16 pixels with its stock multistep scheduler and a learned variance."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        transformer = PixArtTransformer2DModel(
+        transformer = diffusers.PixArtTransformer2DModel(
             in_channels=LATENT_CHANNELS,
             out_channels=2 * LATENT_CHANNELS,
             num_layers=2,
@@ -149,20 +128,20 @@ def tiny_pixart_sigma(seed: int = 0) -> PixArtSigmaPipeline:
             sample_size=8,
         )
         vae, encoder = tiny_vae(shift=None), text.t5()
-    return PixArtSigmaPipeline(
+    return diffusers.PixArtSigmaPipeline(
         transformer=awake(transformer),
         vae=vae,
         text_encoder=encoder,
         tokenizer=ByT5Tokenizer(),
-        scheduler=DPMSolverMultistepScheduler(beta_schedule="linear", beta_start=0.0001, beta_end=0.02),
+        scheduler=diffusers.DPMSolverMultistepScheduler(beta_schedule="linear", beta_start=0.0001, beta_end=0.02),
     )
 
 
-def tiny_lumina2(seed: int = 0) -> Lumina2Pipeline:
+def tiny_lumina2(seed: int = 0) -> diffusers.Lumina2Pipeline:
     """Lumina-Image 2.0 of 32x32 pixels; the pipeline assumes an 8x VAE."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        transformer = Lumina2Transformer2DModel(
+        transformer = diffusers.Lumina2Transformer2DModel(
             sample_size=4,
             in_channels=LATENT_CHANNELS,
             hidden_size=24,
@@ -176,20 +155,22 @@ def tiny_lumina2(seed: int = 0) -> Lumina2Pipeline:
             cap_feat_dim=text.WIDTH,
         )
         vae, encoder = tiny_vae(levels=4), text.gemma2()
-    return Lumina2Pipeline(
+    return diffusers.Lumina2Pipeline(
         transformer=awake(transformer),
         vae=vae,
         text_encoder=encoder,
         tokenizer=text.gemma_tokenizer(),
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=6.0),
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=6.0),
     )
 
 
-def tiny_hunyuan_image(seed: int = 0, guidance_embeds: bool = False, meanflow: bool = False) -> HunyuanImagePipeline:
+def tiny_hunyuan_image(
+    seed: int = 0, guidance_embeds: bool = False, meanflow: bool = False
+) -> diffusers.HunyuanImagePipeline:
     """HunyuanImage-2.1 of 16x16 pixels, with plain guidance."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        transformer = HunyuanImageTransformer2DModel(
+        transformer = diffusers.HunyuanImageTransformer2DModel(
             in_channels=LATENT_CHANNELS,
             out_channels=LATENT_CHANNELS,
             num_attention_heads=2,
@@ -203,7 +184,7 @@ def tiny_hunyuan_image(seed: int = 0, guidance_embeds: bool = False, meanflow: b
             guidance_embeds=guidance_embeds,
             use_meanflow=meanflow,
         )
-        vae = AutoencoderKLHunyuanImage(
+        vae = diffusers.AutoencoderKLHunyuanImage(
             in_channels=3,
             out_channels=3,
             latent_channels=LATENT_CHANNELS,
@@ -214,25 +195,24 @@ def tiny_hunyuan_image(seed: int = 0, guidance_embeds: bool = False, meanflow: b
             scaling_factor=0.75,
         )
         encoder, glyphs = text.qwen_vl(), text.t5()
-    pipeline = HunyuanImagePipeline(
+    pipeline = diffusers.HunyuanImagePipeline(
         transformer=awake(transformer),
         vae=vae.eval(),
         text_encoder=encoder,
         tokenizer=text.qwen_tokenizer(),
         text_encoder_2=glyphs,
         tokenizer_2=ByT5Tokenizer(),
-        guider=ClassifierFreeGuidance(),
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=5.0),
+        guider=diffusers.ClassifierFreeGuidance(),
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=5.0),
     )
-    pipeline.default_sample_size = 8
-    shorten(pipeline)
-    return pipeline
+    return shorten(pipeline)
 
 
-def shorten(pipeline: QwenImagePipeline | HunyuanImagePipeline) -> None:
+def shorten(pipeline: Any) -> Any:
     """Shorten the instruction before the prompt for a byte-level tokenizer; a loaded folder has the original again."""
     pipeline.prompt_template_encode, pipeline.prompt_template_encode_start_idx = "user: {} end", 6
-    pipeline.tokenizer_max_length = 48
+    pipeline.tokenizer_max_length, pipeline.default_sample_size = 48, 8
+    return pipeline
 
 
 def plain(pipeline: Any, scale: float, count: int) -> dict[str, Any]:
@@ -284,12 +264,11 @@ class TinyFamily:
         scheduler = pipeline.scheduler
         if "solver_order" in scheduler.config:
             pipeline.scheduler = type(scheduler).from_config(scheduler.config, solver_order=1)
-        side = config.size or self.size
         images: Images = pipeline(
             list(prompts),
             num_inference_steps=config.steps,
-            height=side,
-            width=side,
+            height=config.size or self.size,
+            width=config.size or self.size,
             output_type="pt",
             generator=[torch.Generator().manual_seed(image_seed(config.seed, i)) for i in range(len(prompts))],
             **self.options,
@@ -311,7 +290,7 @@ TINY = {
     "sana": TinyFamily(
         tiny_sana,
         size=32,
-        options={**UNBINNED, "complex_human_instruction": INSTRUCTION},
+        options=UNBINNED | {"complex_human_instruction": INSTRUCTION},
         settings={"instruction": INSTRUCTION},
     ),
     "pixart-sigma": TinyFamily(tiny_pixart_sigma, options=UNBINNED),
