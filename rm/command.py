@@ -6,7 +6,7 @@ from functools import partial
 
 import torch
 
-from rewardkit.data import PreferenceRecord, Reading, Record, as_reading, axes_of, read_aloud, split
+from rewardkit.data import PreferenceRecord, Reading, Record, as_reading, axes_of, read_and_report, split
 from rewardkit.encoders import Encoder, load_encoder
 from rewardkit.errors import UserError, did_you_mean
 from rewardkit.training.device import pick_device
@@ -41,7 +41,7 @@ def train_rank(config: RmConfig, world: Processes, readings: Sequence[Reading] |
     """Train on this process's shard; the main process writes."""
     began = time.monotonic()
     check(config)
-    readings = readings or [read_aloud(path, single(config.axes), config.columns) for path in config.data]
+    readings = readings or [read_and_report(path, single(config.axes), config.columns) for path in config.data]
     records = [record for reading in readings for record in reading.records]
     axes = chosen_axes(config.axes, records)
     check_members(config.members, axes)

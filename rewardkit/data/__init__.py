@@ -5,7 +5,7 @@
 """
 
 from rewardkit.data.formats.own import read_pairs, to_row, write_pairs
-from rewardkit.data.read import Reading, Record, as_reading, read_aloud, read_records, read_source
+from rewardkit.data.read import Reading, Record, as_reading, read_and_report, read_records, read_source
 from rewardkit.data.records.cells import CellImage
 from rewardkit.data.records.record import (
     OVERALL,
@@ -30,7 +30,7 @@ __all__ = [
     "Skipped",
     "as_reading",
     "axes_of",
-    "read_aloud",
+    "read_and_report",
     "read_pairs",
     "read_records",
     "read_rows",

@@ -57,10 +57,10 @@ def read_records(source: Path | str, axis: str | None = None, columns: Sequence[
     `axis` names what was judged if the set does not say it (default: `preference`, or an error for files in
     our format). Raises `UserError` naming the missing column or the bad row.
     """
-    return read_aloud(source, axis, columns).records
+    return read_and_report(source, axis, columns).records
 
 
-def read_aloud(source: Path | str, axis: str | None = None, columns: Sequence[str] = ()) -> Reading:
+def read_and_report(source: Path | str, axis: str | None = None, columns: Sequence[str] = ()) -> Reading:
     """Read a source as `read_records` does, with its lists."""
     reading = read_source(source, axis, columns)
     if reading.left_out.count:
@@ -153,7 +153,7 @@ def reader_of(row: Row, given: Sequence[str]) -> tuple[Format, Reader]:
 
 
 def nearness(format: Format, names: Sequence[str]) -> float:
-    """How like the names of a file are to those a format needs, from 0 to 1; our own comes first among equals."""
+    """Similarity of a file's column names to those a format needs, from 0 to 1; ties go to our own format."""
     best = [max(SequenceMatcher(None, one, name.lower()).ratio() for name in names) for one in format.required]
     return sum(best) / len(best)
 
