@@ -96,7 +96,7 @@ def painter(out: Path, summary: Mapping[str, Any]) -> Section:
     blocks = [differences, charts(*lines), pictures(prompts, prompts, folders)]
     words = (
         "A LoRA on the diffusion transformer, trained by back-propagating the three heads through one late denoising "
-        "step. Above: change of the gold judges on held-out prompts. Then the trained rewards, as z-scores on "
+        "step. Below: change of the gold judges on held-out prompts. Then the trained rewards, as z-scores on "
         "images of the base, and posters before and after from the same noise, with the gold text accuracy."
     )
     return Section("Policy", blocks, words)
