@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pe.instructions import Task
+from rewardkit.training.device import DTypeName
 from rewardkit.training.options import Run
 
 
@@ -53,6 +54,8 @@ class MineConfig:
     """Images generated, and prompts rewritten, at once."""
     device: str = "auto"
     """Device: auto (the GPU where there is one), cpu, cuda or cuda:1."""
+    dtype: DTypeName = "auto"
+    """Precision of the image model and the rewards: auto is bfloat16 on a GPU, float32 on a CPU."""
     seed: int = 0
     """Random seed of the rewrites and of the noise."""
 

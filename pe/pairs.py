@@ -56,9 +56,9 @@ def mine_parts(
         raise UserError("nothing to choose from: --rewriter is none and there is no --candidates-file")
     device = pick_device(config.device)
     texts = list(dict.fromkeys(prompt.text for prompt in as_prompts(prompts, config.column)))[: config.limit]
-    judges = load_rewards(rewards, device)
+    judges = load_rewards(rewards, device, config.dtype)
     if isinstance(base, str):
-        base = load_base(base, device, pick_dtype("auto", device))
+        base = load_base(base, device, pick_dtype(config.dtype, device))
     if isinstance(rewriter, str) and rewriter != "none":
         rewriter = Rewriter.load(rewriter, device, config.task)
     mine_with(config, texts, rewriter if isinstance(rewriter, Rewriter) else None, base, judges)

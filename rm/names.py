@@ -5,5 +5,3 @@ from typing import Literal
 Kind = Literal["heads", "cosine"]
 
 Loss = Literal["bradley-terry", "rao-kupper", "davidson", "plackett-luce", "gaussian"]
-
-DType = Literal["auto", "float32", "bfloat16"]

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from rm.names import DType, Kind, Loss
+from rewardkit.training.device import TrainingDTypeName
+from rm.names import Kind, Loss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,5 +95,5 @@ class Machine:
     """Largest accepted fraction of pairs with an unreadable image."""
     device: str = "auto"
     """Device: auto (the GPU if there is one), cpu, cuda or mps."""
-    dtype: DType = "auto"
+    dtype: TrainingDTypeName = "auto"
     """Precision in which the encoder computes; its weights and the heads stay in float32."""

@@ -1,7 +1,6 @@
 """Features of images and prompts by row: from a cache if the encoder is frozen, else from the encoder."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -12,12 +11,11 @@ from torch import Generator, Tensor
 
 from rewardkit.encoders import Embedding, Encoder, ImageFeatures
 from rewardkit.io.progress import Progress
-from rewardkit.training.device import pick_dtype
+from rewardkit.training.device import TrainingDTypeName, arithmetic
 from rewardkit.training.processes import Processes
 from rewardkit.types import Images
 from rm.augment import flip, light
 from rm.image_cache import ImageStore, Rows, chunks, shared_tensor
-from rm.names import DType
 
 GeneratorOf = Callable[[int, str], Generator]
 """A run's generators: by step and by stream."""
@@ -26,12 +24,6 @@ Augment = Callable[[Images, Generator], Images]
 
 
 AUGMENT: dict[str, Augment | None] = {"light": light, "flip": flip, "none": None}
-
-
-def arithmetic(device: torch.device, dtype: DType) -> AbstractContextManager[None]:
-    """Context in which an encoder computes in a dtype, with weights in float32."""
-    half = pick_dtype(dtype, device) == torch.bfloat16
-    return torch.autocast(device.type, torch.bfloat16, enabled=half)
 
 
 @runtime_checkable
@@ -76,7 +68,7 @@ class LiveImages:
     image_cache: ImageStore
     device: torch.device
     augment: Augment | None
-    dtype: DType = "float32"
+    dtype: TrainingDTypeName = "float32"
 
     def image(self, rows: Rows, generator: Generator | None) -> ImageFeatures:
         images = self.image_cache.images(rows)
@@ -103,7 +95,7 @@ class LivePrompts:
     encoder: Encoder
     prompts: Sequence[str]
     device: torch.device
-    dtype: DType = "float32"
+    dtype: TrainingDTypeName = "float32"
 
     def text(self, rows: Rows) -> Embedding:
         asked, place = rows.unique(return_inverse=True)
@@ -145,7 +137,9 @@ def cache_images(
 
 
 @torch.no_grad()
-def cache_prompts(encoder: Encoder, prompts: Sequence[str], world: Processes, dtype: DType) -> CachedPrompts:
+def cache_prompts(
+    encoder: Encoder, prompts: Sequence[str], world: Processes, dtype: TrainingDTypeName
+) -> CachedPrompts:
     """Encode every prompt once, one shard per process."""
     if not encoder.reads_text:
         return CachedPrompts(torch.zeros(len(prompts), 0))

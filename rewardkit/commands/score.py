@@ -27,7 +27,7 @@ def score(config: ScoreConfig) -> None:
     """Score images with one or more rewards."""
     check_out(config.out)
     items = find_items(config)
-    rewards = on_scale(load_rewards(list(config.rewards), config.device), config.calibration)
+    rewards = on_scale(load_rewards(list(config.rewards), config.device, config.dtype), config.calibration)
     names = list(score_axes(rewards))
     warn_cut((item.prompt for item in items), rewards=rewards)
     rows = score_items(items, rewards, batch_size=config.batch_size, device=config.device)

@@ -33,8 +33,8 @@ from rewardkit.rewards.scoring import Scored, score_items
 def run(config: LeaderboardConfig) -> None:
     """Compare image folders or models on the prompts they share."""
     sources = parse_entries(config.entry)
-    judges = load_rewards(list(config.judges), config.device)
-    rewards = load_rewards(list(config.rewards), config.device)
+    judges = load_rewards(list(config.judges), config.device, config.dtype)
+    rewards = load_rewards(list(config.rewards), config.device, config.dtype)
     scored = on_scale([*judges, *rewards], config.calibration)
     judges, rewards = scored[: len(judges)], scored[len(judges) :]
     columns = score_columns(judges, rewards)

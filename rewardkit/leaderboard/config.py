@@ -43,4 +43,4 @@ class LeaderboardConfig:
     device: str = "auto"
     """Device of models and rewards: auto (the GPU where there is one), cpu, cuda, cuda:1 or mps."""
     dtype: DTypeName = "auto"
-    """Precision of models that generate: auto is bfloat16 on a GPU, float32 on a CPU."""
+    """Precision of models that generate or score: auto is bfloat16 on a GPU, float32 on a CPU."""

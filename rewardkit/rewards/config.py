@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rewardkit.training.device import DTypeName
+
 
 @dataclass(frozen=True)
 class ScoreConfig:
@@ -26,3 +28,5 @@ class ScoreConfig:
     """Images scored at once."""
     device: str = "auto"
     """Device of the rewards: auto (the GPU if there is one), cpu, cuda, cuda:1 or mps."""
+    dtype: DTypeName = "auto"
+    """Precision in which the rewards compute: auto is bfloat16 on a GPU, float32 on a CPU."""

@@ -15,6 +15,7 @@ from rewardkit.prompts import check_prompts
 from rewardkit.rewards.call import ScoreCall, blamed
 from rewardkit.rewards.protocol import MultiReward, Reward, applies
 from rewardkit.rewards.results import check_graph, checked, described
+from rewardkit.training.device import DTypeName, arithmetic, pick_dtype
 from rewardkit.types import Mask, Scores
 
 
@@ -149,6 +150,19 @@ def several(reward: MultiReward) -> Callable[[Tensor, Sequence[str]], Mapping[st
         return {f"{reward.name}.{axis}": found[axis] for axis in reward.axes}
 
     return compute
+
+
+def in_dtype(reward: LoadedReward, device: torch.device, dtype: DTypeName) -> LoadedReward:
+    """Return the reward with its networks computing in a dtype; weights and scores stay in float32."""
+    if pick_dtype(dtype, device) == torch.float32:
+        return reward
+
+    def compute(images: Tensor, prompts: Sequence[str]) -> Mapping[str, Any]:
+        with arithmetic(device, dtype):
+            found = reward.compute(images, prompts)
+        return {name: value.float() if isinstance(value, Tensor) else value for name, value in found.items()}
+
+    return replace(reward, compute=compute)
 
 
 def score_axes(rewards: Sequence[AnyReward]) -> dict[str, str]:

@@ -18,8 +18,8 @@ import torch
 from rewardkit.errors import UserError, did_you_mean
 from rewardkit.io.files import read_object
 from rewardkit.rewards.call import blamed
-from rewardkit.rewards.loaded import AnyReward, LoadedReward, loaded, score_axes
-from rewardkit.training.device import pick_device
+from rewardkit.rewards.loaded import AnyReward, LoadedReward, in_dtype, loaded, score_axes
+from rewardkit.training.device import DTypeName, pick_device
 
 REWARDS = {
     "colourfulness": "rewardkit.rewards.formulas:Colourfulness",
@@ -54,7 +54,9 @@ GROUP = "rewardkit.rewards"
 """Entry points of this group in any installed package are rewards too."""
 
 
-def load_reward(spec: str | Path | AnyReward, device: torch.device | str = "cpu") -> LoadedReward:
+def load_reward(
+    spec: str | Path | AnyReward, device: torch.device | str = "cpu", dtype: DTypeName = "float32"
+) -> LoadedReward:
     """Build a reward from its name, a folder, or "module:Class"; `SPEC#axis` picks one axis of several.
 
     A reward object is checked and wrapped.
@@ -64,11 +66,15 @@ def load_reward(spec: str | Path | AnyReward, device: torch.device | str = "cpu"
     Raises `UserError` for an unknown name (with the closest), a folder without a reward model, a class that is not a
     reward or fails, and an unknown axis.
     """
-    return load_rewards([spec], device)[0]
+    return load_rewards([spec], device, dtype)[0]
 
 
-def load_rewards(specs: Sequence[str | Path | AnyReward], device: torch.device | str = "cpu") -> list[LoadedReward]:
+def load_rewards(
+    specs: Sequence[str | Path | AnyReward], device: torch.device | str = "cpu", dtype: DTypeName = "float32"
+) -> list[LoadedReward]:
     """Build several rewards; specs that differ only in `#axis` share one model.
+
+    With another `dtype`, their networks compute in it (autocast); weights and scores stay in float32.
 
     Raises `UserError` as `load_reward` does, and if two scores have the same name.
     """
@@ -90,7 +96,7 @@ def load_rewards(specs: Sequence[str | Path | AnyReward], device: torch.device |
             wholes[base] = loaded(reward, called=base)
         rewards.append(wholes[base].pick(axis) if axis else wholes[base])
     score_axes(rewards)
-    return rewards
+    return [in_dtype(reward, place, dtype) for reward in rewards]
 
 
 def names() -> list[str]:

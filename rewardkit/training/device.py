@@ -3,6 +3,7 @@
 `auto` is the GPU if torch sees one, else the CPU; and bfloat16 on a GPU, float32 on a CPU.
 """
 
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Literal
 
 from rewardkit.errors import UserError
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     import torch
 
 DTypeName = Literal["auto", "float32", "bfloat16", "float16"]
+
+TrainingDTypeName = Literal["auto", "float32", "bfloat16"]
+"""Without float16, whose gradients underflow unless the loss is scaled."""
 
 KNOWN = "auto, cpu, cuda, cuda:1 or mps"
 
@@ -46,3 +50,11 @@ def pick_dtype(name: DTypeName, device: "str | torch.device") -> "torch.dtype":
         return torch.bfloat16 if pick_device(device).type == "cuda" else torch.float32
     dtype: torch.dtype = getattr(torch, name)
     return dtype
+
+
+def arithmetic(device: "str | torch.device", dtype: DTypeName) -> AbstractContextManager[None]:
+    """Context in which matrix products and convolutions run in a dtype, while weights stay in theirs (autocast)."""
+    import torch
+
+    chosen = pick_dtype(dtype, device)
+    return torch.autocast(pick_device(device).type, chosen, enabled=chosen != torch.float32)

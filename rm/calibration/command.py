@@ -27,7 +27,7 @@ def calibrate(config: CalibrateConfig) -> None:
         rated = merged([read_rated(path) for path in config.scores])
     else:
         device = str(pick_device(config.device))
-        reward = load_reward(config.model, device)
+        reward = load_reward(config.model, device, config.dtype)
         rated = score_rated(reward, config.data, device, config.batch_size, config.max_bad)
     on_scale = {axis: [moved(one, config.low, config.high) for one in some] for axis, some in rated.items()}
     found = {axis: fit(some, config.held_out, config.bins, axis) for axis, some in on_scale.items()}

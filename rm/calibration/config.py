@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from rewardkit.training.device import DTypeName
+
 
 @dataclass(frozen=True)
 class CalibrateConfig:
@@ -33,3 +35,5 @@ class CalibrateConfig:
     """Largest accepted fraction of unreadable images."""
     device: str = "auto"
     """Device: auto (the GPU where there is one), cpu, cuda or mps."""
+    dtype: DTypeName = "auto"
+    """Precision in which the reward model computes: auto is bfloat16 on a GPU, float32 on a CPU."""

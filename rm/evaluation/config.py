@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from rewardkit.posters.names import TEMPERATURE
+from rewardkit.training.device import DTypeName
 
 TieRule = Literal[
     "ties-excluded",
@@ -62,3 +63,5 @@ class EvalRmConfig:
     """Random seed of the resampling."""
     device: str = "auto"
     """Device: auto (the GPU where there is one), cpu, cuda or mps."""
+    dtype: DTypeName = "auto"
+    """Precision in which the reward models compute: auto is bfloat16 on a GPU, float32 on a CPU."""

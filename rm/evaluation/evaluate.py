@@ -41,7 +41,7 @@ def evaluate(config: EvalRmConfig) -> None:
 
 def one(config: EvalRmConfig) -> None:
     """Evaluate one judge and print one line per axis."""
-    reward = load_reward(str(config.model), config.device)
+    reward = load_reward(str(config.model), config.device, config.dtype)
     records = [record for path in config.data for record in read(path, config.axes, config.columns)]
     scores = {axis: name for name, axis in reward.axes.items()}
     axes = measured_axes(config.axes, tuple(scores), records)
@@ -79,7 +79,8 @@ def rank(config: EvalRmConfig) -> None:
     if specs:
         named = zip(source_names(config.data), config.data, strict=True)
         sets = {name: read(path, config.axes, config.columns) for name, path in named}
-        gather_rewards(gathered, specs, sets, config.axes, config.batch_size, str(pick_device(config.device)))
+        device = str(pick_device(config.device))
+        gather_rewards(gathered, specs, sets, config.axes, config.batch_size, device, config.dtype)
         gathered.skipped.enforce(config.max_bad)
     if config.scores:
         gather_scores(gathered, config.scores, config.axes)

@@ -9,6 +9,7 @@ from rewardkit.errors import UserError
 from rewardkit.io.named import split_name
 from rewardkit.rewards.loaded import LoadedReward
 from rewardkit.rewards.registry import load_rewards
+from rewardkit.training.device import DTypeName
 from rm.evaluation.profile import Profile, measured
 from rm.evaluation.rankings import Ranking, read_rankings
 from rm.evaluation.score_pairs import Judged, judge_pairs
@@ -55,11 +56,12 @@ def gather_rewards(
     axes: Sequence[str],
     batch_size: int,
     device: str,
+    dtype: DTypeName = "float32",
 ) -> None:
     """Load one reward at a time, to measure its memory and time, and score all sets with it."""
     for name, spec in map(split_name, specs):
         with measured(device) as profile:
-            (reward,) = load_rewards([spec], device)
+            (reward,) = load_rewards([spec], device, dtype)
             skipped = Skipped()
             for source, records in sets.items():
                 judged = judge_pairs(

@@ -1,5 +1,6 @@
 """The command: fast help, suggestions, exit codes, one line for what the user can mend."""
 
+import dataclasses
 import errno
 import inspect
 import os
@@ -287,3 +288,17 @@ def test_an_unknown_shell_is_refused(capsys: pytest.CaptureFixture[str]) -> None
     for words in (["--print-completion"], ["--print-completion", "csh"]):
         assert main(words) == 2
         assert "known: bash, zsh" in capsys.readouterr().err
+
+
+LOADS = {"base", "encoder", "judges", "labellers", "model", "models", "rewards"}
+"""Options that name a base, an encoder or rewards."""
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_that_loads_a_model_lets_its_precision_be_chosen(name: str) -> None:
+    kind = resolve_name(COMMANDS[name].options)
+    parts = [*option_groups(kind).values()] or [kind]
+    defaults = {field.name: field.default for part in parts for field in dataclasses.fields(part)}
+    if "device" in defaults and LOADS & defaults.keys() and name not in ("plan", "pairs check"):
+        assert defaults["device"] == "auto"
+        assert defaults["dtype"] == "auto"

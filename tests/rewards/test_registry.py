@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from rewardkit.errors import UserError
 from rewardkit.rewards.loaded import LoadedReward, score_all
@@ -182,3 +183,26 @@ def test_looking_in_the_current_folder_leaves_the_path_as_it_was(
         monkeypatch.setattr(sys, "path", before[:])
         resolve("rewardkit.rewards.formulas:Colourfulness")
         assert sys.path == before
+
+
+class Projected:
+    """A reward with one matrix product."""
+
+    name, axis, differentiable = "projected", "aesthetic", True
+
+    def __init__(self) -> None:
+        self.weight = torch.randn(3 * 8 * 8, 1, generator=torch.Generator().manual_seed(0))
+
+    def score(self, images: Tensor, prompts: Sequence[str]) -> Tensor:
+        return (images.flatten(1) @ self.weight)[:, 0]
+
+
+def test_a_dtype_is_that_of_the_arithmetic_and_scores_stay_float32() -> None:
+    images, prompts = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(1)), ["a"] * 4
+    exact, auto, half = (
+        load_reward(Projected(), "cpu", dtype).score(images, prompts) for dtype in ("float32", "auto", "bfloat16")
+    )
+    assert torch.equal(exact, auto)  # auto is float32 on a CPU
+    assert half.dtype == torch.float32
+    assert not torch.equal(half, exact)
+    torch.testing.assert_close(half, exact, rtol=0.02, atol=0.05)

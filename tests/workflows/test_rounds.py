@@ -10,6 +10,7 @@ from rewardkit.commands import cli
 from rewardkit.data import read_pairs
 from rewardkit.errors import UserError
 from rewardkit.images import save_image
+from rewardkit.rewards.registry import load_reward
 from rewardkit.workflows.rounds.label import draw, label, read_votes
 from rewardkit.workflows.rounds.mine import mine, worst_and_random
 from rewardkit.workflows.rounds.report import over_control
@@ -42,7 +43,7 @@ def test_mining_takes_the_prompts_whose_better_image_is_worst(tmp_path: Path) ->
     folders = two_folders(tmp_path, [(0.4, 0.0), (0.1, 0.1), (0.0, 0.3), (0.2, 0.05)])
     target = tmp_path / "round" / "to_label.jsonl"
     target.parent.mkdir()
-    mine(folders, "colourfulness", target, count=2, seed=0)
+    mine(folders, load_reward("colourfulness"), target, count=2, seed=0)
     rows = [json.loads(line) for line in target.read_text().splitlines()]
     assert [row["source"] for row in rows] == ["worst", "random"]
     assert rows[0]["prompt"] == "prompt 1"
@@ -51,7 +52,7 @@ def test_mining_takes_the_prompts_whose_better_image_is_worst(tmp_path: Path) ->
 
 def test_labels_follow_the_labeller(tmp_path: Path) -> None:
     folders = two_folders(tmp_path, [(0.4, 0.0), (0.0, 0.3), (0.2, 0.2)])
-    mine(folders, "colourfulness", tmp_path / "to_label.jsonl", count=3, seed=0)
+    mine(folders, load_reward("colourfulness"), tmp_path / "to_label.jsonl", count=3, seed=0)
     label(tmp_path / "to_label.jsonl", tmp_path / "pairs.jsonl", ["colourfulness"], {}, seed=0)
     labels = {record.prompt: dict(record.label) for record in read_pairs(tmp_path / "pairs.jsonl")}
     assert [labels[f"prompt {i}"] for i in range(3)] == [{"aesthetic": 1.0}, {"aesthetic": 0.0}, {"aesthetic": 0.5}]

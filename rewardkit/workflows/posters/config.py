@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from rewardkit.posters.names import Style
+from rewardkit.training.device import DTypeName
 
 
 @dataclass(frozen=True)
@@ -43,5 +44,7 @@ class PostersConfig:
     """Images generated or scored at once."""
     device: str = "auto"
     """Device of the base: auto (the GPU where there is one), cpu, cuda, cuda:1 or mps."""
+    dtype: DTypeName = "auto"
+    """Precision of the base: auto is bfloat16 on a GPU, float32 on a CPU."""
     seed: int = 0
     """Random seed; the same seed gives the same data."""

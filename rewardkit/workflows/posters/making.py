@@ -115,9 +115,10 @@ def _batches(
 def _by_base(config: PostersConfig, asked: list[Request]) -> Iterator[tuple[list[Request], Images, Images, str]]:
     from rewardkit.diffusion.load import load_base
     from rewardkit.diffusion.sampler import Sampler, SamplingConfig
+    from rewardkit.training.device import pick_dtype
 
     sampling = SamplingConfig(config.steps, config.guidance, batch_size=config.batch_size)
-    sampler = Sampler(load_base(str(config.base), config.device), sampling)
+    sampler = Sampler(load_base(str(config.base), config.device, pick_dtype(config.dtype, config.device)), sampling)
     words = [request.prompt for request in asked]
     sides = [sampler.seeded(2 * config.seed + side).batches(words) for side in range(2)]
     for index, (first, second) in enumerate(zip(*sides, strict=True)):

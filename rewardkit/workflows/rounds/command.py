@@ -6,6 +6,7 @@ from rewardkit.errors import UserError
 from rewardkit.io.files import write_json
 from rewardkit.io.jsonl import write_rows
 from rewardkit.prompts import evenly, read_prompts
+from rewardkit.rewards.registry import load_reward, load_rewards
 from rewardkit.workflows.pipeline import Pipeline
 from rewardkit.workflows.rounds.config import RoundsConfig
 from rewardkit.workflows.rounds.label import label, read_votes
@@ -49,7 +50,7 @@ def one_round(steps: Pipeline, config: RoundsConfig, number: int) -> bool:
         f"take {config.pairs} of {config.drawn} prompts of round {number} to label",
         lambda: mine(
             [folder / "images_0", folder / "images_1"],
-            str(judge(config, number - 1)),
+            load_reward(judge(config, number - 1), config.device, config.dtype),
             to_label,
             count=config.pairs,
             seed=config.seed + number,
@@ -62,7 +63,12 @@ def one_round(steps: Pipeline, config: RoundsConfig, number: int) -> bool:
             f"round_{number}/label",
             f"label round {number} by {', '.join(config.labellers)}, noise {config.noise}",
             lambda: label(
-                to_label, pairs, config.labellers, config.noise, seed=config.seed + number, device=config.device
+                to_label,
+                pairs,
+                load_rewards(config.labellers, config.device, config.dtype),
+                config.noise,
+                seed=config.seed + number,
+                device=config.device,
             ),
         )
     elif not read_votes(to_label, folder / "votes.jsonl", pairs):
@@ -99,9 +105,13 @@ def draw(steps: Pipeline, config: RoundsConfig, number: int, side: int) -> None:
         *lora,
         "--seed",
         1000 * number + 2 * config.seed + side,
-        "--device",
-        config.device,
+        *machine(config),
     )
+
+
+def machine(config: RoundsConfig) -> list[str]:
+    """The device and precision of a step; `auto` leaves the precision to the step's own TOML file."""
+    return ["--device", config.device, *([] if config.dtype == "auto" else ["--dtype", config.dtype])]
 
 
 def take(source: Path, target: Path, count: int) -> None:
@@ -127,8 +137,7 @@ def train_judge(steps: Pipeline, config: RoundsConfig, number: int) -> None:
         config.encoder,
         "--seed",
         config.seed,
-        "--device",
-        config.device,
+        *machine(config),
     )
 
 
@@ -150,8 +159,7 @@ def tune(steps: Pipeline, config: RoundsConfig, name: str, reward: Path, updates
         updates,
         "--seed",
         seed,
-        "--device",
-        config.device,
+        *machine(config),
     )
 
 
@@ -176,6 +184,5 @@ def compare(steps: Pipeline, config: RoundsConfig) -> None:
         judge(config, config.rounds),
         "--title",
         "Rounds",
-        "--device",
-        config.device,
+        *machine(config),
     )

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rewardkit.training.device import TrainingDTypeName
+
 
 @dataclass(frozen=True)
 class RoundsConfig:
@@ -47,3 +49,5 @@ class RoundsConfig:
     """Random seed."""
     device: str = "auto"
     """Device: auto (the GPU where there is one), cpu, cuda or mps."""
+    dtype: TrainingDTypeName = "auto"
+    """Precision of the image model and the reward models: auto is bfloat16 on a GPU, float32 on a CPU."""

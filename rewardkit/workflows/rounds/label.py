@@ -15,14 +15,22 @@ from rewardkit.io.jsonl import read_objects
 from rewardkit.rewards.loaded import AnyReward, score_all, score_axes
 from rewardkit.rewards.protocol import applies
 from rewardkit.rewards.registry import load_rewards
+from rewardkit.training.device import pick_device
 from rewardkit.types import PerImage, Scores
 
 
 def label(
-    source: Path, target: Path, labellers: Sequence[str], noise: Mapping[str, float], *, seed: int, device: str = "cpu"
+    source: Path,
+    target: Path,
+    labellers: Sequence[str | AnyReward],
+    noise: Mapping[str, float],
+    *,
+    seed: int,
+    device: str | torch.device = "cpu",
 ) -> None:
     """Label every pair on the axis of each labeller; an axis that a prompt does not ask for is a tie."""
     rows = list(read_objects(source))
+    device = pick_device(device)
     rewards = load_rewards(list(labellers), device)
     axes = score_axes(rewards)
     unknown = set(noise) - set(axes.values())
@@ -41,7 +49,7 @@ def label(
 
 
 def score_side(
-    rows: Sequence[Mapping[str, Any]], side: str, folder: Path, rewards: Sequence[AnyReward], device: str
+    rows: Sequence[Mapping[str, Any]], side: str, folder: Path, rewards: Sequence[AnyReward], device: torch.device
 ) -> dict[str, Scores]:
     """Score the first or the second images."""
     parts: list[dict[str, Scores]] = []

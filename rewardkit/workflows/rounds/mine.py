@@ -12,12 +12,14 @@ from torch import Tensor
 
 from rewardkit.data.image_folder import ImageFolder, read_image_folder
 from rewardkit.io.jsonl import write_rows
+from rewardkit.rewards.loaded import LoadedReward
 from rewardkit.rewards.panel import Panel
-from rewardkit.rewards.registry import load_rewards
 from rewardkit.rewards.scoring import Scored, score_items
 
 
-def mine(folders: Sequence[Path], reward: str, target: Path, *, count: int, seed: int, device: str = "cpu") -> None:
+def mine(
+    folders: Sequence[Path], reward: LoadedReward, target: Path, *, count: int, seed: int, device: str = "cpu"
+) -> None:
     """Write `count` pairs to label: prompt, first, second, and why the prompt was chosen (`worst` or `random`).
 
     `folders` are two folders of images of the same prompts.
@@ -38,11 +40,10 @@ def mine(folders: Sequence[Path], reward: str, target: Path, *, count: int, seed
     write_rows(target, rows)
 
 
-def totals(folder: ImageFolder, reward: str, device: str) -> Tensor:
+def totals(folder: ImageFolder, reward: LoadedReward, device: str) -> Tensor:
     """Mean z-score of every image over the axes that its prompt asks for."""
-    rewards = load_rewards([reward], device)
-    rows: Sequence[Scored] = score_items(folder.items, rewards, batch_size=32, device=device)
-    panel = Panel(rewards)
+    rows: Sequence[Scored] = score_items(folder.items, [reward], batch_size=32, device=device)
+    panel = Panel([reward])
     prompts = [row.item.prompt for row in rows]
     raw = {name: torch.tensor([row.scores.get(name, 0.0) for row in rows]) for name in panel.axes}
     return panel.fit(raw, prompts).total(raw, prompts)
