@@ -2,7 +2,8 @@
 
 import pytest
 
-from rewardkit.diffusion.tiny.families import TINY, TinyFamily
+from rewardkit.diffusion.tiny.families import TINY
+from rewardkit.diffusion.tiny.family import TinyFamily
 
 PROMPTS = ['a red circle, "SALE"', "a blue square beside it"]
 

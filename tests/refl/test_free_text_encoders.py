@@ -14,7 +14,8 @@ from refl.config import ReflConfig
 from refl.free_text_encoders import free_text_encoders
 from rewardkit.diffusion.lora_file import WEIGHTS_NAME
 from rewardkit.diffusion.sampler import Sampler, SamplingConfig
-from rewardkit.diffusion.tiny.families import TINY, TinyFamily
+from rewardkit.diffusion.tiny.families import TINY
+from rewardkit.diffusion.tiny.family import TinyFamily
 from rewardkit.errors import UserError
 from tests.diffusion.conftest import PROMPTS
 
